@@ -1,0 +1,64 @@
+// swift-tools-version:6.2
+// One folder under Sources/ for each target. Who may import whom is fixed in the architecture article
+// (Sources/Engine/Engine.docc/Architecture.md); the lists below are that table.
+import PackageDescription
+
+let collections: Target.Dependency = .product(name: "BasicContainers", package: "swift-collections")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+
+/// Swift 6 mode brings complete concurrency checking; every warning, of unsafe code too, is an error.
+let checked: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .enableExperimentalFeature("Lifetimes"),
+    .treatAllWarnings(as: .error),
+]
+let checkedC: [CSetting] = [.treatAllWarnings(as: .error)]
+
+func swift(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: checked)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: checked)
+}
+
+let package = Package(
+    name: "outrigger",
+    products: [.executable(name: "outrigger", targets: ["outrigger"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CProtobufC",
+            pkgConfig: "libprotobuf-c",
+            providers: [.apt(["libprotobuf-c-dev"])]
+        ),
+        .target(name: "COutriggerProto", dependencies: ["CProtobufC"], cSettings: checkedC),
+        .target(name: "CLinux", cSettings: checkedC),
+        swift("Model", [collections]),
+        swift("Frames", ["Model", "COutriggerProto"]),
+        swift("HTTP1", ["Model"]),
+        swift("Engine", ["Model", "Frames", "HTTP1", collections]),
+        swift("EventLoop", ["CLinux"]),
+        swift("Sidecar", ["Model", "Frames", "HTTP1", "Engine", "EventLoop"]),
+        swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
+        swift("Simulation", ["Model", "Frames", "HTTP1", "Engine"]),
+        .executableTarget(
+            name: "outrigger",
+            dependencies: ["Sidecar", "OutriggerClient", "Simulation", arguments, histogram],
+            swiftSettings: checked
+        ),
+        tests("ModelTests", ["Model"]),
+        tests("FramesTests", ["Frames", "Model"]),
+        tests("HTTP1Tests", ["HTTP1", "Model"]),
+        tests("EngineTests", ["Engine", "Frames", "HTTP1", "Model"]),
+        tests("EventLoopTests", ["EventLoop"]),
+        tests("SimulationTests", ["Simulation", "Engine", "Model"]),
+        tests("OutriggerClientTests", ["OutriggerClient", "Model", "Frames"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

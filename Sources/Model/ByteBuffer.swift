@@ -1,0 +1,93 @@
+// ByteBuffer.swift: a queue of bytes: appended at the end, consumed from the front.
+// Owns: its storage, which it keeps when it runs empty. Never touches: what the bytes mean.
+import BasicContainers
+
+/// A queue of bytes in one contiguous block. Appending copies; reading gives a span; nothing allocates while the
+/// bytes in it fit the capacity it once grew to.
+package struct ByteBuffer: ~Copyable, Sendable {
+    private var storage: UniqueArray<UInt8>
+    private var start = 0
+
+    /// An empty buffer that owns no memory until the first append.
+    package init() { storage = UniqueArray() }
+
+    /// An empty buffer with room for `capacity` bytes.
+    package init(capacity: Int) { storage = UniqueArray(minimumCapacity: capacity) }
+
+    /// Bytes waiting.
+    package var count: Int { storage.count &- start }
+
+    /// Whether no byte waits.
+    package var isEmpty: Bool { storage.count == start }
+
+    /// Bytes of memory held, used or not.
+    package var capacity: Int { storage.capacity }
+
+    /// The bytes that wait, oldest first.
+    package var bytes: Span<UInt8> {
+        @_lifetime(borrow self)
+        get { storage.span.extracting(droppingFirst: start) }
+    }
+
+    /// Appends a copy of `bytes`.
+    package mutating func append(_ bytes: Span<UInt8>) {
+        makeRoom(bytes.count)
+        storage.append(copying: bytes)
+    }
+
+    /// Appends one byte.
+    package mutating func append(_ byte: UInt8) {
+        makeRoom(1)
+        storage.append(byte)
+    }
+
+    /// Appends the UTF-8 of `text`.
+    package mutating func append(_ text: String) { append(text.utf8.span) }
+
+    /// Appends up to `countMax` bytes that `body` writes.
+    package mutating func append<E: Error>(
+        upTo countMax: Int,
+        _ body: (inout OutputSpan<UInt8>) throws(E) -> Void
+    ) throws(E) {
+        makeRoom(countMax)
+        try storage.append(addingCount: countMax, initializingWith: body)
+    }
+
+    /// Drops `count` bytes from the front. `count` must not exceed what waits.
+    package mutating func consume(_ count: Int) {
+        precondition(count >= 0 && count <= self.count, "consume past the end")
+        start &+= count
+        if start == storage.count { removeAll() }
+    }
+
+    /// Drops `count` bytes from the end. `count` must not exceed what waits.
+    package mutating func removeLast(_ count: Int) {
+        precondition(count >= 0 && count <= self.count, "remove past the start")
+        storage.removeLast(count)
+    }
+
+    /// Drops every byte and keeps the memory.
+    package mutating func removeAll() {
+        storage.removeAll(keepingCapacity: true)
+        start = 0
+    }
+
+    /// Drops every byte, and the memory too when it is more than `capacityMax` bytes.
+    package mutating func removeAll(keepingAtMost capacityMax: Int) {
+        start = 0
+        if storage.capacity > capacityMax {
+            storage = UniqueArray()
+        } else {
+            storage.removeAll(keepingCapacity: true)
+        }
+    }
+
+    /// Slides the waiting bytes to the front when growing is the alternative, and only when at least as many were
+    /// consumed as wait, so that sliding stays O(1) a byte.
+    private mutating func makeRoom(_ needed: Int) {
+        if start > 0 && storage.count &+ needed > storage.capacity && start >= count {
+            storage.removeSubrange(0..<start)
+            start = 0
+        }
+    }
+}

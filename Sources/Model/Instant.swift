@@ -1,0 +1,28 @@
+// Instant.swift: points in time and distances between them.
+// Owns: arithmetic. Never touches: a clock; time arrives from outside as `now`.
+
+/// A reading of a monotonic clock, in nanoseconds from a start that only the clock knows.
+package struct Instant: Comparable, Hashable, Sendable {
+    /// Nanoseconds since the clock's start.
+    package var nanoseconds: Int64
+
+    /// - Parameter nanoseconds: since the clock's start.
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    /// Later than every reading.
+    package static let never = Instant(nanoseconds: .max)
+
+    package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    /// This instant and `milliseconds` more; `never` when that does not fit.
+    package func adding(milliseconds: Int) -> Instant {
+        let (product, tooLarge) = Int64(milliseconds).multipliedReportingOverflow(by: 1_000_000)
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(product)
+        return tooLarge || overflow ? .never : Instant(nanoseconds: sum)
+    }
+
+    /// Microseconds from `earlier` to this instant, 0 when it is not later.
+    package func microseconds(since earlier: Instant) -> UInt64 {
+        self > earlier ? UInt64(nanoseconds &- earlier.nanoseconds) / 1000 : 0
+    }
+}

@@ -1,0 +1,73 @@
+// Limits.swift: every limit of a sidecar with its unit and default. What happens at each is said beside it.
+
+/// Limits of one sidecar. The numbers per connection, endpoint and session are exact.
+package struct Limits: Sendable {
+    // Sessions.
+    /// Largest frame payload that we accept, bytes; offered in HELLO. Reached: GOAWAY FRAME_TOO_LARGE.
+    package var framePayloadBytesMax = 65_536
+    /// Request body bytes that a proxy may send on a stream before it needs credit. Exceeded: GOAWAY CREDIT_EXCEEDED.
+    package var initialCreditBytes = 262_144
+    /// Streams open at once on one session. Reached: END OVERLOADED.
+    package var streamsPerSessionMax = 4096
+    /// Time a session has for its HELLO. Reached: GOAWAY HELLO_TIMEOUT.
+    package var helloMilliseconds = 10_000
+    /// Bytes waiting for a session that does not read. Reached: session closed with GOAWAY SLOW_READER.
+    package var sessionOutputBytesMax = 1 << 30
+    /// Memory for one unpacked message, bytes. Reached: GOAWAY BAD_MESSAGE.
+    package var messageBytesMax = 524_288
+
+    // Requests and replies.
+    /// Request head on the wire, bytes. Reached: END BAD_REQUEST.
+    package var requestHeadBytesMax = 65_536
+    /// Reply head, bytes; also of a trailer section. Reached: END BAD_REPLY.
+    package var replyHeadBytesMax = 65_536
+    /// Field lines in a head or a trailer section. Reached: BAD_REQUEST or BAD_REPLY.
+    package var fieldCountMax = 256
+    /// One chunk-size line with its extensions, bytes. Reached: END BAD_REPLY.
+    package var chunkLineBytesMax = 4096
+    /// Chunk framing bytes beyond one for each body byte. Reached: END BAD_REPLY.
+    package var chunkOverheadBytesMax = 65_536
+    /// Interim replies to one request. Reached: END BAD_REPLY.
+    package var interimRepliesMax = 100
+    /// Endpoints of one request. Reached: END BAD_REQUEST.
+    package var endpointsMax = 16
+    /// Bytes of head and body kept so that a request can be sent again. Reached: it is not sent again.
+    package var replayBytesMax = 65_536
+
+    // Connections.
+    /// Connections to one endpoint, dialing ones included; 0: no limit. Reached: requests wait in the queue.
+    package var connectionsPerEndpointMax = 0
+    /// Connections of the worker; reached: the oldest idle one is closed, else requests wait in the queue.
+    package var connectionsMax = 16_384
+    /// Requests waiting for a connection. Reached: END OVERLOADED.
+    package var queueLengthMax = 8192
+    /// Idle connections of one pool key. Reached: its oldest is closed.
+    package var idlePerKeyMax = 256
+    /// Idle connections in all. Reached: the oldest is closed.
+    package var idleMax = 16_384
+    /// Idle time of a connection; the upstream's Keep-Alive timeout less a second shortens it. Reached: closed.
+    package var idleConnectionMilliseconds = 60_000
+    /// Idle time after which a connection is asked for its health with a system call before it is used again.
+    package var livenessProbeIdleMilliseconds = 1000
+    /// Requests on one connection; 0: no limit. Reached: closed after the reply.
+    package var requestsPerConnectionMax = 0
+    /// Age of a connection; 0: no limit. Reached: closed after the reply, or when idle.
+    package var connectionAgeMilliseconds = 0
+    /// Head start of one address before the next is tried beside it (RFC 8305 §5).
+    package var racingDelayMilliseconds = 250
+
+    // Deadlines of an exchange where the request does not say; 0: none.
+    package var queueMilliseconds = 10_000
+    package var connectMilliseconds = 10_000
+    package var firstByteMilliseconds = 60_000
+    package var idleMilliseconds = 60_000
+    package var totalMilliseconds = 0
+    /// Time to wait for 100 (Continue) before the body is sent without it (RFC 9110 §10.1.1).
+    package var continueMilliseconds = 1000
+
+    // Shutdown.
+    /// Time that open streams have after SIGTERM. Reached: END DRAINING.
+    package var drainMilliseconds = 25_000
+
+    package init() {}
+}

@@ -1,0 +1,1 @@
+@main struct Outrigger { static func main() {} }
