@@ -155,7 +155,9 @@ extension ByteBuffer {
                 }
             }
             if let result { return result }
-            guard capacity < messageBytesMax else { throw .badMessage("takes over \(messageBytesMax) bytes unpacked") }
+            guard capacity < messageBytesMax else {
+                throw .badMessage("takes over \(messageBytesMax) bytes unpacked")
+            }
             capacity = min(capacity * ByteBuffer.growth, messageBytesMax)
         }
     }

@@ -26,7 +26,9 @@ package enum BodyPlace: Equatable, Sendable {
     }
 
     /// Bytes that a length of `count` takes as a varint.
-    static func varintBytes(_ count: Int) -> Int { max(1, (Int.bitWidth - count.leadingZeroBitCount + 6) / 7) }
+    static func varintBytes(_ count: Int) -> Int {
+        max(1, (Int.bitWidth - count.leadingZeroBitCount + 6) / 7)
+    }
 
     /// Data bytes that fit a BODY payload of `payloadBytesMax` bytes.
     package static func dataBytesMax(payloadBytesMax: Int) -> Int {

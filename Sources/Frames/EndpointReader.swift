@@ -29,7 +29,9 @@ struct EndpointReader: ~Copyable, Sendable {
     }
 
     /// The address of a message that must not be a Unix path; its port is ignored.
-    static func localAddress(_ message: UnsafePointer<Outrigger__V1__Endpoint>) throws(FrameError) -> IPAddress {
+    static func localAddress(
+        _ message: UnsafePointer<Outrigger__V1__Endpoint>
+    ) throws(FrameError) -> IPAddress {
         // SAFETY: `message` was unpacked and its arena is alive.
         guard unsafe message.pointee.unix_path.len == 0, let address = try unsafe address(message) else {
             throw .badMessage("local_address is not an ip")
@@ -43,7 +45,10 @@ struct EndpointReader: ~Copyable, Sendable {
     ) throws(FrameError) -> IPAddress? {
         // SAFETY: `message` was unpacked and its arena is alive; `ip` has `len` bytes.
         let scope = unsafe message.pointee.scope_id
-        let bytes = unsafe UnsafeRawBufferPointer(start: message.pointee.ip.data, count: message.pointee.ip.len)
+        let bytes = unsafe UnsafeRawBufferPointer(
+            start: message.pointee.ip.data,
+            count: message.pointee.ip.len
+        )
         switch bytes.count {
         case 0: return nil
         case 4:
@@ -59,13 +64,17 @@ struct EndpointReader: ~Copyable, Sendable {
         }
     }
 
-    private mutating func unix(_ message: UnsafePointer<Outrigger__V1__Endpoint>) throws(FrameError) -> Endpoint {
+    private mutating func unix(
+        _ message: UnsafePointer<Outrigger__V1__Endpoint>
+    ) throws(FrameError) -> Endpoint {
         // SAFETY: `message` was unpacked and its arena is alive; `unix_path` has `len` bytes.
         let bytes = unsafe UnsafeBufferPointer(
             start: message.pointee.unix_path.data,
             count: message.pointee.unix_path.len
         )
-        guard unsafe message.pointee.ip.len == 0 else { throw .badMessage("endpoint has both ip and unix_path") }
+        guard unsafe message.pointee.ip.len == 0 else {
+            throw .badMessage("endpoint has both ip and unix_path")
+        }
         guard unsafe message.pointee.port == 0, unsafe message.pointee.scope_id == 0 else {
             throw .badMessage("endpoint has a port or scope_id with a unix_path")
         }

@@ -95,7 +95,12 @@ package struct FrameHeader: Equatable, Sendable {
     }
 
     /// The header's bytes in two words, in the order in which they go out.
-    static func words(payloadBytes: Int, stream: UInt32, type: FrameType, endsStream: Bool) -> (UInt64, UInt32) {
+    static func words(
+        payloadBytes: Int,
+        stream: UInt32,
+        type: FrameType,
+        endsStream: Bool
+    ) -> (UInt64, UInt32) {
         let front = UInt64(UInt32(payloadBytes)) << 32 | UInt64(stream)
         let back = UInt32(type.rawValue) << 24 | UInt32(endsStream ? endStreamFlag : 0) << 16
         return (front.bigEndian, back.bigEndian)

@@ -61,7 +61,10 @@ package struct MessageDecoder: ~Copyable, Sendable {
     }
 
     /// Where the data of a BODY payload stands, when it has the usual shape (one field); else decodes into `block`.
-    package mutating func body(_ payload: Span<UInt8>, block: inout ByteBuffer) throws(FrameError) -> BodyPlace {
+    package mutating func body(
+        _ payload: Span<UInt8>,
+        block: inout ByteBuffer
+    ) throws(FrameError) -> BodyPlace {
         if let range = BodyPlace.find(in: payload) { return .payload(range) }
         // SAFETY: the message is read while its arena is alive.
         return try unsafe block.unpack(
@@ -187,7 +190,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
             messageBytesMax: messageBytesMax,
             with: outrigger__v1__go_away__unpack,
             read: { (unpacked) throws(FrameError) in
-                guard let code = unsafe GoAwayCode(rawValue: Int(unpacked.message.pointee.code.rawValue)) else {
+                guard let code = unsafe GoAwayCode(rawValue: Int(unpacked.message.pointee.code.rawValue))
+                else {
                     throw .badMessage("code is unknown")
                 }
                 return (code, try unsafe unpacked.text(unpacked.message.pointee.detail, "detail"))
@@ -217,12 +221,16 @@ package struct MessageDecoder: ~Copyable, Sendable {
         hello.instanceID = unsafe unpacked.array(message.instance_id)
         guard hello.instanceID.count <= instanceBytesMax else { throw .badHello("instance_id over 64 bytes") }
         hello.streamsMax = unsafe Int(message.streams_max)
-        guard unsafe message.n_capabilities <= capabilitiesMax else { throw .badHello("over 64 capabilities") }
+        guard unsafe message.n_capabilities <= capabilitiesMax else {
+            throw .badHello("over 64 capabilities")
+        }
         for index in unsafe 0..<message.n_capabilities {
             hello.capabilities.append(try unsafe unpacked.text(message.capabilities[index], "a capability"))
         }
         hello.software = try unsafe unpacked.text(message.software, "software")
-        guard hello.software.utf8.count <= softwareBytesMax else { throw .badHello("software over 256 bytes") }
+        guard hello.software.utf8.count <= softwareBytesMax else {
+            throw .badHello("software over 256 bytes")
+        }
         return hello
     }
 

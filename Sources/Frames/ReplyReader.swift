@@ -14,7 +14,9 @@ extension Unpacked {
         guard let messages = unsafe messages else { return }
         for index in 0..<count {
             guard let field = unsafe messages[index] else { continue }
-            fields.append(unsafe FieldSlice(name: slice(field.pointee.name), value: slice(field.pointee.value)))
+            fields.append(
+                unsafe FieldSlice(name: slice(field.pointee.name), value: slice(field.pointee.value))
+            )
         }
     }
 }
@@ -23,7 +25,9 @@ extension Unpacked<Outrigger__V1__ReplyHead> {
     /// Replaces `head`.
     func read(into head: inout ReplyHead) throws(FrameError) {
         // SAFETY: the message's arena is alive.
-        guard unsafe 100...999 ~= message.pointee.status else { throw .badMessage("status outside 100...999") }
+        guard unsafe 100...999 ~= message.pointee.status else {
+            throw .badMessage("status outside 100...999")
+        }
         head.status = unsafe Int(message.pointee.status)
         head.reason = unsafe slice(message.pointee.reason)
         guard unsafe message.pointee.version == 10 || message.pointee.version == 11 else {

@@ -42,7 +42,9 @@ struct RequestReader: Sendable {
         request.method = unsafe unpacked.slice(message.pointee.method)
         if request.method.count > RequestReader.methodBytesMax { request.refuse("method over 64 bytes") }
         request.authority = unsafe unpacked.slice(message.pointee.authority)
-        if request.authority.count > RequestReader.authorityBytesMax { request.refuse("authority over 1024 bytes") }
+        if request.authority.count > RequestReader.authorityBytesMax {
+            request.refuse("authority over 1024 bytes")
+        }
         request.target = unsafe unpacked.slice(message.pointee.target)
         let fieldCount = unsafe message.pointee.n_fields
         if fieldCount > fieldCountMax { request.refuse("over \(fieldCountMax) fields") }
