@@ -141,6 +141,7 @@ class Envoy:
     """Envoy with one worker thread."""
 
     name = "Envoy"
+    variants = {SMALL: 32_768, BULK: 262_144}
 
     @staticmethod
     def find(elsewhere):
@@ -149,13 +150,14 @@ class Envoy:
 
     def __init__(self, place, program, origin, kind):
         self.port = free_port()
-        config = place.file(f"envoy-{kind}.json", json.dumps(envoy_config(self.port, origin.port), indent=1))
+        settings = envoy_config(self.port, origin.port, self.variants[kind])
+        config = place.file(f"envoy-{kind}.json", json.dumps(settings, indent=1))
         options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
         self.process = place.start(f"envoy-{kind}", [program, "-c", config, *options])
         wait_for(self.process, self.port)
 
 
-def envoy_config(port, origin_port):
+def envoy_config(port, origin_port, buffer_bytes):
     """An HTTP connection manager, a router and one cluster; nothing that costs time and is not needed."""
 
     def address(number):
@@ -191,13 +193,19 @@ def envoy_config(port, origin_port):
     return {
         "static_resources": {
             "listeners": [
-                {"name": "front", "address": address(port), "filter_chains": [{"filters": filters}]}
+                {
+                    "name": "front",
+                    "address": address(port),
+                    "per_connection_buffer_limit_bytes": buffer_bytes,
+                    "filter_chains": [{"filters": filters}],
+                }
             ],
             "clusters": [
                 {
                     "name": "origin",
                     "type": "STATIC",
                     "connect_timeout": "5s",
+                    "per_connection_buffer_limit_bytes": buffer_bytes,
                     "circuit_breakers": {"thresholds": [limits]},
                     "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [endpoint]}]},
                 }
