@@ -48,6 +48,12 @@ package struct PeerCredentials: Equatable, Sendable {
     package var pid: UInt32 = 0
     package var uid: UInt32 = 0
     package var gid: UInt32 = 0
+
+    package init(pid: UInt32 = 0, uid: UInt32 = 0, gid: UInt32 = 0) {
+        self.pid = pid
+        self.uid = uid
+        self.gid = gid
+    }
 }
 
 /// A descriptor of a stream socket. A value without owner: close it exactly once.
