@@ -66,8 +66,7 @@ package struct Socket: Equatable, Sendable {
 
     // Making.
 
-    /// Starts a connection. TCP gets NODELAY.
-    /// - Parameter local: an IP address to bind to; its port is as a rule 0: chosen when connecting.
+    /// Starts a connection, `from` an IP address of ours with port 0: chosen when connecting. TCP gets NODELAY.
     package static func connect(
         to address: SocketAddress,
         from local: SocketAddress? = nil,
