@@ -1,5 +1,5 @@
-// Daemon.swift: the sidecar as a process: listening socket, who may connect, signals, draining, the end.
-// Source: DESIGN "Threads", "The protocol"; unix(7) SO_PEERCRED; signal(7).
+// Daemon.swift: the sidecar as a process: listening socket, signals, draining, the end.
+// Source: DESIGN "Threads"; signal(7).
 import EventLoop
 import Glibc
 import Model
@@ -29,8 +29,6 @@ package struct Daemon: ~Copyable {
         static let control: UInt64 = 2
     }
 
-    /// Pause after running out of descriptors, nanoseconds.
-    private static let acceptPause: Int64 = 100_000_000
     /// Time that the last output has to get out after the drain deadline.
     private static let drainGraceMilliseconds = 1000
 
@@ -40,10 +38,7 @@ package struct Daemon: ~Copyable {
     private var poller: Poller
     /// `nil`: draining has begun.
     private var listener: UnixListener?
-    /// That of `listener`.
-    private let listenerSocket: Socket
-    /// Connections wait that could not be accepted for want of descriptors.
-    private var isAcceptStalled = false
+    private var acceptor: Acceptor
     /// Until when draining may take; `nil`: not draining.
     private var drainDeadline: Instant?
 
@@ -84,7 +79,7 @@ package struct Daemon: ~Copyable {
         self.server = server
         self.signals = signals
         self.poller = poller
-        listenerSocket = listener.socket
+        acceptor = Acceptor(listener: listener.socket, allowedUserIDs: configuration.allowedUserIDs)
         self.listener = consume listener
     }
 
@@ -121,7 +116,7 @@ package struct Daemon: ~Copyable {
             let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds)
             var hasSignal = false
             for index in 0..<count { hasSignal = hasSignal || poller[index].token == Token.signals }
-            accept()
+            if drainDeadline == nil { acceptor.accept(into: server) }
             if hasSignal, let signal = handleSignals() {
                 Log.write(.warning, "stopped", ["signal": String(signal)])
                 return .killed(signal: signal)
@@ -139,37 +134,7 @@ package struct Daemon: ~Copyable {
 
     private var timeoutNanoseconds: Int64? {
         if let drainDeadline { return drainDeadline.nanoseconds - Clock.now }
-        return isAcceptStalled ? Self.acceptPause : nil
-    }
-
-    // Sessions.
-
-    private mutating func accept() {
-        while drainDeadline == nil {
-            do throws(SocketError) {
-                guard let socket = try listenerSocket.accept() else {
-                    isAcceptStalled = false
-                    return
-                }
-                admit(socket)
-            } catch {
-                // A peer that is gone again is nothing; anything else is not over by the next connection.
-                if error == .reset { continue }
-                if !isAcceptStalled { Log.write(.error, "cannot accept", ["error": "\(error)"]) }
-                isAcceptStalled = true
-                return
-            }
-        }
-    }
-
-    private func admit(_ socket: Socket) {
-        guard let peer = try? socket.peerCredentials() else { return socket.close() }
-        let isAllowed =
-            peer.uid == ProcessLimits.userID || peer.uid == 0
-            || configuration.allowedUserIDs.contains(peer.uid)
-        if isAllowed { return server.add(socket) }
-        Log.write(.warning, "session refused", ["uid": String(peer.uid), "pid": String(peer.pid)])
-        server.refuse(socket, detail: "user \(peer.uid) is not allowed")
+        return acceptor.isStalled ? Acceptor.stallPause : nil
     }
 
     // Signals.
