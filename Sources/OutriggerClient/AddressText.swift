@@ -110,7 +110,9 @@ extension IPAddress {
         switch self {
         case .v4(let bits): return "\(bits >> 24).\(bits >> 16 & 255).\(bits >> 8 & 255).\(bits & 255)"
         case .v6(let high, let low, let scope):
-            let words = (0..<8).map { UInt16(truncatingIfNeeded: ($0 < 4 ? high : low) >> (48 - 16 * ($0 % 4))) }
+            let words = (0..<8).map {
+                UInt16(truncatingIfNeeded: ($0 < 4 ? high : low) >> (48 - 16 * ($0 % 4)))
+            }
             let suffix = scope == 0 ? "" : "%\(scope)"
             let run = Self.longestZeroRun(words)
             let parts = words.map { String($0, radix: 16) }

@@ -44,8 +44,10 @@ package enum ClientError: Error, Equatable, Sendable {
         case .frame(let error): "the sidecar sent an invalid frame: \(error)"
         case .unexpectedHello: "the sidecar did not say HELLO first, or said it twice"
         case .unsupportedVersion(let version): "the sidecar speaks protocol version \(version), not 1"
-        case .unknownStream(let stream, let type): "the sidecar sent \(type) for stream \(stream), which is not open"
-        case .unexpectedFrame(let stream, let type): "the sidecar sent \(type) out of place on stream \(stream)"
+        case .unknownStream(let stream, let type):
+            "the sidecar sent \(type) for stream \(stream), which is not open"
+        case .unexpectedFrame(let stream, let type):
+            "the sidecar sent \(type) out of place on stream \(stream)"
         case .creditExceeded(let stream): "the sidecar sent more body bytes than allowed on stream \(stream)"
         }
     }

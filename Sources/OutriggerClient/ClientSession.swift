@@ -83,7 +83,8 @@ package struct ClientSession: ~Copyable {
     /// Whether `open` will give a stream.
     package var canOpen: Bool {
         guard let hello, goAwayCode == nil else { return false }
-        return streams.count < StreamTable.slotsMax && (hello.streamsMax == 0 || streams.count < hello.streamsMax)
+        return streams.count < StreamTable.slotsMax
+            && (hello.streamsMax == 0 || streams.count < hello.streamsMax)
     }
 
     /// Opens a stream with a request.
@@ -158,7 +159,9 @@ package struct ClientSession: ~Copyable {
         streams[slot].owedBytes += count
         let state = streams[slot]
         let isCovered = state.replyBytesLeft <= UInt64(state.receiveCredit)
-        guard state.owedBytes > 0, !isCovered, state.receiveCredit <= ownHello.initialCreditBytes / 2 else { return }
+        guard state.owedBytes > 0, !isCovered, state.receiveCredit <= ownHello.initialCreditBytes / 2 else {
+            return
+        }
         encoder.credit(UInt32(clamping: state.owedBytes), stream: stream, into: &outgoing)
         streams[slot].receiveCredit += state.owedBytes
         streams[slot].owedBytes = 0
@@ -282,7 +285,8 @@ package struct ClientSession: ~Copyable {
         case .end:
             streams.close(slot)
             return .ended(stream: stream)
-        case .hello, .request, .body, .trailers, .cancel, .unpin, .ping, .pong, .interim, .reply, .pin, .goAway:
+        case .hello, .request, .body, .trailers, .cancel, .unpin, .ping, .pong, .interim, .reply, .pin,
+            .goAway:
             throw .unexpectedFrame(stream, type)
         }
     }

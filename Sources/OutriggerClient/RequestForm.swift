@@ -49,5 +49,7 @@ package struct RequestForm: ~Copyable, Sendable {
 extension ClientSession {
     /// Opens a stream with the request of a form.
     /// - Returns: see `open(_:in:)`.
-    package mutating func open(_ form: borrowing RequestForm) -> UInt32? { open(form.request, in: form.block) }
+    package mutating func open(_ form: borrowing RequestForm) -> UInt32? {
+        open(form.request, in: form.block)
+    }
 }
