@@ -19,7 +19,7 @@ package struct Signals: ~Copyable {
     /// Watch it with a `Poller`, then call `next` until it gives `nil`.
     package let descriptor: Int32
 
-    /// - Parameter numbers: 1 to 63.
+    /// Blocks `numbers`, each 1 to 63.
     package init(_ numbers: [Int32]) throws(SocketError) {
         let mask = numbers.reduce(into: UInt64(0)) { $0 |= 1 << UInt64($1) }
         descriptor = try SocketError.check(linux_signal_create(mask))
@@ -41,7 +41,7 @@ package struct Signals: ~Copyable {
 package struct Thread: Sendable {
     private let handle: UInt64
 
-    /// - Parameter name: at most 15 bytes are shown.
+    /// Starts it. Of the name at most 15 bytes are shown.
     package init(name: String, _ body: @escaping @Sendable () -> Void) throws(SocketError) {
         final class Box {
             let body: @Sendable () -> Void

@@ -48,6 +48,12 @@ package struct PeerCredentials: Equatable, Sendable {
     package var pid: UInt32 = 0
     package var uid: UInt32 = 0
     package var gid: UInt32 = 0
+
+    package init(pid: UInt32 = 0, uid: UInt32 = 0, gid: UInt32 = 0) {
+        self.pid = pid
+        self.uid = uid
+        self.gid = gid
+    }
 }
 
 /// A descriptor of a stream socket. A value without owner: close it exactly once.
@@ -60,8 +66,7 @@ package struct Socket: Equatable, Sendable {
 
     // Making.
 
-    /// Starts a connection. TCP gets NODELAY.
-    /// - Parameter local: an IP address to bind to; its port is as a rule 0: chosen when connecting.
+    /// Starts a connection, `from` an IP address of ours with port 0: chosen when connecting. TCP gets NODELAY.
     package static func connect(
         to address: SocketAddress,
         from local: SocketAddress? = nil,

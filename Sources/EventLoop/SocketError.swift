@@ -36,7 +36,7 @@ package enum SocketError: Error, Equatable, Sendable {
             }
     }
 
-    /// - Parameter result: of a shim: a count, or a negated `errno`.
+    /// Takes the result of a shim apart: a count, or a negated `errno`.
     static func check(_ result: Int64) throws(SocketError) -> Int32 {
         if result < 0 { throw SocketError(code: Int32(-result)) }
         return Int32(truncatingIfNeeded: result)

@@ -14,8 +14,30 @@ final class Folder: Sendable {
     }
 
     deinit {
-        unlink(path + "/s")
-        rmdir(path)
+        removeSocket()
+        // SAFETY: a C string for the time of the call.
+        unsafe _ = rmdir(path)
+    }
+
+    /// What a process leaves behind that dies without removing its socket file.
+    func leaveStaleSocket() throws {
+        let listener = try UnixListener(path: socketPath)
+        // SAFETY: C strings for the time of the call.
+        guard unsafe link(path + "/s", path + "/t") == 0 else { throw SocketError(code: errno) }
+        _ = consume listener
+        // SAFETY: C strings for the time of the call.
+        guard unsafe rename(path + "/t", path + "/s") == 0 else { throw SocketError(code: errno) }
+    }
+
+    /// Makes a plain file where the socket would be.
+    func makeFile() {
+        // SAFETY: a C string for the time of the call.
+        close(unsafe open(path + "/s", O_CREAT | O_WRONLY, 0o600))
+    }
+
+    func removeSocket() {
+        // SAFETY: a C string for the time of the call.
+        unsafe _ = unlink(path + "/s")
     }
 
     /// Path of the one socket that a test makes.
@@ -48,6 +70,12 @@ extension Socket {
         var transfer = Transfer.wouldBlock
         let bytes = [UInt8](capacity: room) { transfer = self.read(into: &$0) }
         return (bytes, transfer)
+    }
+
+    func send(_ bytes: [UInt8]) -> Transfer { write(bytes.span) }
+
+    func send(_ first: [UInt8], _ second: [UInt8], _ third: [UInt8]) -> Transfer {
+        write(first.span, second.span, third.span)
     }
 
     func wait(writable: Bool) throws {
