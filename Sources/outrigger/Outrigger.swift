@@ -5,7 +5,7 @@ import EventLoop
     func run() throws {
         Signals.ignoreBrokenPipe()
         let origin = try DemoOrigin.start(unixPath: "/tmp/o.sock")
-        print(origin.endpoint)
+        File.standardOutput.write("\(origin.endpoint)\n")
         while readLine() != nil { print(origin.connections, origin.requests) }
         origin.stop()
     }
