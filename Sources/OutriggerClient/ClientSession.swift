@@ -36,6 +36,7 @@ package struct ClientSession: ~Copyable {
     private var handledBytes = 0
     private var bodyPlace = BodyPlace.payload(0..<0)
     private var receivedCredit = 0
+    private let fieldCountMax: Int
 
     /// A session that says HELLO first.
     /// - Parameters:
@@ -43,6 +44,7 @@ package struct ClientSession: ~Copyable {
     ///   - limits: `messageBytesMax` and `fieldCountMax` are used.
     package init(hello: Hello, limits: Limits = Limits()) {
         ownHello = hello
+        fieldCountMax = limits.fieldCountMax
         encoder = MessageEncoder(fieldCountMax: limits.fieldCountMax)
         decoder = MessageDecoder(messageBytesMax: limits.messageBytesMax)
         encoder.hello(hello, into: &outgoing)
@@ -89,9 +91,9 @@ package struct ClientSession: ~Copyable {
 
     /// Opens a stream with a request.
     /// - Parameter block: what the request's slices point into.
-    /// - Returns: the stream; `nil` when none may be opened now, see `canOpen`.
+    /// - Returns: the stream; `nil` when none may be opened now, see `canOpen`, or the request is too large.
     package mutating func open(_ request: borrowing Request, in block: Span<UInt8>) -> UInt32? {
-        guard canOpen, let hello else { return nil }
+        guard canOpen, let hello, request.fields.count <= fieldCountMax else { return nil }
         let isSending = request.body != .none || !request.upgrade.isEmpty
         guard
             let id = streams.open(
@@ -100,8 +102,17 @@ package struct ClientSession: ~Copyable {
                 isSending: isSending
             )
         else { return nil }
-        encoder.request(request, in: block, stream: id, endsStream: !isSending, into: &outgoing)
-        return id
+        let isWritten = encoder.request(
+            request,
+            in: block,
+            stream: id,
+            endsStream: !isSending,
+            payloadBytesMax: hello.framePayloadBytesMax,
+            into: &outgoing
+        )
+        if isWritten { return id }
+        if let slot = streams.slot(of: id) { streams.close(slot) }
+        return nil
     }
 
     /// Sends what credit allows of `data`. When that is not all, `writable` says when to go on.
@@ -223,7 +234,11 @@ package struct ClientSession: ~Copyable {
         if let failure { throw .frame(failure) }
         switch type {
         case .hello:
-            guard let hello, hello.version == 1 else { throw .unsupportedVersion(hello?.version ?? 0) }
+            guard let hello, hello.version == 1 else {
+                let version = hello?.version ?? 0
+                hello = nil
+                throw .unsupportedVersion(version)
+            }
             return .ready
         case .goAway: return .goAway(goAwayCode ?? .draining)
         case .pong: return .pong

@@ -31,7 +31,8 @@ package struct HTTPURL: Equatable, Sendable {
     }
 
     private static func schemeEnd(_ text: String) -> String.Index? {
-        guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else { return nil }
+        guard let colon = text.firstIndex(where: { $0 == ":" || $0 == "/" }), text[colon...].hasPrefix("://")
+        else { return nil }
         return colon
     }
 

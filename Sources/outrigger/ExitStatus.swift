@@ -36,7 +36,8 @@ enum ExitStatus {
         switch outcome {
         case .complete, .completeByEOF: .success
         case .badRequest: dataError
-        case .connectRefused, .connectUnreachable, .peerRefused, .overloaded, .draining, .pinLost, .pinMismatch,
+        case .connectRefused, .connectUnreachable, .peerRefused, .overloaded, .draining, .pinLost,
+            .pinMismatch,
             .pinBusy, .tlsHandshake, .tlsVerify:
             unavailable
         case .truncated, .badReply, .reset: protocolError

@@ -33,7 +33,11 @@ struct OriginReply: Equatable {
         case "chunked":
             self.init(head: Self.chunkedHead, body: .chunked(amount, isCut: false))
         case "eof":
-            self.init(head: "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", body: .plain(amount), closes: true)
+            self.init(
+                head: "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+                body: .plain(amount),
+                closes: true
+            )
         case "old": self.init(head: "HTTP/1.0 200 OK\r\n" + length, body: .plain(amount), closes: true)
         case "empty": self.init(head: "HTTP/1.1 204 No Content\r\n\r\n")
         case "unchanged":
@@ -85,6 +89,7 @@ struct OriginReply: Equatable {
         return OriginReply(head: "HTTP/1.1 \(status)\r\n\(fields)Content-Length: 0\r\n\r\n")
     }
 
-    private static let chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Bytes\r\n\r\n"
+    private static let chunkedHead =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Bytes\r\n\r\n"
     private static let page = "HTTP/1.1 200 OK\r\nContent-Length: 19\r\n\r\nOutrigger's origin\n"
 }

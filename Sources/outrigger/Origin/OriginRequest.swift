@@ -92,7 +92,9 @@ struct OriginRequest: Equatable {
 
     private static func number(_ text: Span<UInt8>) -> Int {
         var number = 0
-        for index in text.indices where 48...57 ~= text[index] { number = number * 10 + Int(text[index] - 48) }
+        for index in text.indices where 48...57 ~= text[index] {
+            number = number * 10 + Int(text[index] - 48)
+        }
         return number
     }
 }
