@@ -30,4 +30,15 @@ package final class Mailbox<Message: Sendable>: Sendable {
             return taken
         }
     }
+
+    /// Waits until a message is there, then does as `takeAll`; for those who have nothing else to wait for.
+    package func waitAndTakeAll() throws(SocketError) -> [Message] {
+        var poller = try Poller(eventsMax: 1)
+        try poller.add(descriptor, token: 0, writable: false)
+        while true {
+            let taken = takeAll()
+            if !taken.isEmpty { return taken }
+            _ = poller.wait(timeoutNanoseconds: nil)
+        }
+    }
 }

@@ -77,6 +77,18 @@ package struct Thread: Sendable {
     package var cpuNanoseconds: Int64 { max(linux_thread_cpu(handle), 0) }
 }
 
+/// Where log lines go.
+package enum StandardError {
+    /// Writes `text` with one call, so that lines of several threads do not mix. Errors are ignored: nobody could be told.
+    package static func write(_ text: String) {
+        var text = text
+        text.withUTF8 { bytes in
+            // SAFETY: `bytes` is valid for the time of the call.
+            unsafe _ = Glibc.write(2, bytes.baseAddress, bytes.count)
+        }
+    }
+}
+
 /// Limits of the process.
 package enum ProcessLimits {
     /// Raises the number of descriptors to what is permitted.

@@ -3,7 +3,7 @@ import CLinux
 import Glibc
 
 /// Listens at a path, mode 0660. The file goes with it.
-package struct UnixListener: ~Copyable {
+package struct UnixListener: ~Copyable, Sendable {
     package let socket: Socket
     package let path: [UInt8]
     private let device: UInt64
