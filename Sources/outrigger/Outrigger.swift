@@ -1,3 +1,4 @@
+// Outrigger.swift: the command line's root.
 import ArgumentParser
 
 @main struct Outrigger: ParsableCommand {
