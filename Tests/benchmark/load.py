@@ -5,7 +5,6 @@ import subprocess
 from dataclasses import dataclass
 
 from processes import find_program
-from proxies import BULK, SMALL
 
 
 @dataclass(frozen=True)
@@ -14,7 +13,6 @@ class Work:
 
     name: str
     path: str
-    kind: str
     outstanding: int = 64
     sessions: int = 1
     request_bytes: int = 0
@@ -24,12 +22,12 @@ class Work:
 WORKS = {
     work.name: work
     for work in (
-        Work("empty-64", "/empty", SMALL),
-        Work("empty-64-sessions-8", "/empty", SMALL, sessions=8),
-        Work("empty-1", "/empty", SMALL, outstanding=1),
-        Work("reply-64k", "/64k", BULK, reply_bytes=65_536),
-        Work("reply-8m", "/8m", BULK, reply_bytes=8_388_608),
-        Work("request-64k", "/sink", BULK, request_bytes=65_536),
+        Work("empty-64", "/empty"),
+        Work("empty-64-sessions-8", "/empty", sessions=8),
+        Work("empty-1", "/empty", outstanding=1),
+        Work("reply-64k", "/64k", reply_bytes=65_536),
+        Work("reply-8m", "/8m", reply_bytes=8_388_608),
+        Work("request-64k", "/sink", request_bytes=65_536),
     )
 }
 
