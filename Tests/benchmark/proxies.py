@@ -39,11 +39,11 @@ class Origin:
             place.file(f"origin/files/{name}", "x" * count)
         self.port = free_port()
         self.status_port = free_port()
-        # "mirror" is what makes nginx read a request's body to its end before it answers.
+        # "mirror" is what makes nginx read a request's body to its end before it answers; a file may not be posted to.
         text = nginx_main(folder, 2) + f"""  server {{
     listen 127.0.0.1:{self.port} backlog=4096; sendfile on; client_body_buffer_size 128k;
     location = /empty {{ return 200 ""; }}
-    location = /sink {{ mirror /nothing; root {folder}/none; try_files /none @done; }}
+    location = /sink {{ mirror /nothing; alias {folder}/files/64k; error_page 405 =200 @done; }}
     location = /nothing {{ internal; return 204; }}
     location @done {{ return 200 ""; }}
     location / {{ root {folder}/files; }}
