@@ -24,11 +24,9 @@ struct FieldSection: Sendable {
         searched = start
     }
 
-    /// Reads what is there of the section, from its first byte on when it is whole.
-    /// - Parameters:
-    ///   - head: status line and fields; undefined unless the section is whole.
-    ///   - framing: told every field of a whole section.
-    /// - Returns: offset behind the section's empty line; `nil` when that has not come yet.
+    /// Reads what is there of the section, from its first byte on when it is whole. `head` gets the status line and
+    /// the fields and is undefined unless the section is whole; `framing` is told every field of a whole section.
+    /// The answer is the offset behind the section's empty line; `nil` when that has not come yet.
     mutating func read(
         _ bytes: Span<UInt8>,
         limits: ReplyLimits,
@@ -58,8 +56,7 @@ struct FieldSection: Sendable {
         return try readLines(window, limits: limits, head: &head, framing: &framing)
     }
 
-    /// Reads line by line until the empty one.
-    /// - Returns: `nil` when the bytes end before.
+    /// Reads line by line until the empty one; `nil` when the bytes end before.
     private mutating func readLines(
         _ window: Span<UInt8>,
         limits: ReplyLimits,
@@ -69,7 +66,9 @@ struct FieldSection: Sendable {
         head.fields.removeAll(keepingCapacity: true)
         do throws(ReplyError) {
             if hasStatusLine && line == start {
-                guard let next = try StatusLine.read(window, at: line, head: &head) else { return unfinished(window) }
+                guard let next = try StatusLine.read(window, at: line, head: &head) else {
+                    return unfinished(window)
+                }
                 line = next
             }
             while true {
@@ -95,8 +94,8 @@ struct FieldSection: Sendable {
         return nil
     }
 
-    /// Reads the field line at `line`.
-    /// - Returns: offset of the next line; negative: of what follows the empty line; 0: the line has no end yet.
+    /// Reads the field line at `line`. The answer is the offset of the next line; negative: of what follows the empty
+    /// line; 0: the line has no end yet.
     @inline(__always)
     private func readField(
         _ window: Span<UInt8>,
@@ -149,4 +148,3 @@ struct FieldSection: Sendable {
         throw .fieldName(line: fieldCount &+ 1)
     }
 }
-

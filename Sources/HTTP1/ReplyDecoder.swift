@@ -23,6 +23,11 @@ package struct ReplyStep: Equatable, Sendable {
     package var event: ReplyEvent
     package var consumed: Int
 
+    package init(event: ReplyEvent, consumed: Int) {
+        self.event = event
+        self.consumed = consumed
+    }
+
     fileprivate static let needMore = ReplyStep(event: .needMore, consumed: 0)
 }
 
@@ -101,8 +106,11 @@ package struct ReplyDecoder: Sendable {
     ///   - bytes: everything not consumed so far, from the front.
     ///   - head: filled with slices into `bytes` for `interim`, `head` and `trailers`; undefined after `needMore`
     ///     and errors.
+    /// - Returns: one event.
+    /// - Throws: what makes the bytes no valid reply.
     /// - Complexity: O(n) for a reply of n bytes, however it is cut.
-    package mutating func decode(_ bytes: Span<UInt8>, head: inout ReplyHead) throws(ReplyError) -> ReplyStep {
+    package mutating func decode(_ bytes: Span<UInt8>, head: inout ReplyHead) throws(ReplyError) -> ReplyStep
+    {
         do throws(ReplyError) {
             switch state {
             case .head: return try decodeHead(bytes, head: &head)
@@ -251,7 +259,10 @@ extension ReplyDecoder {
     /// (extensions, leading zeros) is paid for by data. Source: RFC 9112 §7.1.1.
     private mutating func countOverhead(_ line: ChunkLine) throws(ReplyError) {
         let free = Swift.min(line.size, UInt64(UInt32.max))
-        chunkOverheadBytes = Swift.max(0, chunkOverheadBytes &+ line.end &- plainChunkFramingBytes &- Int(free))
+        chunkOverheadBytes = Swift.max(
+            0,
+            chunkOverheadBytes &+ line.end &- plainChunkFramingBytes &- Int(free)
+        )
         guard chunkOverheadBytes <= limits.chunkOverheadBytesMax else {
             throw .chunkOverhead(limitBytes: limits.chunkOverheadBytesMax)
         }

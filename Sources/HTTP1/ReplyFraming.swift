@@ -90,8 +90,8 @@ struct ReplyFraming: Sendable {
         var position = 0
         while let element = value.nextElement(&position) {
             let option = value.extracting(element)
-            if option.isEqual(ignoringCase: "close") { closes = true }
-            if option.isEqual(ignoringCase: "keep-alive") { keepsAlive = true }
+            if option.count == 5 && option.isEqual(ignoringCase: "close") { closes = true }
+            if FieldName(option) == .keepAlive { keepsAlive = true }
         }
     }
 

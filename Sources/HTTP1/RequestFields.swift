@@ -19,8 +19,8 @@ struct RequestFields {
         route = request.route
     }
 
-    /// Appends every field that goes out, exactly as it is. The first wrong one refuses all.
-    /// - Parameter nominated: fields that Connection names; `nil`: find out whether there are any.
+    /// Appends every field that goes out, exactly as it is. The first wrong one refuses all. `nominated` has the fields
+    /// that Connection names; with `nil` it is found out whether there are any.
     @inline(__always)
     mutating func append(
         _ request: borrowing Request,
@@ -28,19 +28,23 @@ struct RequestFields {
         nominated: Nominations?,
         into output: inout ByteBuffer
     ) throws(RequestError) {
+        var stage = InlineArray<64, UInt8>(repeating: 0)
         for index in request.fields.indices {
             let field = request.fields[index]
             let name = block.extracting(field.name)
             let value = block.extracting(field.value)
-            guard name.isToken else { throw .fieldName(line: index + 1) }
-            guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
             let known = FieldName(name)
             if known != .other {
-                guard try passes(known, value, authority: block.extracting(request.authority)) else { continue }
+                guard name.isToken else { throw .fieldName(line: index + 1) }
+                guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
+                guard try passes(known, value, authority: block.extracting(request.authority)) else {
+                    continue
+                }
             }
+            // What ends here was checked in the first pass.
             if let nominated, nominated.contains(name, in: block) { continue }
             if known == .expect { expectsContinue = expectsContinue || hasContinue(value) }
-            RequestEncoder.appendField(name, value, into: &output)
+            try RequestEncoder.appendField(name, value, line: index + 1, stage: &stage, into: &output)
         }
     }
 
@@ -99,7 +103,7 @@ struct RequestFields {
 struct Nominations {
     private var names: [Slice] = []
 
-    /// - Parameter limit: of all options together, for each is compared with each field.
+    /// `limit` is that of all options together, for each is compared with each field.
     init(_ request: borrowing Request, in block: Span<UInt8>, limit: Int) throws(RequestError) {
         for index in request.fields.indices {
             let field = request.fields[index]

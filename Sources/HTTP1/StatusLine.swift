@@ -11,8 +11,7 @@ enum StatusLine {
     /// "HTTP/1.1 200" and its line end.
     private static let bytesMin = 14
 
-    /// Reads a status line into `head`.
-    /// - Returns: offset behind it; `nil` when it has no end yet.
+    /// Reads a status line into `head`. The answer is the offset behind it; `nil` when it has no end yet.
     @inline(__always)
     static func read(_ window: Span<UInt8>, at start: Int, head: inout ReplyHead) throws(ReplyError) -> Int? {
         let line = window.extracting(droppingFirst: start)
@@ -40,11 +39,13 @@ enum StatusLine {
         return start &+ index &+ 2
     }
 
-    /// - Parameter line: of `bytesMin` bytes at least.
+    /// Reads version and status of a `line` of `bytesMin` bytes at least.
     @inline(__always)
     private static func readNumbers(_ line: Span<UInt8>, head: inout ReplyHead) -> Bool {
         guard Octet.isDigit(line[7]) && line[8] == Octet.space && line[9] != Octet.zero else { return false }
-        guard Octet.isDigit(line[9]) && Octet.isDigit(line[10]) && Octet.isDigit(line[11]) else { return false }
+        guard Octet.isDigit(line[9]) && Octet.isDigit(line[10]) && Octet.isDigit(line[11]) else {
+            return false
+        }
         let hundreds = Int(line[9] &- Octet.zero)
         head.status = (hundreds &* 10 &+ Int(line[10] &- Octet.zero)) &* 10 &+ Int(line[11] &- Octet.zero)
         // Any other minor version of 1 is understood as the newest that is known. Source: RFC 9110 §2.5.
