@@ -8,9 +8,10 @@ struct ChunkLine: Equatable, Sendable {
     /// Offset of the first byte behind the line.
     var end: Int
 
-    /// Reads the line at `start`. Only CR LF ends it, only digits make a size, and blanks may stand around the
-    /// parts of an extension only: each leniency here has been a way to smuggle a reply past someone. No LF stands
-    /// between `start` and `searched`, which is moved on when the line has no end yet and the answer is `nil`.
+    /// Reads the line at `start`. Only CR LF ends it, only digits make a size, and blanks may stand around
+    /// the parts of an extension only: each leniency here has been a way to smuggle a reply past someone. No
+    /// LF stands between `start` and `searched`, which is moved on when the line has no end yet and the
+    /// answer is `nil`.
     static func read(
         _ bytes: Span<UInt8>,
         at start: Int,

@@ -1,5 +1,6 @@
 // FieldName.swift: the field names that this target acts on.
-// Owns: telling them apart by length first, so that most fields cost one switch. Source: RFC 9110 §7.6.1, §5.1.
+// Owns: telling them apart by length first, so that most fields cost one switch. Source: RFC 9110 §7.6.1,
+// §5.1.
 
 /// A field that a codec acts on; all others pass through.
 enum FieldName: Equatable, Sendable {
@@ -15,7 +16,8 @@ enum FieldName: Equatable, Sendable {
     case transferEncoding
     case proxyAuthorization
 
-    /// Told apart by length, then by eight letters at a time: names of a head are compared on the hottest path.
+    /// Told apart by length, then by eight letters at a time: names of a head are compared on the hottest
+    /// path.
     /// - Parameter name: a token; of another text with a CR the answer may be wrong.
     @inline(__always)
     init(_ name: Span<UInt8>) {
@@ -71,8 +73,8 @@ enum FieldName: Equatable, Sendable {
         static let transfer: UInt64 = 0x7265_6673_6E61_7274
     }
 
-    /// Lower-case names that a trailer section must not have: framing, routing, authentication, request modifiers
-    /// and content format take effect before the body, or never. Source: RFC 9110 §6.5.1.
+    /// Lower-case names that a trailer section must not have: framing, routing, authentication, request
+    /// modifiers and content format take effect before the body, or never. Source: RFC 9110 §6.5.1.
     static func isForbiddenInTrailers(_ name: Span<UInt8>) -> Bool {
         for forbidden in forbiddenInTrailers where name.isEqual(ignoringCase: forbidden) { return true }
         return false

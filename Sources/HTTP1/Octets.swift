@@ -81,11 +81,13 @@ extension Span<UInt8> {
         return Octet.word(part[0], part[1], part[2], part[3], part[4], part[5], part[6], part[7])
     }
 
-    /// The same with small letters for capital ones. Also makes "-" of CR, so only tokens can be told apart by it.
+    /// The same with small letters for capital ones. Also makes "-" of CR, so only tokens can be told apart
+    /// by it.
     @inline(__always)
     func lowercasedWord(at index: Int) -> UInt64 { word(at: index) | 0x2020_2020_2020_2020 }
 
-    /// Index of the first byte from `start` on that is below `below` or equal to `equal`; `count` when there is none.
+    /// Index of the first byte from `start` on that is below `below` or equal to `equal`; `count` when there
+    /// is none.
     @inline(__always)
     func firstIndex(below: UInt8, orOf equal: UInt8, from start: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
@@ -183,7 +185,8 @@ extension Span<UInt8> {
         return element
     }
 
-    /// The number that the digits in `range` write; `nil` for no digits, another byte, or more than `Int64.max`.
+    /// The number that the digits in `range` write; `nil` for no digits, another byte, or more than
+    /// `Int64.max`.
     func decimal(_ range: Range<Int>) -> UInt64? {
         guard !range.isEmpty else { return nil }
         var number: UInt64 = 0

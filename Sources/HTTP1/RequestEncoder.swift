@@ -1,5 +1,6 @@
 // RequestEncoder.swift: a request in, bytes for the upstream out, or a refusal before any byte.
-// Owns: Host, hop-by-hop fields, framing. Never touches: buffers of others, sockets. Source: RFC 9112 §3, §6, §7.
+// Owns: Host, hop-by-hop fields, framing. Never touches: buffers of others, sockets. Source: RFC 9112 §3, §6,
+// §7.
 import Model
 
 /// What the rest of an exchange needs to know about an encoded head.
@@ -41,7 +42,8 @@ package enum RequestEncoder {
             var fields = RequestFields(request)
             try fields.append(request, in: block, nominated: nil, into: &output)
             if fields.nominates {
-                // A Connection field names other fields, some of which may have gone before it: once more, with care.
+                // A Connection field names other fields, some of which may have gone before it: once more,
+                // with care.
                 output.removeLast(output.count &- beforeFields)
                 let nominated = try Nominations(request, in: block, limit: limits.fieldCountMax)
                 fields = RequestFields(request)
@@ -162,8 +164,9 @@ extension RequestEncoder {
         output.append("\r\n\r\n")
     }
 
-    /// Appends a line end, then a field line without one. `line` is its number, for the error; `stage` is scratch
-    /// memory: to check a name there and put beside it what stands around it costs less than an append a piece.
+    /// Appends a line end, then a field line without one. `line` is its number, for the error; `stage` is
+    /// scratch memory: to check a name there and put beside it what stands around it costs less than an
+    /// append a piece.
     @inline(__always)
     static func appendField(
         _ name: Span<UInt8>,

@@ -1,4 +1,5 @@
-// RequestFields.swift: which fields of a request go out, and which are ours, contradict us or end at this hop.
+// RequestFields.swift: which fields of a request go out, and which are ours, contradict us or end at this
+// hop.
 // Owns: Connection and what it names. Source: RFC 9110 §7.6.1, §8.6, §10.1.1; RFC 9112 §3.2, §6.
 import Model
 
@@ -19,8 +20,8 @@ struct RequestFields {
         route = request.route
     }
 
-    /// Appends every field that goes out, exactly as it is. The first wrong one refuses all. `nominated` has the fields
-    /// that Connection names; with `nil` it is found out whether there are any.
+    /// Appends every field that goes out, exactly as it is. The first wrong one refuses all. `nominated` has
+    /// the fields that Connection names; with `nil` it is found out whether there are any.
     @inline(__always)
     mutating func append(
         _ request: borrowing Request,
@@ -98,8 +99,8 @@ struct RequestFields {
     }
 }
 
-/// The fields that the Connection fields of a request name: they end here too. Made only when there are any, which a
-/// proxy that owns its end-to-end fields never sends; only then does encoding allocate.
+/// The fields that the Connection fields of a request name: they end here too. Made only when there are any,
+/// which a proxy that owns its end-to-end fields never sends; only then does encoding allocate.
 struct Nominations {
     private var names: [Slice] = []
 
@@ -131,8 +132,8 @@ struct Nominations {
         return false
     }
 
-    /// Whether `name` is among them. Cache-Control never is: it is meant for every recipient (RFC 9110 §7.6.1), and
-    /// naming it would be a way to strip it.
+    /// Whether `name` is among them. Cache-Control never is: it is meant for every recipient (RFC 9110
+    /// §7.6.1), and naming it would be a way to strip it.
     func contains(_ name: Span<UInt8>, in block: Span<UInt8>) -> Bool {
         if name.isEqual(ignoringCase: "cache-control") { return false }
         for option in names where block.extracting(option).isEqual(ignoringCase: name) { return true }

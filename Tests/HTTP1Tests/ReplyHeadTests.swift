@@ -165,7 +165,8 @@ private let empty = "Content-Length: 0\r\n\r\n"
 
     @Test func `fields come back as bytes and in order, whatever they are`() {
         let text =
-            "HTTP/1.0 404 Not  Found\r\nSet-Cookie: a=1\r\nset-cookie:\t b=2 \t\r\nX:\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            "HTTP/1.0 404 Not  Found\r\nSet-Cookie: a=1\r\nset-cookie:\t b=2 \t\r\nX:\r\n"
+            + "Connection: close\r\nContent-Length: 0\r\n\r\n"
         let row = ReplyRow("", text, "")
         for cuts in row.cuttings {
             var decoder = ReplyDecoder(limits: Limits())

@@ -18,8 +18,8 @@ struct Seeded: RandomNumberGenerator {
 
 /// Bytes of an upstream and what the decoder makes of them.
 ///
-/// `expected` is the transcript: each event, then `complete` with `reuse` or `close`, or the end of the bytes and so of
-/// the connection (`eof whole`, `eof cut`), or the error.
+/// `expected` is the transcript: each event, then `complete` with `reuse` or `close`, or the end of the bytes
+/// and so of the connection (`eof whole`, `eof cut`), or the error.
 struct ReplyRow: Sendable, CustomTestStringConvertible {
     var rule: String
     var input: [UInt8]

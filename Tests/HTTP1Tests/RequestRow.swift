@@ -19,7 +19,7 @@ struct RequestRow: Sendable, CustomTestStringConvertible {
     var expected = ""
     var error: RequestError?
 
-    /// - Parameter change: sets what differs from `GET / HTTP/1.1` to example.org, direct.
+    /// `change` sets what differs from `GET / HTTP/1.1` to example.org, direct.
     init(_ rule: String, _ expected: String, _ change: (inout RequestRow) -> Void = { _ in }) {
         self.rule = rule
         change(&self)
@@ -54,7 +54,8 @@ struct RequestRow: Sendable, CustomTestStringConvertible {
         return (request, block)
     }
 
-    /// Encodes behind other bytes, which must stay, as must the end of the buffer when the request is refused.
+    /// Encodes behind other bytes, which must stay, as must the end of the buffer when the request is
+    /// refused.
     @discardableResult func check() -> EncodedRequest? {
         let (request, block) = request()
         var output = ByteBuffer()
