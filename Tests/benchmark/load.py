@@ -110,4 +110,6 @@ def cpu_microseconds(process, load):
     before = process.cpu_nanoseconds()
     requests = load()
     process.check()
+    if requests <= 0:
+        raise RuntimeError("not one request was answered in time")
     return (process.cpu_nanoseconds() - before) / 1000 / requests

@@ -116,14 +116,17 @@ def counted_lines(results, rows):
     return lines, is_met
 
 
-def spread_lines(results, rows, programs):
-    """How far the rounds of each cell lie apart, and which variant it is."""
-    lines = [f"| smallest and largest round, {MICROSECONDS} | {' | '.join(programs)} |", "|---|" + "---:|" * len(programs)]
+def variant_lines(results, rows):
+    """Every variant of every program: the median, and how far the rounds lie apart."""
+    programs = list(dict.fromkeys(key[1:] for key in results.times))
+    titles = [" ".join((name, f"({variant})" if variant else "")).strip() for name, variant in programs]
+    lines = [f"| median (smallest … largest round), {MICROSECONDS} | {' | '.join(titles)} |"]
+    lines.append("|---|" + "---:|" * len(programs))
     for row in rows:
         cells = [row.title]
-        for program in programs:
-            variant, rounds = results.best(row.name, program) or ("", [])
-            text = f"{number(min(rounds))} … {number(max(rounds))}" if rounds else "–"
-            cells.append(f"{text} ({variant})" if variant else text)
+        for name, variant in programs:
+            rounds = results.times.get((row.name, name, variant))
+            spread = f"{number(median(rounds))} ({number(min(rounds))} … {number(max(rounds))})" if rounds else "–"
+            cells.append(spread)
         lines.append(f"| {' | '.join(cells)} |")
     return lines
