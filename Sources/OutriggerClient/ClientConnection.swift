@@ -31,14 +31,19 @@ package struct ClientConnection: ~Copyable {
         session = ClientSession(hello: hello)
     }
 
-    /// Connects to a sidecar's socket, asks `poller` to watch it, and says HELLO.
-    package static func connect(
-        path: [UInt8],
+    /// Asks `poller` to watch a socket that leads to a sidecar, and says HELLO.
+    /// - Parameters:
+    ///   - socket: the connection's from now on, also when this throws.
+    ///   - hello: ours.
+    ///   - poller: reports the socket with `token`.
+    /// - Returns: the connection; `session.nextEvent` says when it is ready.
+    /// - Throws: what the socket says.
+    package static func start(
+        on socket: Socket,
         hello: Hello,
         poller: borrowing Poller,
         token: UInt64
     ) throws(SocketError) -> ClientConnection {
-        let socket = try Socket.connect(to: .unix(path: path)).socket
         var connection = ClientConnection(socket, hello: hello, token: token)
         try poller.add(socket.descriptor, token: token, writable: false)
         if case .failed(let error) = connection.flush(poller) { throw error }
@@ -49,6 +54,7 @@ package struct ClientConnection: ~Copyable {
 
     /// Reads once.
     /// - Parameter isEnding: what the poller said; a short read does not mean drained then.
+    /// - Returns: how it went; never anything about the meaning of what was read.
     package mutating func receive(isEnding: Bool) -> ClientProgress {
         var transfer = Transfer.wouldBlock
         let socket = socket

@@ -90,7 +90,9 @@ package struct ClientSession: ~Copyable {
     }
 
     /// Opens a stream with a request.
-    /// - Parameter block: what the request's slices point into.
+    /// - Parameters:
+    ///   - request: encoded at once, not kept.
+    ///   - block: what the request's slices point into.
     /// - Returns: the stream; `nil` when none may be opened now, see `canOpen`, or the request is too large.
     package mutating func open(_ request: borrowing Request, in block: Span<UInt8>) -> UInt32? {
         guard canOpen, let hello, request.fields.count <= fieldCountMax else { return nil }
@@ -116,7 +118,10 @@ package struct ClientSession: ~Copyable {
     }
 
     /// Sends what credit allows of `data`. When that is not all, `writable` says when to go on.
-    /// - Parameter ends: nothing follows. Takes effect only when all of `data` was taken.
+    /// - Parameters:
+    ///   - data: copied.
+    ///   - stream: of this session.
+    ///   - ends: nothing follows. Takes effect only when all of `data` was taken.
     /// - Returns: bytes taken; all of them when the stream does not listen any more.
     package mutating func sendBody(_ data: Span<UInt8>, stream: UInt32, ends: Bool) -> Int {
         guard let slot = streams.slot(of: stream), streams[slot].isSending else { return data.count }
@@ -137,8 +142,7 @@ package struct ClientSession: ~Copyable {
         return count
     }
 
-    /// Ends a chunked request body with trailers.
-    /// - Parameter block: what `fields` point into.
+    /// Ends a chunked request body with trailers: `fields`, which point into `block`.
     package mutating func sendTrailers(_ fields: [FieldSlice], in block: Span<UInt8>, stream: UInt32) {
         guard let slot = streams.slot(of: stream), streams[slot].isSending else { return }
         streams[slot].isSending = false
@@ -149,11 +153,6 @@ package struct ClientSession: ~Copyable {
     package func sendCredit(of stream: UInt32) -> Int {
         guard let slot = streams.slot(of: stream), streams[slot].isSending else { return 0 }
         return streams[slot].sendCredit
-    }
-
-    /// Asks for `writable` when more credit comes.
-    package mutating func awaitCredit(of stream: UInt32) {
-        if let slot = streams.slot(of: stream) { streams[slot].isStarved = true }
     }
 
     /// Asks the sidecar to end a stream; `ended` still comes.

@@ -41,8 +41,7 @@ struct DemoOrigin: ~Copyable {
         self.thread = thread
     }
 
-    /// Starts one.
-    /// - Parameter unixPath: of the Unix socket.
+    /// Starts one, with a Unix socket at `unixPath`.
     static func start(unixPath: String) throws(SocketError) -> DemoOrigin {
         let loopback = SocketAddress.v4(0x7f00_0001, port: 0)
         let tcp = [try Socket.listen(on: loopback), try Socket.listen(on: loopback)]

@@ -78,7 +78,7 @@ struct OriginRequest: Equatable {
         }
     }
 
-    /// - Parameter prefix: in lower case.
+    /// Whether a line begins with `prefix`, which is in lower case.
     private static func hasPrefix(_ line: Span<UInt8>, _ prefix: String) -> Bool {
         guard line.count >= prefix.utf8.count else { return false }
         var index = 0
@@ -114,7 +114,9 @@ struct OriginChunks {
     private(set) var hasTrailers = false
 
     /// Takes the next piece.
-    /// - Parameter data: range of `bytes` that is body.
+    /// - Parameters:
+    ///   - bytes: what has not been taken so far.
+    ///   - data: range of `bytes` that is body.
     /// - Returns: bytes done with; 0: more are needed.
     mutating func take(_ bytes: Span<UInt8>, data: inout Range<Int>) -> Int {
         data = 0..<0
