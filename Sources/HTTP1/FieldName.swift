@@ -46,9 +46,11 @@ enum FieldName: Equatable, Sendable {
 
     private static let forbiddenInTrailers = [
         "authorization", "cache-control", "connection", "content-encoding", "content-length", "content-range",
-        "content-type", "cookie", "expect", "host", "if-match", "if-modified-since", "if-none-match", "if-range",
+        "content-type", "cookie", "expect", "host", "if-match", "if-modified-since", "if-none-match",
+        "if-range",
         "if-unmodified-since", "keep-alive", "max-forwards", "pragma", "proxy-authenticate",
-        "proxy-authorization", "proxy-connection", "range", "set-cookie", "te", "trailer", "transfer-encoding",
+        "proxy-authorization", "proxy-connection", "range", "set-cookie", "te", "trailer",
+        "transfer-encoding",
         "upgrade", "www-authenticate",
     ]
 }

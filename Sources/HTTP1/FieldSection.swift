@@ -69,7 +69,9 @@ struct FieldSection: Sendable {
         head.fields.removeAll(keepingCapacity: true)
         do throws(ReplyError) {
             if hasStatusLine && line == start {
-                guard let next = try StatusLine.read(window, at: line, head: &head) else { return unfinished(window) }
+                guard let next = try StatusLine.read(window, at: line, head: &head) else {
+                    return unfinished(window)
+                }
                 line = next
             }
             while true {
@@ -149,4 +151,3 @@ struct FieldSection: Sendable {
         throw .fieldName(line: fieldCount &+ 1)
     }
 }
-

@@ -133,7 +133,9 @@ extension Span<UInt8> {
     @inline(__always)
     func isEqual(ignoringCase other: Span<UInt8>) -> Bool {
         guard count == other.count else { return false }
-        for index in indices where Octet.lowercased(self[index]) != Octet.lowercased(other[index]) { return false }
+        for index in indices where Octet.lowercased(self[index]) != Octet.lowercased(other[index]) {
+            return false
+        }
         return true
     }
 

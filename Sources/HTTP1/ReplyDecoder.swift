@@ -102,7 +102,8 @@ package struct ReplyDecoder: Sendable {
     ///   - head: filled with slices into `bytes` for `interim`, `head` and `trailers`; undefined after `needMore`
     ///     and errors.
     /// - Complexity: O(n) for a reply of n bytes, however it is cut.
-    package mutating func decode(_ bytes: Span<UInt8>, head: inout ReplyHead) throws(ReplyError) -> ReplyStep {
+    package mutating func decode(_ bytes: Span<UInt8>, head: inout ReplyHead) throws(ReplyError) -> ReplyStep
+    {
         do throws(ReplyError) {
             switch state {
             case .head: return try decodeHead(bytes, head: &head)
@@ -251,7 +252,10 @@ extension ReplyDecoder {
     /// (extensions, leading zeros) is paid for by data. Source: RFC 9112 §7.1.1.
     private mutating func countOverhead(_ line: ChunkLine) throws(ReplyError) {
         let free = Swift.min(line.size, UInt64(UInt32.max))
-        chunkOverheadBytes = Swift.max(0, chunkOverheadBytes &+ line.end &- plainChunkFramingBytes &- Int(free))
+        chunkOverheadBytes = Swift.max(
+            0,
+            chunkOverheadBytes &+ line.end &- plainChunkFramingBytes &- Int(free)
+        )
         guard chunkOverheadBytes <= limits.chunkOverheadBytesMax else {
             throw .chunkOverhead(limitBytes: limits.chunkOverheadBytesMax)
         }

@@ -9,6 +9,15 @@ package struct EncodedRequest: Equatable, Sendable {
     package var isHead = false
     /// It has a body and "Expect: 100-continue".
     package var expectsContinue = false
+
+    /// Of no request yet.
+    package init() {}
+
+    init(isIdempotent: Bool, isHead: Bool, expectsContinue: Bool) {
+        self.isIdempotent = isIdempotent
+        self.isHead = isHead
+        self.expectsContinue = expectsContinue
+    }
 }
 
 /// Writes request heads and chunked framing.
@@ -23,7 +32,9 @@ package enum RequestEncoder {
         limits: Limits,
         into output: inout ByteBuffer
     ) throws(RequestError) -> EncodedRequest {
-        guard request.fields.count <= limits.fieldCountMax else { throw .tooManyFields(limit: limits.fieldCountMax) }
+        guard request.fields.count <= limits.fieldCountMax else {
+            throw .tooManyFields(limit: limits.fieldCountMax)
+        }
         let method = try Method(block.extracting(request.method))
         try checkAuthority(block.extracting(request.authority), route: request.route)
         try checkTarget(block.extracting(request.target), method)
@@ -41,7 +52,12 @@ package enum RequestEncoder {
                 fields = RequestFields(request)
                 try fields.append(request, in: block, nominated: nominated, into: &output)
             }
-            appendFraming(request, in: block, sendsZero: method.anticipatesBody || fields.saidZeroLength, &output)
+            appendFraming(
+                request,
+                in: block,
+                sendsZero: method.anticipatesBody || fields.saidZeroLength,
+                &output
+            )
             guard output.count &- before <= limits.requestHeadBytesMax else {
                 throw .headTooLong(limitBytes: limits.requestHeadBytesMax)
             }
@@ -75,7 +91,9 @@ package enum RequestEncoder {
         limits: Limits,
         into output: inout ByteBuffer
     ) throws(RequestError) {
-        guard trailers.count <= limits.fieldCountMax else { throw .tooManyFields(limit: limits.fieldCountMax) }
+        guard trailers.count <= limits.fieldCountMax else {
+            throw .tooManyFields(limit: limits.fieldCountMax)
+        }
         var bytes = 0
         for index in trailers.indices {
             let name = block.extracting(trailers[index].name)
@@ -85,7 +103,9 @@ package enum RequestEncoder {
             guard !FieldName.isForbiddenInTrailers(name) else { throw .trailerForbidden(line: index + 1) }
             bytes += name.count + value.count + 4
         }
-        guard bytes <= limits.requestHeadBytesMax else { throw .headTooLong(limitBytes: limits.requestHeadBytesMax) }
+        guard bytes <= limits.requestHeadBytesMax else {
+            throw .headTooLong(limitBytes: limits.requestHeadBytesMax)
+        }
         output.append("0\r\n")
         for field in trailers {
             appendField(block.extracting(field.name), block.extracting(field.value), into: &output)

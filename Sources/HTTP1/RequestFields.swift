@@ -36,7 +36,9 @@ struct RequestFields {
             guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
             let known = FieldName(name)
             if known != .other {
-                guard try passes(known, value, authority: block.extracting(request.authority)) else { continue }
+                guard try passes(known, value, authority: block.extracting(request.authority)) else {
+                    continue
+                }
             }
             if let nominated, nominated.contains(name, in: block) { continue }
             if known == .expect { expectsContinue = expectsContinue || hasContinue(value) }

@@ -65,7 +65,9 @@ extension RequestEncoder {
             return
         }
         guard target[0] == Octet.slash && target.firstControl(from: 0) == target.count else { throw .target }
-        for index in target.indices where target[index] == Octet.space || target[index] == 0x23 { throw .target }
+        for index in target.indices where target[index] == Octet.space || target[index] == 0x23 {
+            throw .target
+        }
     }
 
     /// host[:port], or nothing for an origin without a name.
@@ -74,7 +76,9 @@ extension RequestEncoder {
             guard route == .direct else { throw .authorityMissing }
             return
         }
-        guard authority.count <= authorityBytesMax else { throw .authorityTooLong(limitBytes: authorityBytesMax) }
+        guard authority.count <= authorityBytesMax else {
+            throw .authorityTooLong(limitBytes: authorityBytesMax)
+        }
         let end = authority[0] == Octet.leftBracket ? addressEnd(authority) : nameEnd(authority)
         guard end > 0, end == authority.count || isPort(authority, from: end) else { throw .authority }
     }
@@ -84,7 +88,9 @@ extension RequestEncoder {
         guard upgrade.count <= upgradeBytesMax else { throw .upgradeTooLong(limitBytes: upgradeBytesMax) }
         let end = upgrade.firstIndex(of: Octet.slash, from: 0) ?? upgrade.count
         guard upgrade.extracting(first: end).isToken else { throw .upgrade }
-        guard end == upgrade.count || upgrade.extracting(droppingFirst: end &+ 1).isToken else { throw .upgrade }
+        guard end == upgrade.count || upgrade.extracting(droppingFirst: end &+ 1).isToken else {
+            throw .upgrade
+        }
         guard body == .none else { throw .upgradeWithBody }
     }
 

@@ -44,7 +44,9 @@ enum StatusLine {
     @inline(__always)
     private static func readNumbers(_ line: Span<UInt8>, head: inout ReplyHead) -> Bool {
         guard Octet.isDigit(line[7]) && line[8] == Octet.space && line[9] != Octet.zero else { return false }
-        guard Octet.isDigit(line[9]) && Octet.isDigit(line[10]) && Octet.isDigit(line[11]) else { return false }
+        guard Octet.isDigit(line[9]) && Octet.isDigit(line[10]) && Octet.isDigit(line[11]) else {
+            return false
+        }
         let hundreds = Int(line[9] &- Octet.zero)
         head.status = (hundreds &* 10 &+ Int(line[10] &- Octet.zero)) &* 10 &+ Int(line[11] &- Octet.zero)
         // Any other minor version of 1 is understood as the newest that is known. Source: RFC 9110 §2.5.
