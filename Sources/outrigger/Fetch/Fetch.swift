@@ -29,20 +29,30 @@ struct Fetch: ParsableCommand {
     @Argument(help: "What to fetch, http only.")
     var url: String
 
-    @Option(help: ArgumentHelp(
-        "Where to connect: IPv4:PORT, [IPv6]:PORT or unix:PATH. Repeat for more, in order of preference.",
-        valueName: "endpoint"))
+    @Option(
+        help: ArgumentHelp(
+            "Where to connect: IPv4:PORT, [IPv6]:PORT or unix:PATH. Repeat for more, in order of preference.",
+            valueName: "endpoint"
+        )
+    )
     var address: [String] = []
 
     @Option(help: ArgumentHelp("Socket of a running sidecar.", valueName: "path"))
     var socket: String?
 
-    @Option(name: [.customShort("X"), .customLong("request")], help: "Method. GET, or POST when there is data.")
+    @Option(
+        name: [.customShort("X"), .customLong("request")],
+        help: "Method. GET, or POST when there is data."
+    )
     var method: String?
 
-    @Option(name: [.customShort("H"), .customLong("header")], help: ArgumentHelp(
-        "Field line to add, 'Name: value'. 'Name;' has no value, 'Name:' leaves out one of our own.",
-        valueName: "line"))
+    @Option(
+        name: [.customShort("H"), .customLong("header")],
+        help: ArgumentHelp(
+            "Field line to add, 'Name: value'. 'Name;' has no value, 'Name:' leaves out one of our own.",
+            valueName: "line"
+        )
+    )
     var header: [String] = []
 
     @Option(name: .shortAndLong, help: "Data to send; several are joined with '&'.")
@@ -69,8 +79,12 @@ struct Fetch: ParsableCommand {
     @Flag(help: "The addresses are those of a peer (a parent proxy): ask in absolute-form.")
     var peer = false
 
-    @Option(help: ArgumentHelp("Ask for an upgrade, e.g. websocket; then connect standard input and output to it.",
-        valueName: "protocol"))
+    @Option(
+        help: ArgumentHelp(
+            "Ask for an upgrade, e.g. websocket; then connect standard input and output to it.",
+            valueName: "protocol"
+        )
+    )
     var upgrade: String?
 
     @Option(help: ArgumentHelp("Local IP address to connect from.", valueName: "ip"))

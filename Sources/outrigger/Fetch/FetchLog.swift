@@ -26,7 +26,9 @@ struct FetchLog {
         guard isOn else { return }
         let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
         let route = plan.route == .peer ? " by way of a peer at" : " to"
-        sent("REQUEST stream=\(stream) \(plan.method) http://\(plan.authority)\(plan.url.target)\(route) \(endpoints)")
+        sent(
+            "REQUEST stream=\(stream) \(plan.method) http://\(plan.authority)\(plan.url.target)\(route) \(endpoints)"
+        )
         for field in plan.fields { sent("  \(field.name): \(field.value)") }
         switch body {
         case .none: break
@@ -40,7 +42,9 @@ struct FetchLog {
         guard isOn else { return }
         let head = session.head
         let reason = String(copying: session.block.extracting(head.reason))
-        received("\(name) stream=\(stream) \(head.status) \(reason), HTTP/\(head.version / 10).\(head.version % 10)")
+        received(
+            "\(name) stream=\(stream) \(head.status) \(reason), HTTP/\(head.version / 10).\(head.version % 10)"
+        )
         fields(session)
         switch head.body {
         case .none: received("  no body")

@@ -102,7 +102,9 @@ struct FetchPlan {
 
     private static func milliseconds(_ seconds: Double?, _ option: String) throws(CommandFailure) -> Int {
         guard let seconds else { return 0 }
-        guard seconds > 0, seconds <= 86_400 else { throw usage("\(option) is more than 0 and at most 86400") }
+        guard seconds > 0, seconds <= 86_400 else {
+            throw usage("\(option) is more than 0 and at most 86400")
+        }
         return max(1, Int((seconds * 1000).rounded()))
     }
 

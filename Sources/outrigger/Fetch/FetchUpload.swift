@@ -1,6 +1,7 @@
 // FetchUpload.swift: the body that `fetch` sends, as it becomes available. Owns: its file.
 import EventLoop
 import Model
+import OutriggerClient
 
 /// Bytes to send, read ahead by one block.
 struct FetchUpload: ~Copyable {
@@ -10,7 +11,9 @@ struct FetchUpload: ~Copyable {
     private(set) var isRead: Bool
     /// What the request says about its body.
     let body: RequestBody
-    private let file: File?
+    /// Standard input, unused, where nothing is read.
+    private let file: File
+    private let hasFile: Bool
     /// A pipe or a terminal: reading waits, so the poller is asked first.
     private var isPolled = false
     private var isReady = true
@@ -21,11 +24,13 @@ struct FetchUpload: ~Copyable {
     init(_ plan: FetchPlan) throws(CommandFailure) {
         switch plan.data {
         case .none:
-            file = nil
+            file = .standardInput
+            hasFile = false
             isRead = true
             body = .none
         case .bytes(let bytes):
-            file = nil
+            file = .standardInput
+            hasFile = false
             isRead = true
             body = plan.isChunked ? .chunked : .length(UInt64(bytes.count))
             pending.append(bytes.span)
@@ -33,10 +38,12 @@ struct FetchUpload: ~Copyable {
             let opened = try Self.open(path)
             let size = path == "-" ? nil : opened.size
             body = plan.isChunked ? .chunked : size.map { .length($0) } ?? .chunked
-            file = consume opened
+            file = opened
+            hasFile = true
             isRead = false
         case .tunnel:
             file = .standardInput
+            hasFile = true
             isRead = false
             body = .none
         }
@@ -51,8 +58,8 @@ struct FetchUpload: ~Copyable {
 
     /// Asks the poller to say when there is something to read; files need no asking.
     mutating func watch(_ poller: borrowing Poller, token: UInt64) {
-        guard let descriptor = file?.descriptor else { return }
-        isPolled = (try? poller.add(descriptor, token: token, writable: false)) != nil
+        guard hasFile else { return }
+        isPolled = (try? poller.add(file.descriptor, token: token, writable: false)) != nil
         isReady = !isPolled
     }
 
@@ -64,20 +71,26 @@ struct FetchUpload: ~Copyable {
         guard pending.isEmpty, !isRead, isReady else { return }
         var transfer = Transfer.endOfFile
         pending.append(upTo: Self.blockBytes) { bytes in
-            transfer = file?.read(into: &bytes) ?? .endOfFile
+            transfer = file.read(into: &bytes)
         }
         switch transfer {
         case .bytes, .wouldBlock: break
         case .endOfFile: isRead = true
         case .failed(let error): throw CommandFailure(ExitStatus.noInput, "cannot read the data: \(error)")
         }
-        if isPolled, !isRead, let descriptor = file?.descriptor {
+        if isPolled, !isRead {
             // The poller tells changes only: asking anew makes it tell what still waits.
             isReady = false
-            try? poller.modify(descriptor, token: token, writable: false)
+            try? poller.modify(file.descriptor, token: token, writable: false)
         }
     }
 
-    /// `count` bytes of `pending` are sent.
-    mutating func sent(_ count: Int) { pending.consume(count) }
+    /// Sends what credit allows of what was read.
+    /// - Returns: bytes sent, and whether they were the last.
+    mutating func send(_ session: inout ClientSession, stream: UInt32) -> (count: Int, isLast: Bool) {
+        let count = session.sendBody(pending.bytes, stream: stream, ends: isRead)
+        let isLast = isRead && count == pending.count
+        pending.consume(count)
+        return (count, isLast)
+    }
 }

@@ -118,12 +118,9 @@ struct Fetcher: ~Copyable {
         while connection.session.sendCredit(of: stream) > 0 {
             try upload.fill(poller, token: Self.uploadToken)
             if upload.pending.isEmpty && !upload.isRead { return }
-            let bytes = upload.pending.count
-            let ends = upload.isRead
-            let count = connection.session.sendBody(upload.pending.bytes, stream: stream, ends: ends)
-            upload.sent(count)
-            hasSentAll = ends && count == bytes
-            log.sent("BODY stream=\(stream) \(count) bytes\(hasSentAll ? ", END_STREAM" : "")")
+            let sent = upload.send(&connection.session, stream: stream)
+            hasSentAll = sent.isLast
+            log.sent("BODY stream=\(stream) \(sent.count) bytes\(hasSentAll ? ", END_STREAM" : "")")
             if hasSentAll { return }
         }
     }
@@ -170,7 +167,10 @@ struct Fetcher: ~Copyable {
             log.received("GOAWAY \(code.word) \(connection.session.goAwayDetail)")
             guard code != .draining || stream == 0 else { break }
             let detail = "the sidecar says \(code.word): \(connection.session.goAwayDetail)"
-            throw CommandFailure(code == .draining ? ExitStatus.unavailable : ExitStatus.protocolError, detail)
+            throw CommandFailure(
+                code == .draining ? ExitStatus.unavailable : ExitStatus.protocolError,
+                detail
+            )
         }
     }
 
