@@ -242,13 +242,15 @@ extension WorkerEngine {
         guard case .active(let slot) = streams[stream].phase, connections[slot].isPaused,
             sendable(stream, upTo: 1) > 0
         else { return }
+        let connection = id(ofConnection: slot)
         connections[slot].isPaused = false
         streams[stream].lastActivityAt = now
         armDeadline(stream)
         decodeInbound(slot)
-        guard connections.isTaken(slot), case .busy = connections[slot].state, !connections[slot].isPaused
+        guard connections.isTaken(slot), id(ofConnection: slot) == connection, !connections[slot].isPaused
         else { return }
-        effects.append(.resumeReading(id(ofConnection: slot)))
+        // Also when that was the end of the reply and the connection is idle or at its next request by now.
+        effects.append(.resumeReading(connection))
         if connections[slot].hasEnded { endReply(slot) }
     }
 
