@@ -22,23 +22,9 @@ struct Demo: ParsableCommand {
 
     func run() throws {
         try reporting { () throws(CommandFailure) in
-            let origin = try Self.startOrigin()
-            let isGood: Bool
-            do throws(CommandFailure) {
-                isGood = try Self.run(origin)
-            } catch {
-                origin.stop()
-                throw error
-            }
-            origin.stop()
+            let isGood = try DemoOrigin.during { origin throws(CommandFailure) in try Self.run(origin) }
             return isGood ? .success : ExitStatus.failed
         }
-    }
-
-    private static func startOrigin() throws(CommandFailure) -> DemoOrigin {
-        do throws(SocketError) {
-            return try DemoOrigin.start(unixPath: TemporarySocket.path("origin"))
-        } catch { throw CommandFailure(ExitStatus.osError, "cannot start an origin: \(error)") }
     }
 
     private static func run(_ origin: borrowing DemoOrigin) throws(CommandFailure) -> Bool {

@@ -70,6 +70,22 @@ struct DemoOrigin: ~Copyable {
         )
     }
 
+    /// Runs `body` with an origin that is there for it.
+    static func during<T>(
+        _ body: (borrowing DemoOrigin) throws(CommandFailure) -> T
+    ) throws(CommandFailure) -> T {
+        let origin = try open()
+        let result = Result { () throws(CommandFailure) in try body(origin) }
+        origin.stop()
+        return try result.get()
+    }
+
+    private static func open() throws(CommandFailure) -> DemoOrigin {
+        do throws(SocketError) { return try start(unixPath: TemporarySocket.path("origin")) } catch {
+            throw CommandFailure(ExitStatus.osError, "cannot start an origin: \(error)")
+        }
+    }
+
     /// Ends the thread and closes everything.
     consuming func stop() {
         mailbox.post(())
