@@ -35,7 +35,8 @@ package struct ClientConnection: ~Copyable {
     /// - Parameters:
     ///   - socket: the connection's from now on, also when this throws.
     ///   - hello: ours.
-    ///   - poller: reports the socket with `token`.
+    ///   - poller: watches the socket.
+    ///   - token: what the poller reports it with.
     /// - Returns: the connection; `session.nextEvent` says when it is ready.
     /// - Throws: what the socket says.
     package static func start(

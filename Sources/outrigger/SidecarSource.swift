@@ -9,7 +9,7 @@ enum SidecarSource: Sendable {
     case path(String)
     case embedded(SidecarServer)
 
-    /// - Parameter path: `nil`: starts a sidecar with one worker.
+    /// The sidecar at `path`; `nil`: starts one with one worker.
     init(path: String?) throws(CommandFailure) {
         if let path {
             self = .path(path)

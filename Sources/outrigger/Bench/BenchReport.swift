@@ -59,6 +59,7 @@ struct BenchReport {
     }
 
     private func processLines(_ style: Style) -> [String] {
+        guard totals.measured > 0 else { return [] }
         guard let cpu = cpuMicroseconds, let nanoseconds = totals.process.cpuNanoseconds else {
             return ["sidecar    " + style.dim("CPU time not known: no process behind the socket; see --pid")]
         }
