@@ -1,5 +1,6 @@
 // ClientConnection.swift: a session on a socket. Owns: the socket. Never touches: what the events mean.
-// The caller owns the poller: one poller serves as many connections as there are. Source: DESIGN "The protocol".
+// The caller owns the poller: one poller serves as many connections as there are. Source: DESIGN "The
+// protocol".
 import EventLoop
 import Model
 
@@ -14,8 +15,10 @@ package enum ClientProgress: Equatable, Sendable {
     case failed(SocketError)
 }
 
-/// One session with the socket that it runs on. Drive it so: when the poller reports the socket readable, call
-/// `receive` and `session.nextEvent` in turns until `waiting`; then `flush`, and also when the socket is writable.
+/// One session with the socket that it runs on. Drive it so: when the poller reports the socket readable,
+/// call
+/// `receive` and `session.nextEvent` in turns until `waiting`; then `flush`, and also when the socket is
+/// writable.
 package struct ClientConnection: ~Copyable {
     package var session: ClientSession
     package let socket: Socket

@@ -1,12 +1,14 @@
 // ClientSession.swift: the proxy's side of one session: bytes in, events out; calls in, bytes out.
-// Owns: stream ids, credit both ways, HELLO. Never touches: sockets, the clock. Source: DESIGN "The protocol".
+// Owns: stream ids, credit both ways, HELLO. Never touches: sockets, the clock. Source: DESIGN "The
+// protocol".
 import Frames
 import Model
 
 /// One session as a proxy sees it. Pure: the driver moves the bytes.
 ///
-/// Bytes of the sidecar go in with `received`, events come out of `nextEvent` until it says `nil`; bytes for the
-/// sidecar wait in `output` until `wrote` drops them. Allocates nothing per stream once warm, but what END itself holds.
+/// Bytes of the sidecar go in with `received`, events come out of `nextEvent` until it says `nil`; bytes for
+/// the sidecar wait in `output` until `wrote` drops them. Allocates nothing per stream once warm, but what
+/// END itself holds.
 package struct ClientSession: ~Copyable {
     /// What we said in HELLO.
     package let ownHello: Hello
@@ -162,8 +164,8 @@ package struct ClientSession: ~Copyable {
         encoder.cancel(detail: detail, stream: stream, into: &outgoing)
     }
 
-    /// `count` body bytes of a stream are done with: the sidecar may send as many more, unless all that is to come
-    /// is covered. Credit goes out when half of what HELLO gave is used up.
+    /// `count` body bytes of a stream are done with: the sidecar may send as many more, unless all that is to
+    /// come is covered. Credit goes out when half of what HELLO gave is used up.
     package mutating func consumed(_ count: Int, stream: UInt32) {
         guard let slot = streams.slot(of: stream) else { return }
         streams[slot].owedBytes += count
@@ -222,7 +224,8 @@ package struct ClientSession: ~Copyable {
 
     private mutating func take(_ type: FrameType, _ header: FrameHeader) throws(ClientError) -> ClientEvent? {
         if type != .goAway && (hello == nil) != (type == .hello) { throw .unexpectedHello }
-        // A span of `input` would keep all of `self` from being changed while it lives, so the buffer steps out.
+        // A span of `input` would keep all of `self` from being changed while it lives, so the buffer steps
+        // out.
         var frame = ByteBuffer()
         swap(&frame, &input)
         var failure: FrameError?

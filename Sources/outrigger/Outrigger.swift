@@ -7,8 +7,8 @@ import EventLoop
         commandName: "outrigger",
         abstract: "The server side of a caching proxy, as a sidecar.",
         discussion: """
-            A proxy decides what to fetch and from which address; Outrigger decides over which connection, and moves the \
-            bytes. It listens on a Unix socket for its proxy.
+            A proxy decides what to fetch and from which address; Outrigger decides over which connection, \
+            and moves the bytes. It listens on a Unix socket for its proxy.
 
             Begin with:
               outrigger demo                                   see all it does, in a few seconds

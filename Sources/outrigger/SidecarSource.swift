@@ -1,4 +1,5 @@
-// SidecarSource.swift: the sidecar that a command speaks to: one that runs elsewhere, or one of its own in this process.
+// SidecarSource.swift: the sidecar that a command speaks to: one that runs elsewhere, or one of its own in
+// this process.
 // Owns: the latter. Source: DESIGN "Modules".
 import EventLoop
 import Sidecar

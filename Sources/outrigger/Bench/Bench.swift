@@ -9,11 +9,12 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Load a sidecar and measure it: requests a second, latency, CPU time a request.",
         discussion: """
-            Keeps --outstanding requests under way, spread over --sessions. Without --socket a sidecar runs inside this \
-            process, without --address an origin does. Latency is from REQUEST to END, as the proxy sees it.
+            Keeps --outstanding requests under way, spread over --sessions. Without --socket a sidecar runs \
+            inside this process, without --address an origin does. Latency is from REQUEST to END, as the \
+            proxy sees it.
 
-            CPU time is the sidecar's alone: of the process at the socket's other end (or --pid), or of the worker \
-            threads inside this process.
+            CPU time is the sidecar's alone: of the process at the socket's other end (or --pid), or of the \
+            worker threads inside this process.
 
             Examples:
               outrigger bench
@@ -21,8 +22,8 @@ struct Bench: ParsableCommand {
               outrigger bench --outstanding 256 --sessions 8 --requests 1000000
               outrigger bench --method PUT --path /upload --request-body-bytes 65536 --json
 
-            Exit codes: 0 every exchange was COMPLETE with a 2xx status; 1 some were not; 64 wrong usage; 69 no \
-            sidecar; 71 system error; 76 the sidecar broke the protocol.
+            Exit codes: 0 every exchange was COMPLETE with a 2xx status; 1 some were not; 64 wrong usage; 69 \
+            no sidecar; 71 system error; 76 the sidecar broke the protocol.
             """
     )
 

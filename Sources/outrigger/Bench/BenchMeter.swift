@@ -1,4 +1,5 @@
-// BenchMeter.swift: reads what a process has used. Source: proc(5), /proc/PID/stat and /proc/PID/task/TID/status.
+// BenchMeter.swift: reads what a process has used. Source: proc(5), /proc/PID/stat and
+// /proc/PID/task/TID/status.
 import EventLoop
 import Sidecar
 

@@ -30,12 +30,17 @@ struct BenchReport {
         return Double(cpu) / 1000 / Double(totals.measured)
     }
 
+    private var cpuSeconds: String? {
+        totals.process.cpuNanoseconds.map { Figures.fixed(Double($0) / 1_000_000_000, 3) }
+    }
+
     /// A few lines for people.
     func text(_ style: Style) -> String {
         let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
         var lines = [
             style.bold("\(plan.method) \(plan.path)") + " at \(endpoints) through \(target)",
-            "\(plan.outstanding) outstanding over \(plan.sessions) \(plan.sessions == 1 ? "session" : "sessions"), "
+            "\(plan.outstanding) outstanding over "
+                + "\(plan.sessions == 1 ? "1 session" : "\(plan.sessions) sessions"), "
                 + "\(Figures.fixed(seconds, 2)) s",
             "",
             "requests   " + style.bold(Figures.grouped(UInt64(requestsPerSecond.rounded()))) + " a second, "
@@ -105,7 +110,7 @@ struct BenchReport {
             "\"request_mb_per_second\":\(Figures.fixed(requestMegabytesPerSecond, 2))",
             "\"latency_us\":{\(latencies.joined(separator: ","))}",
             "\"cpu_us_per_request\":\(cpuMicroseconds.map { Figures.fixed($0, 3) } ?? "null")",
-            "\"cpu_seconds\":\(totals.process.cpuNanoseconds.map { Figures.fixed(Double($0) / 1e9, 3) } ?? "null")",
+            "\"cpu_seconds\":\(cpuSeconds ?? "null")",
             "\"voluntary_switches\":\(totals.process.voluntarySwitches.map(String.init) ?? "null")",
             "\"involuntary_switches\":\(totals.process.involuntarySwitches.map(String.init) ?? "null")",
             "\"failures\":\(totals.failures)",

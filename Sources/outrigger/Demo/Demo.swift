@@ -1,4 +1,5 @@
-// Demo.swift: `outrigger demo`: an origin, a sidecar and a proxy in one process, and a table of what they did.
+// Demo.swift: `outrigger demo`: an origin, a sidecar and a proxy in one process, and a table of what they
+// did.
 // Owns: the table. Source: DemoScript.
 import ArgumentParser
 import EventLoop
@@ -9,8 +10,8 @@ struct Demo: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "See what Outrigger does: a few hundred exchanges of all kinds, checked byte by byte.",
         discussion: """
-            Starts a scripted HTTP/1.1 origin on loopback and a Unix socket, and a sidecar, both inside this process; \
-            needs no network and leaves nothing behind. Takes a few seconds.
+            Starts a scripted HTTP/1.1 origin on loopback and a Unix socket, and a sidecar, both inside this \
+            process; needs no network and leaves nothing behind. Takes a few seconds.
 
             Exit codes: 0 all was as expected; 1 something was not; 71 system error.
 

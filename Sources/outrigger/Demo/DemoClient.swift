@@ -1,4 +1,5 @@
-// DemoClient.swift: runs the demo's exchanges on one session and checks every byte. Owns: the session and its loop.
+// DemoClient.swift: runs the demo's exchanges on one session and checks every byte. Owns: the session and its
+// loop.
 import EventLoop
 import Model
 import OutriggerClient

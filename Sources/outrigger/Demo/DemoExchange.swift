@@ -1,4 +1,5 @@
-// DemoExchange.swift: one exchange of the demo, what it should come to, and what it came to. Owns: the comparison.
+// DemoExchange.swift: one exchange of the demo, what it should come to, and what it came to. Owns: the
+// comparison.
 import Model
 import OutriggerClient
 
@@ -22,7 +23,8 @@ struct DemoExchange: Sendable {
     /// 0: no reply.
     var status = 200
     var outcome = Outcome.complete
-    /// Bytes of the reply's body, which is a `Pattern` or, with `isPage`, the origin's page; `nil`: not looked at.
+    /// Bytes of the reply's body, which is a `Pattern` or, with `isPage`, the origin's page; `nil`: not
+    /// looked at.
     var replyBytes: Int?
     var isPage = false
     var interimReplies = 0

@@ -1,4 +1,5 @@
-// DemoScript.swift: what the demo shows, kind by kind. Owns: the numbers. Source: DESIGN "Semantics with their source".
+// DemoScript.swift: what the demo shows, kind by kind. Owns: the numbers. Source: DESIGN "Semantics with
+// their source".
 import Model
 
 /// Exchanges of one kind: one line of the table.

@@ -60,7 +60,9 @@ struct DemoTable {
         )
         write(
             style.dim(
-                "origin at \(origin.endpoint.text), \(origin.otherEndpoint.text) and \(origin.unixEndpoint.text)"
+                "origin at "
+                    + [origin.endpoint, origin.otherEndpoint, origin.unixEndpoint].map(\.text)
+                    .joined(separator: ", ")
             )
         )
         write("")

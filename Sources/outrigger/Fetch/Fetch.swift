@@ -1,4 +1,5 @@
-// Fetch.swift: `outrigger fetch`, one request, with curl's habits. Owns: its options. Source: curl(1), sysexits(3).
+// Fetch.swift: `outrigger fetch`, one request, with curl's habits. Owns: its options. Source: curl(1),
+// sysexits(3).
 import ArgumentParser
 import EventLoop
 import Model
@@ -8,8 +9,8 @@ struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send one request through a sidecar and print the reply.",
         discussion: """
-            Without --socket a sidecar runs inside this process. Names are never resolved: say where to connect with \
-            --address, unless the URL holds an address.
+            Without --socket a sidecar runs inside this process. Names are never resolved: say where to \
+            connect with --address, unless the URL holds an address.
 
             Examples:
               outrigger fetch http://127.0.0.1:8080/
@@ -19,10 +20,10 @@ struct Fetch: ParsableCommand {
               seq 1000 | outrigger fetch http://app/upload --address 127.0.0.1:80 --data-file -
               outrigger fetch http://app/ --address 127.0.0.1:80 --socket /run/outrigger.sock -o page.html
 
-            Exit codes: 0 the reply is whole; 22 HTTP status of 400 or more, with --fail; 64 wrong usage; 65 the request \
-            is not valid; 66 no such input file; 69 no connection, or no sidecar; 70 fault of the sidecar; 71 system \
-            error; 73 cannot make the output file; 74 cannot write; 75 a deadline passed; 76 the upstream's reply was \
-            bad, cut short or never came; 130 interrupted.
+            Exit codes: 0 the reply is whole; 22 HTTP status of 400 or more, with --fail; 64 wrong usage; 65 \
+            the request is not valid; 66 no such input file; 69 no connection, or no sidecar; 70 fault of \
+            the sidecar; 71 system error; 73 cannot make the output file; 74 cannot write; 75 a deadline \
+            passed; 76 the upstream's reply was bad, cut short or never came; 130 interrupted.
             """
     )
 

@@ -1,4 +1,5 @@
-// FetchLog.swift: what `fetch -v` says on standard error: frames, connection, attempts, timings. Owns: its style.
+// FetchLog.swift: what `fetch -v` says on standard error: frames, connection, attempts, timings. Owns: its
+// style.
 import EventLoop
 import Model
 import OutriggerClient
@@ -27,7 +28,8 @@ struct FetchLog {
         let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
         let route = plan.route == .peer ? " by way of a peer at" : " to"
         sent(
-            "REQUEST stream=\(stream) \(plan.method) http://\(plan.authority)\(plan.url.target)\(route) \(endpoints)"
+            "REQUEST stream=\(stream) \(plan.method) "
+                + "http://\(plan.authority)\(plan.url.target)\(route) \(endpoints)"
         )
         for field in plan.fields { sent("  \(field.name): \(field.value)") }
         switch body {
@@ -43,7 +45,8 @@ struct FetchLog {
         let head = session.head
         let reason = String(copying: session.block.extracting(head.reason))
         received(
-            "\(name) stream=\(stream) \(head.status) \(reason), HTTP/\(head.version / 10).\(head.version % 10)"
+            "\(name) stream=\(stream) \(head.status) \(reason), "
+                + "HTTP/\(head.version / 10).\(head.version % 10)"
         )
         fields(session)
         switch head.body {

@@ -1,4 +1,5 @@
-// DemoOrigin.swift: a scripted HTTP/1.1 origin on a thread of its own, for the demo and for a bench without an origin.
+// DemoOrigin.swift: a scripted HTTP/1.1 origin on a thread of its own, for the demo and for a bench without
+// an origin.
 // Owns: its listeners, connections and thread. Never to be used as a server: it trusts its client.
 import EventLoop
 import Model

@@ -1,4 +1,5 @@
-// OriginRequest.swift: as much of a request head as the scripted origin needs. It trusts its client: it is no server.
+// OriginRequest.swift: as much of a request head as the scripted origin needs. It trusts its client: it is no
+// server.
 // Owns: nothing. Source: RFC 9112 §3, §5, §6.
 import Model
 
