@@ -107,11 +107,16 @@ package struct ReplyDecoder: Sendable {
     ///   - bytes: everything not consumed so far, from the front.
     ///   - head: filled with slices into `bytes` for `interim`, `head` and `trailers`; undefined after
     ///     `needMore` and errors.
+    ///   - chunkBytesMax: data to be taken behind a chunk-size line in the same step. With 0 the range is empty and
+    ///     the data shows up as `opaqueBytes`, for a caller that cannot take it yet.
     /// - Returns: one event.
     /// - Throws: what makes the bytes no valid reply.
     /// - Complexity: O(n) for a reply of n bytes, however it is cut.
-    package mutating func decode(_ bytes: Span<UInt8>, head: inout ReplyHead) throws(ReplyError) -> ReplyStep
-    {
+    package mutating func decode(
+        _ bytes: Span<UInt8>,
+        head: inout ReplyHead,
+        chunkBytesMax: Int = .max
+    ) throws(ReplyError) -> ReplyStep {
         do throws(ReplyError) {
             switch state {
             case .head: return try decodeHead(bytes, head: &head)
@@ -120,7 +125,8 @@ package struct ReplyDecoder: Sendable {
                 let count = take(missing, of: bytes.count)
                 state = missing == UInt64(count) ? .whole : .length(missing &- UInt64(count))
                 return ReplyStep(event: .body(0..<count), consumed: count)
-            case .chunkLine(let isFirst): return try decodeChunk(bytes, isFirst: isFirst, head: &head)
+            case .chunkLine(let isFirst):
+                return try decodeChunk(bytes, isFirst: isFirst, head: &head, dataBytesMax: chunkBytesMax)
             case .chunkData(let missing):
                 return bytes.isEmpty ? .needMore : passChunkData(0, missing, of: bytes.count)
             case .trailers: return try decodeTrailers(bytes, head: &head)
@@ -227,7 +233,8 @@ extension ReplyDecoder {
     private mutating func decodeChunk(
         _ bytes: Span<UInt8>,
         isFirst: Bool,
-        head: inout ReplyHead
+        head: inout ReplyHead,
+        dataBytesMax: Int
     ) throws(ReplyError) -> ReplyStep {
         if !isFirst {
             if !bytes.isEmpty && bytes[0] != Octet.carriageReturn { throw .chunkEnd }
@@ -254,7 +261,7 @@ extension ReplyDecoder {
         }
         try countOverhead(line)
         chunkLineSearched = 0
-        return passChunkData(line.end, line.size, of: bytes.count)
+        return passChunkData(line.end, line.size, of: line.end + min(bytes.count - line.end, dataBytesMax))
     }
 
     /// Plain chunks of any size cost nothing, so that an upstream which sends byte by byte is served; what

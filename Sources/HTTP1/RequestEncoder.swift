@@ -102,24 +102,6 @@ package enum RequestEncoder {
     ) throws(RequestError) {
         guard trailers.count <= limits.fieldCountMax else {
             throw .tooManyFields(limit: limits.fieldCountMax)
-<<<<<<< HEAD
-        }
-        var bytes = 0
-        for index in trailers.indices {
-            let name = block.extracting(trailers[index].name)
-            let value = block.extracting(trailers[index].value)
-            guard name.isToken else { throw .fieldName(line: index + 1) }
-            guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
-            guard !FieldName.isForbiddenInTrailers(name) else { throw .trailerForbidden(line: index + 1) }
-            bytes += name.count + value.count + 4
-        }
-        guard bytes <= limits.requestHeadBytesMax else {
-            throw .headTooLong(limitBytes: limits.requestHeadBytesMax)
-        }
-        output.append("0\r\n")
-        for field in trailers {
-            appendField(block.extracting(field.name), block.extracting(field.value), into: &output)
-=======
         }
         let before = output.count
         do throws(RequestError) {
@@ -138,7 +120,6 @@ package enum RequestEncoder {
         } catch {
             output.removeLast(output.count &- before)
             throw error
->>>>>>> http1
         }
     }
 }

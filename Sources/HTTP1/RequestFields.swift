@@ -36,11 +36,8 @@ struct RequestFields {
             let value = block.extracting(field.value)
             let known = FieldName(name)
             if known != .other {
-<<<<<<< HEAD
-=======
                 guard name.isToken else { throw .fieldName(line: index + 1) }
                 guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
->>>>>>> http1
                 guard try passes(known, value, authority: block.extracting(request.authority)) else {
                     continue
                 }
