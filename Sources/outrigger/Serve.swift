@@ -80,10 +80,11 @@ extension DaemonError {
     /// As sysexits.h has it.
     fileprivate var exitCode: ExitCode {
         switch self {
-        case .socketInUse: ExitCode(69)
+        case .socketInUse: ExitStatus.unavailable
+        // EX_NOPERM.
         case .noPermission: ExitCode(77)
-        case .cannotCreateSocket: ExitCode(73)
-        case .system: ExitCode(71)
+        case .cannotCreateSocket: ExitStatus.cannotCreate
+        case .system: ExitStatus.osError
         }
     }
 }
