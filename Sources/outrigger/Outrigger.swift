@@ -1,1 +1,5 @@
-@main struct Outrigger { static func main() {} }
+import ArgumentParser
+
+@main struct Outrigger: ParsableCommand {
+    static let configuration = CommandConfiguration(subcommands: [Serve.self])
+}
