@@ -68,13 +68,13 @@ class Stream:
         return answer
 
     def finish(self, trailers=None):
-        """The request ends here: with TRAILERS, or with an empty BODY."""
+        """The request ends here: with TRAILERS, or with an empty BODY. Frees the id, if END came before."""
         if trailers is None: return self.session.send(BODY, self.id, pb.BodyChunk(), END_STREAM)
         fields = [pb.Field(name=name, value=value) for name, value in trailers]
         self.session.send(TRAILERS, self.id, pb.Trailers(fields=fields), END_STREAM)
 
     async def send(self, data):
-        """Sends body bytes as credit comes. Returns False when the stream ended before all were sent."""
+        """Sends body bytes as credit comes, until they are sent or the stream has ended."""
         data, largest = memoryview(data), (self.session.hello.frame_payload_bytes_max or 65_536) - 6
         while data and self.is_open:
             count = min(len(data), self.send_credit, largest)
@@ -82,7 +82,6 @@ class Stream:
             self.session.send(BODY, self.id, pb.BodyChunk(data=bytes(data[:count])))
             self.send_credit, data = self.send_credit - count, data[count:]
             await self.session.writer.drain()
-        return self.is_open
 
 class Session:
     """One connection to the sidecar; any number of streams side by side."""
@@ -116,7 +115,7 @@ class Session:
     async def exchange(self, request, body=b"", trailers=None):
         """One whole exchange: body and reply go both ways at the same time."""
         async def upload():
-            if request.body and await stream.send(body): stream.finish(trailers)
+            if request.body: await stream.send(body); stream.finish(trailers)  # also when END came first
         stream = self.start(request)
         return (await asyncio.gather(stream.answer(), upload()))[0]
 

@@ -10,7 +10,7 @@ import pytest
 from nginx import Nginx
 from world import World
 
-TEST_SECONDS_MAX = 90
+TEST_SECONDS_MAX = 60
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

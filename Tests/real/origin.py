@@ -95,6 +95,13 @@ class Peer:
         for byte in data:
             await self.send(bytes([byte]))
 
+    def pause(self):
+        """Reads nothing from the kernel until `resume`."""
+        self.reader._transport.pause_reading()
+
+    def resume(self):
+        self.reader._transport.resume_reading()
+
     def pending(self):
         """Bytes that have arrived and were not asked for."""
         return bytes(self.reader._buffer)

@@ -84,14 +84,14 @@ async def test_an_upstream_that_does_not_read_holds_back_the_proxy_by_credit(wor
     session = await world.session()
     stream = session.start(ask("PUT", origin, length=64 * MIB))
     peer = await origin.connection()
-    peer.reader._transport.pause_reading()
+    peer.pause()
     sending = asyncio.create_task(stream.send(bytes(64 * MIB)))
     other = await world.origin(answering(reply(bytes(MIB))))
     for _ in range(5):
         assert outcome(await session.exchange(get(other))) == "COMPLETE"
     assert world.sidecar.resident(peak=True) < RESIDENT_MAX
     assert not sending.done()
-    peer.reader._transport.resume_reading()
+    peer.resume()
     await peer.head()
     await peer.reader.readexactly(64 * MIB)
     await sending
@@ -148,7 +148,7 @@ async def test_a_huge_request_passes_whole_and_the_process_stays_small(world):
 
     async def upload():
         for _ in range(volume() // len(BLOCK)):
-            assert await stream.send(BLOCK)
+            await stream.send(BLOCK)
         stream.finish()
 
     async def take():
@@ -374,3 +374,19 @@ async def test_interim_replies_come_before_the_reply_as_they_arrive(world):
     assert [(one.name, one.value) for one in head.fields] == [(b"Link", b"</a.css>")]
     await peer.send(reply(b"x"))
     assert (await stream.answer()).body == b"x"
+
+
+@pytest.mark.sidecar(session_output_pause_bytes=1 * MIB)
+async def test_a_session_that_reads_late_is_waited_for_and_gets_everything(world):
+    origin = await world.origin(answering(reply(bytes(range(256)) * 32_768)))
+    session, other = await world.session(initial_credit_bytes=16 * MIB), await world.session()
+    session.reader._transport.pause_reading()
+    streams = [session.start(get(origin)) for _ in range(12)]
+    for _ in range(3):
+        assert outcome(await other.exchange(get(origin))) == "COMPLETE"
+    assert world.sidecar.resident(peak=True) < RESIDENT_MAX
+    session.reader._transport.resume_reading()
+    for stream in streams:
+        answer = await stream.answer()
+        assert outcome(answer) == "COMPLETE"
+        assert answer.body == bytes(range(256)) * 32_768

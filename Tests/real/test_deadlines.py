@@ -111,12 +111,12 @@ async def test_an_upstream_that_stops_reading_ends_idle_timeout(world):
     session = await world.session()
     stream = session.start(ask("PUT", origin, length=64 << 20, **deadline(idle_ms=200)))
     peer = await origin.connection()
-    peer.reader._transport.pause_reading()
+    peer.pause()
     await stream.send(bytes(64 << 20))
     answer = await stream.answer()
     assert outcome(answer) == "IDLE_TIMEOUT"
     assert 0 < answer.end.request_body_bytes < 64 << 20
-    peer.reader._transport.resume_reading()
+    peer.resume()
     await peer.ended()
 
 

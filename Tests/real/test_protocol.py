@@ -7,7 +7,7 @@ import pytest
 import outrigger
 from origin import answering, reply
 from outrigger import BODY, CANCEL, CREDIT, END_STREAM, HEADER, HELLO, PING, PONG, REQUEST, TRAILERS, UNPIN, Session, pb
-from world import ask, get, goaway, outcome
+from world import ask, get, goaway, outcome, until
 
 HELLO_1 = pb.Hello(version=1).SerializeToString()
 
@@ -123,8 +123,6 @@ BROKEN_ROWS = {
     "body after its end": (raw(BODY, 1, b"", END_STREAM) + raw(BODY, 1, b"\x0a\x01x"), "STREAM_STATE"),
     "trailers without END_STREAM": (raw(TRAILERS, 1), None),
     "trailers after the end": (raw(BODY, 1, b"", END_STREAM) + raw(TRAILERS, 1, b"", END_STREAM), "STREAM_STATE"),
-    "more body than credit": (b"".join(raw(BODY, 1, b"\x0a\x80\x08" + bytes(1024)) for _ in range(300)),
-                              "CREDIT_EXCEEDED"),
 }  # fmt: skip
 
 
@@ -190,18 +188,48 @@ async def test_a_body_that_is_not_as_long_as_announced_never_counts_as_sent(worl
         assert goaway(session) == "STREAM_STATE"
 
 
-async def test_frames_behind_the_end_of_a_stream_are_ignored(world):
-    origin = await world.origin(answering())
+async def test_more_body_than_credit_ends_the_session(world):
+    origin = await world.origin()
     session = await world.session()
-    stream = session.start(get(origin, "/one"))
-    assert outcome(await stream.answer()) == "COMPLETE"
-    session.send(BODY, stream.id, pb.BodyChunk(data=b"late"))
-    session.send(TRAILERS, stream.id, pb.Trailers(), END_STREAM)
+    stream = session.start(ask("PUT", origin, length=64 << 20))
+    peer = await origin.connection()
+    peer.pause()  # so that no new credit comes
+    while stream.send_credit > 0:
+        await stream.send(bytes(stream.send_credit))
+        await world.barrier(session)
+    before = len(world.sidecar.descriptors())
+    session.send(BODY, stream.id, pb.BodyChunk(data=b"x"))
+    await session.closed.wait()
+    assert goaway(session) == "CREDIT_EXCEEDED"
+    await until(lambda: len(world.sidecar.descriptors()) == before - 2, "session and connection are closed")
+
+
+@pytest.mark.parametrize("rest", ["END_STREAM", "TRAILERS", "CANCEL"])
+async def test_frames_that_cross_the_end_of_their_stream_are_ignored(world, rest):
+    origin = await world.origin()
+    session = await world.session()
+    stream = session.start(ask("PUT", origin, "/one", body=pb.BODY_CHUNKED))
+    peer = await origin.connection()
+    await peer.head()
+    await peer.send(reply(b"early"))
+    assert (outcome(await stream.answer())) == "COMPLETE"
+    for _ in range(10):
+        session.send(BODY, stream.id, pb.BodyChunk(data=b"late"))
+        session.send(CREDIT, stream.id, pb.Credit(bytes=10))
+    if rest == "CANCEL":
+        stream.cancel()
+    else:
+        stream.finish([] if rest == "TRAILERS" else None)
     session.send(CREDIT, stream.id, pb.Credit(bytes=10))
-    session.send(CANCEL, stream.id, pb.Cancel(detail="late"))
-    answer = await session.exchange(get(origin, "/two"))
-    assert (outcome(answer), answer.body) == ("COMPLETE", b"/two")
-    assert [head.target for head in origin.requests] == [b"/one", b"/two"]
+    session.send(CANCEL, stream.id, pb.Cancel(detail="very late"))
+    await world.barrier(session)
+    assert b"late" not in await peer.ended()
+    session.ids = iter([stream.id])  # and the id may be used again
+    again = session.start(get(origin, "/two"))
+    fresh = await origin.connection()
+    assert (await fresh.head()).target == b"/two"
+    await fresh.send(reply(b"own"))
+    assert (await again.answer()).body == b"own"
 
 
 async def test_an_id_may_be_used_again_when_its_stream_has_ended(world):
@@ -283,7 +311,7 @@ async def test_one_stream_more_than_a_session_may_have_ends_overloaded(world):
         assert outcome(await stream.answer()) == "COMPLETE"
 
 
-@pytest.mark.sidecar(session_output_bytes_max=1 << 20)
+@pytest.mark.sidecar(session_output_bytes_max=1 << 20, session_output_pause_bytes=1 << 30)
 async def test_a_session_that_does_not_read_what_it_has_credit_for_is_closed(world):
     origin = await world.origin(answering(reply(bytes(8 << 20))))
     other = await world.session()
@@ -293,7 +321,8 @@ async def test_a_session_that_does_not_read_what_it_has_credit_for_is_closed(wor
     for stream in range(1, 5):
         session.writer.write(raw(REQUEST, stream, get(origin).SerializeToString(), END_STREAM))
     for _ in range(4):
-        await (await origin.connection()).ended()
+        peer = await origin.connection()
+        await until(peer.writer.transport.is_closing, "the connection is closed")
     answer = await other.exchange(get(origin))
     assert (outcome(answer), len(answer.body)) == ("COMPLETE", 8 << 20)
     session.writer.transport.abort()
