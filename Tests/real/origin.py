@@ -133,7 +133,7 @@ class Origin:
 
     def __init__(self, serve=None):
         self.serve, self.peers, self.waiting = serve, [], asyncio.Queue()
-        self.failures, self.tasks, self.server = [], set(), None
+        self.failures, self.tasks, self.server = [], [], None
 
     async def start(self, host="127.0.0.1", path=None, port=0):
         if path:
@@ -144,19 +144,20 @@ class Origin:
             self.endpoint = endpoint(host, self.server.sockets[0].getsockname()[1])
         return self
 
-    async def accept(self, reader, writer):
+    def accept(self, reader, writer):
         peer = Peer(reader, writer, len(self.peers))
         self.peers.append(peer)
         self.waiting.put_nowait(peer)
         if self.serve:
-            self.tasks.add(asyncio.current_task())
-            try:
-                await self.serve(peer)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                pass  # the sidecar closed: `ended` and the counts of a test see that
-            except Exception as failure:
-                self.failures.append(failure)
-                raise
+            self.tasks.append(asyncio.create_task(self.served(peer)))
+
+    async def served(self, peer):
+        try:
+            await self.serve(peer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the sidecar closed: `ended` and the counts of a test see that
+        except Exception as failure:
+            self.failures.append(failure)
 
     async def connection(self):
         """The next connection, in the order in which they were accepted."""
@@ -171,6 +172,7 @@ class Origin:
         self.server.close()
         for task in self.tasks:
             task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         for peer in self.peers:
             peer.writer.transport.abort()
         assert not self.failures, self.failures

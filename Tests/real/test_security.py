@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from origin import HEAD_END, Blackhole, answering, reply
-from outrigger import BODY, pb
+from outrigger import BODY, END_STREAM, HEADER, REQUEST, pb
 from world import CANARY, ask, fate, get, outcome
 
 SECRETS = [
@@ -30,10 +30,11 @@ async def test_13_a_second_reply_in_the_same_segment_is_nobodys(world, size):
     for victim in victims:
         assert (await victim.answer()).body == b"own"
     streams = [session.start(get(origin, f"/after/{number}")) for number in range(5)]
-    for _ in streams:
-        fresh = await origin.connection()
-        head = await fresh.head()
-        await fresh.send(reply(head.target))
+    fresh = [await origin.connection() for _ in streams]
+    for peer in fresh:
+        await peer.head()
+    for peer in fresh:
+        await peer.send(reply(peer.requests[0].target))
     for number, stream in enumerate(streams):
         assert (await stream.answer()).body == b"/after/%d" % number
 
@@ -162,7 +163,8 @@ async def test_24_no_secret_is_ever_in_words_of_ours(world):
         assert CANARY.decode() not in answer.end.detail
     assert count == 14
     session = await world.session()
-    session.writer.write(b"\0\0\0\x10\0\0\0\1\2\1\0\0" + b"\xff" + CANARY + b"\xff")
+    garbage = b"\xff" + CANARY + b"\xff"
+    session.writer.write(HEADER.pack(len(garbage), 1, REQUEST, END_STREAM, 0) + garbage)
     await session.closed.wait()
     assert CANARY.decode() not in session.goaway.detail
     # That the log has none either is checked at the end of every test.
