@@ -17,6 +17,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
 
     private let messageBytesMax: Int
     private let requestLimits: RequestReader
+    private let requestScanner: RequestScanner
     private var endpoints = EndpointReader()
     /// The arena of messages that are copied out whole.
     private var scratch = ByteBuffer()
@@ -28,6 +29,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
     package init(messageBytesMax: Int, endpointsMax: Int = 16, fieldCountMax: Int = 256) {
         self.messageBytesMax = messageBytesMax
         requestLimits = RequestReader(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
+        requestScanner = RequestScanner(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
     }
 
     /// - Throws: `badHello` for numbers out of range, but only in version 1: another version means them otherwise.
@@ -44,6 +46,19 @@ package struct MessageDecoder: ~Copyable, Sendable {
     /// Resets and fills `request`; its slices point into `block`. What is well formed but cannot be served
     /// (`unsupported`, `invalid`) does not throw: it ends the stream, not the session.
     package mutating func request(
+        _ payload: Span<UInt8>,
+        into request: inout Request,
+        block: inout ByteBuffer
+    ) throws(FrameError) {
+        request.reset()
+        block.removeAll()
+        block.append(payload)
+        if requestScanner.scan(block.bytes, into: &request) { return }
+        try unpackRequest(payload, into: &request, block: &block)
+    }
+
+    /// Any request, by protobuf-c.
+    mutating func unpackRequest(
         _ payload: Span<UInt8>,
         into request: inout Request,
         block: inout ByteBuffer
