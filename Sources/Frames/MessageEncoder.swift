@@ -5,20 +5,21 @@ import Model
 
 /// Appends frames to a buffer. Allocates nothing per frame once warm, but for HELLO.
 package struct MessageEncoder: ~Copyable, Sendable {
-    /// Attempts that one END reports, the first ones. With the words cut to 256 bytes an END is never longer than
-    /// the smallest payload limit that a HELLO can ask for.
+    /// Attempts that one END reports, the first ones. With the words cut to 256 bytes an END is never longer
+    /// than the smallest payload limit that a HELLO can ask for.
     package static let attemptsMax = 32
 
     private var scratch: Scratch
 
-    /// - Parameter fieldCountMax: field lines in one message. More are encoded too, at the price of an allocation.
+    /// - Parameter fieldCountMax: field lines in one message. More are encoded too, at the price of an
+    /// allocation.
     package init(fieldCountMax: Int) {
         scratch = Scratch(fieldCountMax: fieldCountMax, attemptsMax: MessageEncoder.attemptsMax)
     }
 
     /// Of INTERIM (`facts` is `nil`) and REPLY. `block` is what the head's slices point into.
-    /// Returns whether the payload is within `payloadBytesMax`, what the other side accepts; if not, nothing is
-    /// appended.
+    /// Returns whether the payload is within `payloadBytesMax`, what the other side accepts; if not, nothing
+    /// is appended.
     @discardableResult
     package mutating func reply(
         _ head: borrowing ReplyHead,
@@ -55,8 +56,8 @@ package struct MessageEncoder: ~Copyable, Sendable {
         ) { unsafe outrigger__v1__reply_head__pack(&message, $0) }
     }
 
-    /// BODY frames with a copy of `data`, each payload at most `payloadBytesMax`. Without data one empty frame that
-    /// ends the stream, or nothing.
+    /// BODY frames with a copy of `data`, each payload at most `payloadBytesMax`. Without data one empty
+    /// frame that ends the stream, or nothing.
     package mutating func body(
         _ data: Span<UInt8>,
         stream: UInt32,
@@ -81,9 +82,9 @@ package struct MessageEncoder: ~Copyable, Sendable {
         }
     }
 
-    /// One BODY frame of up to `countMax` bytes that `read` puts in place, behind a header that is filled in after.
-    /// Appends nothing when `read` adds nothing. `countMax` must not exceed `BodyPlace.dataBytesMax` of what the
-    /// other side accepts. Returns the bytes of data added.
+    /// One BODY frame of up to `countMax` bytes that `read` puts in place, behind a header that is filled in
+    /// after. Appends nothing when `read` adds nothing. `countMax` must not exceed `BodyPlace.dataBytesMax`
+    /// of what the other side accepts. Returns the bytes of data added.
     package mutating func body(
         upTo countMax: Int,
         stream: UInt32,
@@ -181,9 +182,9 @@ package struct MessageEncoder: ~Copyable, Sendable {
     }
 
     // What a proxy sends.
-    /// `endsStream` is set with a body of `.none` unless an upgrade is asked for. The request's `unsupported` and
-    /// `invalid` are not looked at. Returns whether the payload is within `payloadBytesMax`, what the other side
-    /// accepts; if not, nothing is appended.
+    /// `endsStream` is set with a body of `.none` unless an upgrade is asked for. The request's
+    /// `unsupported` and `invalid` are not looked at. Returns whether the payload is within
+    /// `payloadBytesMax`, what the other side accepts; if not, nothing is appended.
     @discardableResult
     package mutating func request(
         _ request: borrowing Request,

@@ -3,7 +3,8 @@
 import COutriggerProto
 import Model
 
-/// Structs of one kind in a row, and the array of pointers to them that protobuf-c wants for a repeated field.
+/// Structs of one kind in a row, and the array of pointers to them that protobuf-c wants for a repeated
+/// field.
 @safe struct StructRow<Message: BitwiseCopyable>: ~Copyable, @unchecked Sendable {
     private(set) var structs: UnsafeMutablePointer<Message>
     private(set) var pointers: UnsafeMutablePointer<UnsafeMutablePointer<Message>?>
@@ -63,7 +64,8 @@ import Model
     private let text: StructRow<CChar>
 
     init(fieldCountMax: Int, attemptsMax: Int) {
-        // SAFETY: C structs of numbers and pointers; the init functions fill them whole, with pointers to constants.
+        // SAFETY: C structs of numbers and pointers; the init functions fill them whole, with pointers to
+        // constants.
         var field = unsafe Outrigger__V1__Field()
         unsafe outrigger__v1__field__init(&field)
         unsafe fields = StructRow(capacity: fieldCountMax, initial: field)
@@ -169,8 +171,9 @@ import Model
     /// The bytes of `slice` where they stand. Traps when they do not lie in `block`.
     static func bytes(_ slice: Slice, in block: Span<UInt8>) -> ProtobufCBinaryData {
         if slice.isEmpty { return unsafe ProtobufCBinaryData() }
-        // SAFETY: the span is checked to have the slice. The pointer is read by the pack call of the same encoder
-        // function, for the whole of which its caller lends `block`; protobuf-c reads bytes fields only.
+        // SAFETY: the span is checked to have the slice. The pointer is read by the pack call of the same
+        // encoder function, for the whole of which its caller lends `block`; protobuf-c reads bytes fields
+        // only.
         return unsafe block.extracting(slice).withUnsafeBufferPointer { bytes in
             unsafe ProtobufCBinaryData(
                 len: bytes.count,
