@@ -3,9 +3,10 @@
 import COutriggerProto
 import Model
 
-/// Decodes payloads. What it fills points into `block`, which doubles as protobuf-c's arena and keeps its memory.
-/// Every function throws `badMessage` when the payload is not the message, breaks a limit or does not fit the arena;
-/// `block` then holds nothing of use. The words in an error never repeat what the payload says.
+/// Decodes payloads. What it fills points into `block`, which doubles as protobuf-c's arena and keeps its
+/// memory. Every function throws `badMessage` when the payload is not the message, breaks a limit or does
+/// not fit the arena; `block` then holds nothing of use. The words in an error never repeat what the payload
+/// says.
 package struct MessageDecoder: ~Copyable, Sendable {
     private static let creditBytesRange: ClosedRange<UInt32> = 1...16_777_216
     private static let framePayloadBytesRange: ClosedRange<UInt32> = 1024...1_048_576
@@ -32,7 +33,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
         requestScanner = RequestScanner(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
     }
 
-    /// - Throws: `badHello` for numbers out of range, but only in version 1: another version means them otherwise.
+    /// - Throws: `badHello` for numbers out of range, but only in version 1: another version means them
+    /// otherwise.
     package mutating func hello(_ payload: Span<UInt8>) throws(FrameError) -> Hello {
         // SAFETY: the message is read while its arena is alive.
         try unsafe scratch.unpack(
@@ -75,7 +77,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
         )
     }
 
-    /// Where the data of a BODY payload stands, when it has the usual shape (one field); else decodes into `block`.
+    /// Where the data of a BODY payload stands, when it has the usual shape (one field); else decodes into
+    /// `block`.
     package mutating func body(
         _ payload: Span<UInt8>,
         block: inout ByteBuffer

@@ -11,7 +11,8 @@ extension Scratch {
         in block: Span<UInt8>,
         of message: inout Outrigger__V1__Request
     ) -> Int {
-        // SAFETY: what the struct is made to point to is scratch memory or `block`; the caller packs while both live.
+        // SAFETY: what the struct is made to point to is scratch memory or `block`; the caller packs while
+        // both live.
         unsafe message.method = Scratch.bytes(request.method, in: block)
         unsafe message.scheme =
             request.scheme == .https
