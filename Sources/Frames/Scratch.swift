@@ -10,7 +10,7 @@ import Model
     private(set) var capacity: Int
     private let initial: Message
 
-    /// - Parameter initial: what the generated init function makes.
+    /// `initial` is what the generated init function makes.
     init(capacity: Int, initial: Message) {
         self.capacity = max(1, capacity)
         self.initial = initial
@@ -104,6 +104,7 @@ import Model
 
     /// Makes room for so many endpoints. Set them after, not before.
     mutating func reserveEndpoints(_ count: Int) {
+        // SAFETY: as said above, pointers into the rows are taken only after this.
         unsafe endpoints.reserve(count)
         addresses.reserve(count * Scratch.addressBytes)
     }
