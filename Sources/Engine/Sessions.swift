@@ -41,7 +41,8 @@ extension WorkerEngine {
         self.now = now
         let slot = sessions.take { Session() }
         sessions[slot].reset()
-        sessionDeadlines.arm(slot, at: now.adding(milliseconds: limits.helloMilliseconds))
+        sessions[slot].helloUntil = now.adding(milliseconds: limits.helloMilliseconds)
+        sessionDeadlines.arm(slot, at: sessions[slot].helloUntil)
         return id(ofSession: slot)
     }
 

@@ -165,6 +165,11 @@ extension WorkerEngine {
     }
 
     private mutating func sessionDue(_ slot: Int) {
+        // The wake-up may be one of the session that had the slot before.
+        if sessions[slot].helloUntil > now {
+            sessionDeadlines.arm(slot, at: sessions[slot].helloUntil)
+            return
+        }
         let detail = "no HELLO within \(limits.helloMilliseconds) ms"
         goAway(slot, SessionFault(code: .helloTimeout, detail: detail))
     }
