@@ -24,7 +24,7 @@ struct Connection: ~Copyable {
     var inbound = ByteBuffer()
     var createdAt = Instant(nanoseconds: 0)
     var idleSince = Instant(nanoseconds: 0)
-    /// When it is closed unless it is used again.
+    /// When it is closed unless it is used again; of one that is dialed for the pool: unless it stands.
     var idleUntil = Instant.never
     /// Requests sent on it.
     var requests = 0

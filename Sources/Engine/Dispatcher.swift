@@ -11,8 +11,8 @@ extension WorkerEngine {
         streams[stream].phase = .waiting
         streams[stream].endpointNext = 0
         streams[stream].lastFailure = nil
-        streams[stream].queueUntil = now.adding(milliseconds: streams[stream].deadlines.queueMilliseconds)
-        streams[stream].connectUntil = .never
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+        streams[stream].isConnecting = false
         tryNextEndpoint(stream)
     }
 
@@ -102,15 +102,18 @@ extension WorkerEngine {
         targets[target].connections += 1
         targets[endpoint: targets[target].endpoint].connections += 1
         waiters[waiter].dial = .dialing(slot)
-        if streams[stream].connectUntil == .never {
-            streams[stream].connectUntil = now.adding(
-                milliseconds: streams[stream].deadlines.connectMilliseconds
-            )
-            armDeadline(stream)
-        }
+        beginConnecting(stream)
         totals.dialsTotal &+= 1
         let key = targets[target].key
         effects.append(.dial(id(ofConnection: slot), key.endpoint, localAddress: key.localAddress))
+    }
+
+    /// The first dial for a stream is under way: the queue's deadline makes room for that of connecting.
+    private mutating func beginConnecting(_ stream: Int) {
+        if streams[stream].isConnecting { return }
+        streams[stream].isConnecting = true
+        streams[stream].connectUntil = dueIn(streams[stream].deadlines.connectMilliseconds)
+        armDeadline(stream)
     }
 
     /// How a dial went. A connection serves whoever waits longest, not necessarily the one who dialed it.
@@ -200,15 +203,10 @@ extension WorkerEngine {
         if let heir {
             unblock(heir)
             waiters[heir].dial = .dialing(dial)
-            let stream = waiters[heir].stream
-            if streams[stream].connectUntil == .never {
-                streams[stream].connectUntil = now.adding(
-                    milliseconds: streams[stream].deadlines.connectMilliseconds
-                )
-                armDeadline(stream)
-            }
+            beginConnecting(waiters[heir].stream)
         } else {
-            connectionDeadlines.arm(dial, at: now.adding(milliseconds: limits.connectMilliseconds))
+            connections[dial].idleUntil = dueIn(limits.connectMilliseconds)
+            connectionDeadlines.arm(dial, at: connections[dial].idleUntil)
         }
         connections[dial].state = .dialing(waiter: heir)
     }

@@ -92,6 +92,8 @@ struct Stream: ~Copyable {
     var lastActivityAt = Instant(nanoseconds: 0)
     var deadlines = Deadlines()
     var queueUntil = Instant.never
+    /// Whether a dial was begun for it, so that `connectUntil` holds and not `queueUntil`.
+    var isConnecting = false
     var connectUntil = Instant.never
     var raceAt = Instant.never
     var continueUntil = Instant.never
@@ -166,6 +168,7 @@ struct Stream: ~Copyable {
         firstByteAt = nil
         lastActivityAt = now
         queueUntil = .never
+        isConnecting = false
         connectUntil = .never
         raceAt = .never
         continueUntil = .never
