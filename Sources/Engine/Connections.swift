@@ -89,6 +89,7 @@ extension WorkerEngine {
             }
             giveCredit(stream)
         }
+        settle()
     }
 
     /// Orders what the upload has to be written, when the stream has a connection and its gate is open.
