@@ -61,13 +61,13 @@ extension WorkerEngine {
     private mutating func admit(_ waiter: Int, isNew: Bool = false) {
         let endpoint = targets[waiters[waiter].target].endpoint
         if isNew && targets[endpoint: endpoint].blocked.count > 0 {
-            enqueue(waiter, .blockedByEndpoint)
+            enqueue(waiter, .blockedByEndpoint, isNew: isNew)
         } else if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) {
-            enqueue(waiter, .blockedByEndpoint)
+            enqueue(waiter, .blockedByEndpoint, isNew: isNew)
         } else if isNew && blockedByWorker.count > 0 {
-            enqueue(waiter, .blockedByWorker)
+            enqueue(waiter, .blockedByWorker, isNew: isNew)
         } else if connections.takenCount >= limits.connectionsMax && !closeOldestIdle() {
-            enqueue(waiter, .blockedByWorker)
+            enqueue(waiter, .blockedByWorker, isNew: isNew)
         } else {
             dial(waiter)
         }
@@ -78,8 +78,14 @@ extension WorkerEngine {
             || targets[endpoint: endpoint].connections < limits.connectionsPerEndpointMax
     }
 
-    private mutating func enqueue(_ waiter: Int, _ reason: WaiterDial) {
-        if blockedCount >= limits.queueLengthMax {
+    /// Puts a waiter into the queue. One that was in it, or had a dial, is not turned away.
+    private mutating func enqueue(_ waiter: Int, _ reason: WaiterDial, isNew: Bool) {
+        if isNew && blockedCount >= limits.queueLengthMax {
+            if streams[waiters[waiter].stream].waiters.count > 1 {
+                // Another address of the stream is being tried: that one may still do.
+                removeWaiter(waiter, .abandoned)
+                return
+            }
             let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
             end(waiters[waiter].stream, EndReport(.overloaded, detail: detail))
             return
@@ -301,7 +307,13 @@ extension WorkerEngine {
         while targets.isEndpointTaken(endpoint), let waiter = targets[endpoint: endpoint].blocked.first {
             if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) { return }
             unblock(waiter)
-            admit(waiter)
+            if blockedByWorker.count > 0 {
+                // Those whom the worker's limit blocks came before.
+                enqueue(waiter, .blockedByWorker, isNew: false)
+                hasWorkerRoom = true
+            } else {
+                admit(waiter)
+            }
         }
     }
 
