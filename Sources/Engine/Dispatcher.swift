@@ -129,6 +129,7 @@ extension WorkerEngine {
         switch result {
         case .connected(let local):
             connections[slot].local = local
+            connections[slot].idleSince = now
             hand(slot)
         case .failed(let failure):
             dialFailed(slot, failure)

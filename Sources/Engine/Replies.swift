@@ -282,6 +282,8 @@ extension WorkerEngine {
             connections[slot].decoder.persists && streams[stream].isRequestWhole && !hasLeftover
             && !connections[slot].hasEnded && (requestsMax == 0 || connections[slot].requests < requestsMax)
             && !isOverAge(slot)
+        connections[slot].idleSince = now
+        connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds
         finish(slot, stream, .complete, keepsConnection: keeps)
     }
 
