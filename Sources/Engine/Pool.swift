@@ -28,6 +28,7 @@ extension WorkerEngine {
         streams[stream].lastActivityAt = now
         streams[stream].uploadWritten = 0
         streams[stream].isOnIdle = wasIdle
+        streams[stream].endpointIndex = endpointIndex
         note(stream, endpointIndex, result, since: start ?? now)
         if wasIdle { totals.reusesTotal &+= 1 }
         connections[slot].isWriting = true

@@ -134,8 +134,8 @@ extension WorkerEngine {
         var facts: ConnectionFacts?
         if !isInterim {
             var known = ConnectionFacts()
-            known.reused = streams[stream].isOnIdle
-            known.endpointIndex = streams[stream].attempts.last?.endpointIndex ?? 0
+            known.reused = connections[slot].requests > 1
+            known.endpointIndex = streams[stream].endpointIndex
             known.requests = connections[slot].requests
             known.remote = targets[connections[slot].target].key.endpoint
             known.local = connections[slot].local
@@ -294,15 +294,16 @@ extension WorkerEngine {
 
     private mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
         var report = EndReport(outcome)
-        report.connection = keepsConnection && !isDraining ? .pooled : .closed
         streams[stream].phase = .none
-        end(stream, report)
         if keepsConnection {
             connections[slot].isPaused = false
             hand(slot)
         } else {
             close(slot)
         }
+        // The pool may have had no use for it.
+        report.connection = connections.isTaken(slot) ? .pooled : .closed
+        end(stream, report)
     }
 
     private mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {

@@ -82,6 +82,8 @@ struct Stream: ~Copyable {
     /// Waiters of this stream that exist; the last one began with `waiterLast`.
     var waiters: [Int32] = []
     var attempts: [Attempt] = []
+    /// The endpoint that its connection goes to.
+    var endpointIndex = 0
     var lastFailure: Outcome?
 
     // Time.
@@ -157,6 +159,7 @@ struct Stream: ~Copyable {
         localAddress = nil
         endpointNext = 0
         attempts.removeAll(keepingCapacity: true)
+        endpointIndex = 0
         lastFailure = nil
         resetTimes(now)
     }
