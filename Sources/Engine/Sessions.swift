@@ -215,7 +215,9 @@ extension WorkerEngine {
                 try answerPing(payload, session: slot)
             case .pong:
                 break
-            case .hello, .interim, .reply, .end, .pin, .goAway:
+            case .hello:
+                fault = SessionFault(code: .streamState, detail: "a second HELLO")
+            case .interim, .reply, .end, .pin, .goAway:
                 fault = SessionFault(code: .badFrame, detail: "\(type) is not a proxy's to send here")
             }
         } catch {
