@@ -65,6 +65,7 @@ extension WorkerEngine {
                 return used
             }
             used += step.consumed
+            if step.event == .needMore && !rest.isEmpty && !streams[stream].isReplyBegun { sawHead(stream) }
             if !take(step, rest, slot, stream, isLast: used == bytes.count) { return used }
             if step.event == .needMore && step.consumed == 0 { return used }
         }
@@ -91,6 +92,9 @@ extension WorkerEngine {
             failReply(slot, stream, EndReport(.badReply, detail: detail))
             return false
         case .interim:
+            // What came was not the reply's: its first byte is still awaited.
+            streams[stream].firstByteAt = nil
+            armDeadline(stream)
             passHead(bytes, slot, stream, isInterim: true)
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
@@ -153,6 +157,13 @@ extension WorkerEngine {
         )
         streams[stream].outputMark = sessions[session].output.mark(lane)
         orderWrite(session: session)
+    }
+
+    /// The first bytes of a head came without the rest.
+    private mutating func sawHead(_ stream: Int) {
+        if streams[stream].firstByteAt != nil { return }
+        streams[stream].firstByteAt = now
+        armDeadline(stream)
     }
 
     private mutating func replyBegan(_ stream: Int) {

@@ -63,7 +63,7 @@ struct Stream: ~Copyable {
     /// Body bytes that may still be sent to the proxy.
     var replyCredit: Int64 = 0
     var replyBytes: UInt64 = 0
-    /// Whether a byte of a final reply was seen.
+    /// Whether the head of a final reply was seen.
     var isReplyBegun = false
     /// Whether REPLY was passed on.
     var isReplyPassed = false

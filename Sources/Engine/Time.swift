@@ -96,7 +96,7 @@ extension WorkerEngine {
     }
 
     private func awaitsReply(_ stream: Int) -> Bool {
-        streams[stream].sentAt != nil && !streams[stream].isReplyBegun
+        streams[stream].sentAt != nil && streams[stream].firstByteAt == nil
     }
 
     /// Whether nothing moves because the proxy gives no credit: its stream, its patience.
