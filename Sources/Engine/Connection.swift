@@ -23,8 +23,11 @@ struct Connection: ~Copyable {
     /// Bytes of the upstream that the decoder has not taken.
     var inbound = ByteBuffer()
     var createdAt = Instant(nanoseconds: 0)
+    /// When it was connected or its last reply ended: the upstream counts from there too.
     var idleSince = Instant(nanoseconds: 0)
-    /// When it is closed unless it is used again.
+    /// What the last reply's Keep-Alive said, seconds.
+    var keepAliveSeconds: Int?
+    /// When it is closed unless it is used again; of one that is dialed for the pool: unless it stands.
     var idleUntil = Instant.never
     /// Requests sent on it.
     var requests = 0
@@ -45,6 +48,7 @@ struct Connection: ~Copyable {
         inbound.removeAll(keepingAtMost: 0)
         createdAt = now
         idleSince = now
+        keepAliveSeconds = nil
         idleUntil = .never
         requests = 0
         local = nil

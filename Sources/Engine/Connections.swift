@@ -9,8 +9,12 @@ extension WorkerEngine {
         guard let slot = connections.find(connection.slot, connection.generation) else { return }
         self.now = now
         switch connections[slot].state {
-        case .busy:
-            takeReply(bytes, connection: slot)
+        case .busy(let stream):
+            if streams[stream].isUploadUntouched && !bytes.isEmpty {
+                condemn(slot, stream)
+            } else {
+                takeReply(bytes, connection: slot)
+            }
         case .idle:
             // Bytes that no request asked for: whatever comes next cannot be trusted. Source: RFC 9112 §9.2.
             unpark(slot)
@@ -19,6 +23,14 @@ extension WorkerEngine {
             preconditionFailure("bytes in \(connections[slot].state)")
         }
         settle()
+    }
+
+    /// Bytes that came before anything of the request was written are no reply to it, whatever they look like: the
+    /// stream gets another connection. Source: DESIGN "No desynchronisation"; RFC 9112 §9.2.
+    private mutating func condemn(_ slot: Int, _ stream: Int) {
+        streams[stream].phase = .none
+        effects.append(.closeConnection(id(ofConnection: slot)))
+        connectionLost(slot, stream, streams[stream].isOnIdle ? .stale : .reset)
     }
 
     /// The upstream sent FIN: no bytes follow.
@@ -89,6 +101,7 @@ extension WorkerEngine {
             }
             giveCredit(stream)
         }
+        settle()
     }
 
     /// Orders what the upload has to be written, when the stream has a connection and its gate is open.

@@ -11,8 +11,8 @@ extension WorkerEngine {
         streams[stream].phase = .waiting
         streams[stream].endpointNext = 0
         streams[stream].lastFailure = nil
-        streams[stream].queueUntil = now.adding(milliseconds: streams[stream].deadlines.queueMilliseconds)
-        streams[stream].connectUntil = .never
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+        streams[stream].isConnecting = false
         tryNextEndpoint(stream)
     }
 
@@ -61,13 +61,13 @@ extension WorkerEngine {
     private mutating func admit(_ waiter: Int, isNew: Bool = false) {
         let endpoint = targets[waiters[waiter].target].endpoint
         if isNew && targets[endpoint: endpoint].blocked.count > 0 {
-            enqueue(waiter, .blockedByEndpoint)
+            enqueue(waiter, .blockedByEndpoint, isNew: isNew)
         } else if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) {
-            enqueue(waiter, .blockedByEndpoint)
+            enqueue(waiter, .blockedByEndpoint, isNew: isNew)
         } else if isNew && blockedByWorker.count > 0 {
-            enqueue(waiter, .blockedByWorker)
+            enqueue(waiter, .blockedByWorker, isNew: isNew)
         } else if connections.takenCount >= limits.connectionsMax && !closeOldestIdle() {
-            enqueue(waiter, .blockedByWorker)
+            enqueue(waiter, .blockedByWorker, isNew: isNew)
         } else {
             dial(waiter)
         }
@@ -78,8 +78,14 @@ extension WorkerEngine {
             || targets[endpoint: endpoint].connections < limits.connectionsPerEndpointMax
     }
 
-    private mutating func enqueue(_ waiter: Int, _ reason: WaiterDial) {
-        if blockedCount >= limits.queueLengthMax {
+    /// Puts a waiter into the queue. One that was in it, or had a dial, is not turned away.
+    private mutating func enqueue(_ waiter: Int, _ reason: WaiterDial, isNew: Bool) {
+        if isNew && blockedCount >= limits.queueLengthMax {
+            if streams[waiters[waiter].stream].waiters.count > 1 {
+                // Another address of the stream is being tried: that one may still do.
+                removeWaiter(waiter, .abandoned)
+                return
+            }
             let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
             end(waiters[waiter].stream, EndReport(.overloaded, detail: detail))
             return
@@ -102,12 +108,7 @@ extension WorkerEngine {
         targets[target].connections += 1
         targets[endpoint: targets[target].endpoint].connections += 1
         waiters[waiter].dial = .dialing(slot)
-        if streams[stream].connectUntil == .never {
-            streams[stream].connectUntil = now.adding(
-                milliseconds: streams[stream].deadlines.connectMilliseconds
-            )
-            armDeadline(stream)
-        }
+        beginConnecting(stream)
         totals.dialsTotal &+= 1
         effects.append(.dial(id(ofConnection: slot)))
     }
@@ -119,6 +120,14 @@ extension WorkerEngine {
         return (key.endpoint, key.localAddress)
     }
 
+    /// The first dial for a stream is under way: the queue's deadline makes room for that of connecting.
+    private mutating func beginConnecting(_ stream: Int) {
+        if streams[stream].isConnecting { return }
+        streams[stream].isConnecting = true
+        streams[stream].connectUntil = dueIn(streams[stream].deadlines.connectMilliseconds)
+        armDeadline(stream)
+    }
+
     /// How a dial went. A connection serves whoever waits longest, not necessarily the one who dialed it.
     package mutating func dialed(_ connection: ConnectionID, _ result: DialResult, now: Instant) {
         guard let slot = connections.find(connection.slot, connection.generation) else { return }
@@ -126,6 +135,7 @@ extension WorkerEngine {
         switch result {
         case .connected(let local):
             connections[slot].local = local
+            connections[slot].idleSince = now
             hand(slot)
         case .failed(let failure):
             dialFailed(slot, failure)
@@ -206,15 +216,10 @@ extension WorkerEngine {
         if let heir {
             unblock(heir)
             waiters[heir].dial = .dialing(dial)
-            let stream = waiters[heir].stream
-            if streams[stream].connectUntil == .never {
-                streams[stream].connectUntil = now.adding(
-                    milliseconds: streams[stream].deadlines.connectMilliseconds
-                )
-                armDeadline(stream)
-            }
+            beginConnecting(waiters[heir].stream)
         } else {
-            connectionDeadlines.arm(dial, at: now.adding(milliseconds: limits.connectMilliseconds))
+            connections[dial].idleUntil = dueIn(limits.connectMilliseconds)
+            connectionDeadlines.arm(dial, at: connections[dial].idleUntil)
         }
         connections[dial].state = .dialing(waiter: heir)
     }
@@ -309,7 +314,13 @@ extension WorkerEngine {
         while targets.isEndpointTaken(endpoint), let waiter = targets[endpoint: endpoint].blocked.first {
             if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) { return }
             unblock(waiter)
-            admit(waiter)
+            if blockedByWorker.count > 0 {
+                // Those whom the worker's limit blocks came before.
+                enqueue(waiter, .blockedByWorker, isNew: false)
+                hasWorkerRoom = true
+            } else {
+                admit(waiter)
+            }
         }
     }
 

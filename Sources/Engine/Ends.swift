@@ -29,7 +29,7 @@ extension WorkerEngine {
         if streams[slot].isProxyDone {
             sessions[session].ids.remove(streams[slot].id)
         } else {
-            sessions[session].ids.setEnded(streams[slot].id)
+            sessions[session].ids.setEnded(streams[slot].id, endedMax: limits.streamsPerSessionMax)
         }
         sessions[session].streamCount -= 1
         free(slot)

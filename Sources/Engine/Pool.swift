@@ -28,6 +28,7 @@ extension WorkerEngine {
         streams[stream].lastActivityAt = now
         streams[stream].uploadWritten = 0
         streams[stream].isOnIdle = wasIdle
+        streams[stream].endpointIndex = endpointIndex
         note(stream, endpointIndex, result, since: start ?? now)
         if wasIdle { totals.reusesTotal &+= 1 }
         connections[slot].isWriting = true
@@ -39,7 +40,6 @@ extension WorkerEngine {
     /// Puts a connection into the pool, as its newest.
     mutating func park(_ slot: Int) {
         connections[slot].state = .idle
-        connections[slot].idleSince = now
         connections[slot].idleUntil = idleUntil(slot)
         if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0
             || limits.idleMax == 0
@@ -62,10 +62,10 @@ extension WorkerEngine {
     /// The upstream's own timeout less a second, so that we close first; and no longer than we allow.
     private func idleUntil(_ slot: Int) -> Instant {
         var milliseconds = limits.idleConnectionMilliseconds
-        if let seconds = connections[slot].decoder.keepAliveSeconds {
+        if let seconds = connections[slot].keepAliveSeconds {
             milliseconds = min(milliseconds, max(0, seconds - 1) * 1000)
         }
-        let idle = now.adding(milliseconds: milliseconds)
+        let idle = connections[slot].idleSince.adding(milliseconds: milliseconds)
         if limits.connectionAgeMilliseconds == 0 { return idle }
         return min(idle, connections[slot].createdAt.adding(milliseconds: limits.connectionAgeMilliseconds))
     }

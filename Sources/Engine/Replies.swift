@@ -65,6 +65,7 @@ extension WorkerEngine {
                 return used
             }
             used += step.consumed
+            if step.event == .needMore && !rest.isEmpty && !streams[stream].isReplyBegun { sawHead(stream) }
             if !take(step, rest, slot, stream, isLast: used == bytes.count) { return used }
             if step.event == .needMore && step.consumed == 0 { return used }
         }
@@ -86,6 +87,9 @@ extension WorkerEngine {
         case .needMore:
             return true
         case .interim:
+            // What came was not the reply's: its first byte is still awaited.
+            streams[stream].firstByteAt = nil
+            armDeadline(stream)
             guard passHead(bytes, slot, stream, isInterim: true) else { return false }
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
@@ -115,8 +119,8 @@ extension WorkerEngine {
         var facts: ConnectionFacts?
         if !isInterim {
             var known = ConnectionFacts()
-            known.reused = streams[stream].isOnIdle
-            known.endpointIndex = streams[stream].attempts.last?.endpointIndex ?? 0
+            known.reused = connections[slot].requests > 1
+            known.endpointIndex = streams[stream].endpointIndex
             known.requests = connections[slot].requests
             known.remote = targets[connections[slot].target].key.endpoint
             known.local = connections[slot].local
@@ -159,6 +163,13 @@ extension WorkerEngine {
         streams[stream].outputMark = sessions[session].output.mark(lane)
         orderWrite(session: session)
         return true
+    }
+
+    /// The first bytes of a head came without the rest.
+    private mutating func sawHead(_ stream: Int) {
+        if streams[stream].firstByteAt != nil { return }
+        streams[stream].firstByteAt = now
+        armDeadline(stream)
     }
 
     private mutating func replyBegan(_ stream: Int) {
@@ -288,6 +299,8 @@ extension WorkerEngine {
             connections[slot].decoder.persists && streams[stream].isRequestWhole && !hasLeftover
             && !connections[slot].hasEnded && (requestsMax == 0 || connections[slot].requests < requestsMax)
             && !isOverAge(slot)
+        connections[slot].idleSince = now
+        connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds
         finish(slot, stream, .complete, keepsConnection: keeps)
     }
 
@@ -298,15 +311,16 @@ extension WorkerEngine {
 
     private mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
         var report = EndReport(outcome)
-        report.connection = keepsConnection && !isDraining ? .pooled : .closed
         streams[stream].phase = .none
-        end(stream, report)
         if keepsConnection {
             connections[slot].isPaused = false
             hand(slot)
         } else {
             close(slot)
         }
+        // The pool may have had no use for it.
+        report.connection = connections.isTaken(slot) ? .pooled : .closed
+        end(stream, report)
     }
 
     private mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {

@@ -18,10 +18,6 @@ extension WorkerEngine {
             fault = SessionFault(code: .streamReused, detail: "stream \(header.stream) is in use")
             return
         }
-        if sessions[session].ids.count >= 4 * limits.streamsPerSessionMax {
-            fault = SessionFault(code: .streamState, detail: "too many ended streams without END_STREAM")
-            return
-        }
         try decoder.request(payload, into: &request, block: &block)
         let slot = streams.take { Stream() }
         streams[slot].reset(session: session, id: header.stream, now: now)

@@ -13,6 +13,8 @@ enum SessionState: Equatable {
 /// One session. Kept when its slot is released, so that the memory of its buffers serves the next.
 struct Session: ~Copyable {
     var state = SessionState.awaitingHello
+    /// When it has to have said HELLO.
+    var helloUntil = Instant.never
     /// The beginning of a frame whose rest has not arrived.
     var inbound = ByteBuffer()
     var output = OutputQueue()

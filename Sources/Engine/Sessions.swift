@@ -41,7 +41,8 @@ extension WorkerEngine {
         self.now = now
         let slot = sessions.take { Session() }
         sessions[slot].reset()
-        sessionDeadlines.arm(slot, at: now.adding(milliseconds: limits.helloMilliseconds))
+        sessions[slot].helloUntil = now.adding(milliseconds: limits.helloMilliseconds)
+        sessionDeadlines.arm(slot, at: sessions[slot].helloUntil)
         return id(ofSession: slot)
     }
 
@@ -214,7 +215,9 @@ extension WorkerEngine {
                 try answerPing(payload, session: slot)
             case .pong:
                 break
-            case .hello, .interim, .reply, .end, .pin, .goAway:
+            case .hello:
+                fault = SessionFault(code: .streamState, detail: "a second HELLO")
+            case .interim, .reply, .end, .pin, .goAway:
                 fault = SessionFault(code: .badFrame, detail: "\(type) is not a proxy's to send here")
             }
         } catch {

@@ -63,7 +63,7 @@ struct Stream: ~Copyable {
     /// Body bytes that may still be sent to the proxy.
     var replyCredit: Int64 = 0
     var replyBytes: UInt64 = 0
-    /// Whether a byte of a final reply was seen.
+    /// Whether the head of a final reply was seen.
     var isReplyBegun = false
     var isTunnel = false
     /// Whether the upstream's side of a tunnel has ended.
@@ -80,6 +80,8 @@ struct Stream: ~Copyable {
     /// Waiters of this stream that exist; the last one began with `waiterLast`.
     var waiters: [Int32] = []
     var attempts: [Attempt] = []
+    /// The endpoint that its connection goes to.
+    var endpointIndex = 0
     var lastFailure: Outcome?
 
     // Time.
@@ -90,6 +92,8 @@ struct Stream: ~Copyable {
     var lastActivityAt = Instant(nanoseconds: 0)
     var deadlines = Deadlines()
     var queueUntil = Instant.never
+    /// Whether a dial was begun for it, so that `connectUntil` holds and not `queueUntil`.
+    var isConnecting = false
     var connectUntil = Instant.never
     var raceAt = Instant.never
     var continueUntil = Instant.never
@@ -152,6 +156,7 @@ struct Stream: ~Copyable {
         localAddress = nil
         endpointNext = 0
         attempts.removeAll(keepingCapacity: true)
+        endpointIndex = 0
         lastFailure = nil
         resetTimes(now)
     }
@@ -163,6 +168,7 @@ struct Stream: ~Copyable {
         firstByteAt = nil
         lastActivityAt = now
         queueUntil = .never
+        isConnecting = false
         connectUntil = .never
         raceAt = .never
         continueUntil = .never

@@ -15,21 +15,31 @@ struct StreamMap: Sendable {
     private var keys: [UInt32] = []
     private var values: [Int32] = []
     private(set) var count = 0
-    private static let ended: Int32 = -1
+    /// What ended ids stand for: those of the present round; -1 and -2 in turn.
+    private var ended: Int32 = -1
+    /// Ended ids of the present round.
+    private var endedCount = 0
 
     func find(_ id: UInt32) -> StreamEntry {
         guard let place = place(of: id) else { return .unknown }
-        return values[place] == Self.ended ? .ended : .open(Int(values[place]))
+        return values[place] < 0 ? .ended : .open(Int(values[place]))
     }
 
     /// Sets or replaces what `id` stands for. Id 0 is the session itself and never a stream.
     mutating func set(_ id: UInt32, slot: Int) { set(id, Int32(slot)) }
 
-    mutating func setEnded(_ id: UInt32) { set(id, Self.ended) }
+    /// Remembers that `id` has ended. Nobody has to say that it may be forgotten: once `endedMax` others have ended
+    /// after it, it may be.
+    mutating func setEnded(_ id: UInt32, endedMax: Int) {
+        if endedCount >= endedMax { beginRound() }
+        set(id, ended)
+        endedCount &+= 1
+    }
 
     mutating func remove(_ id: UInt32) {
         guard var hole = place(of: id) else { return }
         count &-= 1
+        if values[hole] == ended { endedCount &-= 1 }
         let mask = keys.count &- 1
         var index = (hole &+ 1) & mask
         while keys[index] != 0 {
@@ -48,11 +58,26 @@ struct StreamMap: Sendable {
     mutating func removeAll() {
         for index in keys.indices { keys[index] = 0 }
         count = 0
+        endedCount = 0
+    }
+
+    /// Forgets the ids that ended in the round before; those of this one have one round more.
+    private mutating func beginRound() {
+        ended = ended == -1 ? -2 : -1
+        endedCount = 0
+        let (oldKeys, oldValues) = (keys, values)
+        for index in keys.indices { keys[index] = 0 }
+        count = 0
+        for index in oldKeys.indices where oldKeys[index] != 0 && oldValues[index] != ended {
+            insert(oldKeys[index], oldValues[index])
+            count &+= 1
+        }
     }
 
     private mutating func set(_ id: UInt32, _ value: Int32) {
         precondition(id != 0, "stream 0 is the session")
         if let place = place(of: id) {
+            if values[place] == ended { endedCount &-= 1 }
             values[place] = value
             return
         }

@@ -73,24 +73,29 @@ extension WorkerEngine {
         case .none:
             .never
         case .waiting:
-            streams[stream].connectUntil == .never ? streams[stream].queueUntil : streams[stream].connectUntil
+            streams[stream].isConnecting ? streams[stream].connectUntil : streams[stream].queueUntil
         case .active(let connection):
             awaitsReply(stream)
                 ? firstByteDueAt(stream)
                 : isStalledByProxy(stream, connection)
                     ? .never
-                    : streams[stream].lastActivityAt.adding(
-                        milliseconds: streams[stream].deadlines.idleMilliseconds
-                    )
+                    : due(streams[stream].lastActivityAt, streams[stream].deadlines.idleMilliseconds)
         }
     }
 
     private func firstByteDueAt(_ stream: Int) -> Instant {
-        (streams[stream].sentAt ?? now).adding(milliseconds: streams[stream].deadlines.firstByteMilliseconds)
+        due(streams[stream].sentAt ?? now, streams[stream].deadlines.firstByteMilliseconds)
+    }
+
+    /// A deadline that runs from now; 0: none.
+    func dueIn(_ milliseconds: Int) -> Instant { due(now, milliseconds) }
+
+    private func due(_ start: Instant, _ milliseconds: Int) -> Instant {
+        milliseconds == 0 ? .never : start.adding(milliseconds: milliseconds)
     }
 
     private func awaitsReply(_ stream: Int) -> Bool {
-        streams[stream].sentAt != nil && !streams[stream].isReplyBegun
+        streams[stream].sentAt != nil && streams[stream].firstByteAt == nil
     }
 
     /// Whether nothing moves because the proxy gives no credit: its stream, its patience.
@@ -123,7 +128,7 @@ extension WorkerEngine {
         case .none:
             break
         case .waiting:
-            if streams[stream].connectUntil == .never {
+            if !streams[stream].isConnecting {
                 expire(stream, .queueTimeout, "no connection free within \(deadlines.queueMilliseconds) ms")
             } else {
                 expire(stream, .connectTimeout, "not connected within \(deadlines.connectMilliseconds) ms")
@@ -155,15 +160,26 @@ extension WorkerEngine {
             } else {
                 connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
             }
-        case .dialing(let waiter):
+        case .dialing(nil):
+            if connections[slot].idleUntil <= now {
+                close(slot)
+            } else {
+                connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
+            }
+        case .dialing:
             // With a waiter the stream's deadline holds.
-            if waiter == nil { close(slot) }
+            break
         case .busy, .closed:
             break
         }
     }
 
     private mutating func sessionDue(_ slot: Int) {
+        // The wake-up may be one of the session that had the slot before.
+        if sessions[slot].helloUntil > now {
+            sessionDeadlines.arm(slot, at: sessions[slot].helloUntil)
+            return
+        }
         let detail = "no HELLO within \(limits.helloMilliseconds) ms"
         goAway(slot, SessionFault(code: .helloTimeout, detail: detail))
     }

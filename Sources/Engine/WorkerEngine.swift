@@ -84,7 +84,11 @@ package struct WorkerEngine: ~Copyable {
         hello.streamsMax = limits.streamsPerSessionMax
         hello.software = software
         self.hello = hello
-        decoder = MessageDecoder(messageBytesMax: limits.messageBytesMax)
+        decoder = MessageDecoder(
+            messageBytesMax: limits.messageBytesMax,
+            endpointsMax: limits.endpointsMax,
+            fieldCountMax: limits.fieldCountMax
+        )
         encoder = MessageEncoder(fieldCountMax: limits.fieldCountMax)
     }
 
