@@ -72,6 +72,7 @@ extension WorkerEngine {
     }
 
     private mutating func free(_ slot: Int) {
+        unstall(slot)
         streams[slot].upload.removeAll()
         if streams[slot].upload.capacity <= Self.spareBufferBytesMax
             && spareBuffers.count < Self.spareBuffersMax

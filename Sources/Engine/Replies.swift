@@ -49,7 +49,7 @@ extension WorkerEngine {
                 if rest.isEmpty { return used }
                 let count = sendable(stream, upTo: min(rest.count, opaqueBytes(slot)))
                 if count == 0 {
-                    pause(slot)
+                    pause(slot, stream)
                     return used
                 }
                 sendBody(rest.extracting(first: count), stream)
@@ -217,6 +217,18 @@ extension WorkerEngine {
         return count < Self.inPlaceBytesMin ? 0 : count
     }
 
+    /// Whether nothing can be taken now: then the connection is paused as if `pauseReading` had been ordered. Asking
+    /// before a read keeps the bytes in the kernel.
+    package mutating func holdsReading(_ connection: ConnectionID) -> Bool {
+        guard let slot = connections.find(connection.slot, connection.generation),
+            case .busy(let stream) = connections[slot].state, connections[slot].decoder.opaqueBytes > 0,
+            sendable(stream, upTo: 1) == 0
+        else { return false }
+        connections[slot].isPaused = true
+        stall(stream)
+        return true
+    }
+
     /// Lets `read` put bytes of an upstream straight into the session's output, at most as many as
     /// `bytesInPlaceMax` has just said. What the upstream sent beyond them goes to `received` next.
     package mutating func receivedInPlace(
@@ -248,17 +260,20 @@ extension WorkerEngine {
     }
 
     /// Stops reading until the proxy can take more.
-    private mutating func pause(_ slot: Int) {
+    private mutating func pause(_ slot: Int, _ stream: Int) {
         if connections[slot].isPaused { return }
         connections[slot].isPaused = true
+        stall(stream)
         effects.append(.pauseReading(id(ofConnection: slot)))
     }
 
     /// Goes on with a reply that waited for credit or for room.
     mutating func resume(_ stream: Int) {
-        guard case .active(let slot) = streams[stream].phase, connections[slot].isPaused,
-            sendable(stream, upTo: 1) > 0
-        else { return }
+        guard case .active(let slot) = streams[stream].phase, connections[slot].isPaused else { return }
+        if sendable(stream, upTo: 1) == 0 {
+            stall(stream)
+            return
+        }
         connections[slot].isPaused = false
         streams[stream].lastActivityAt = now
         armDeadline(stream)
@@ -270,10 +285,28 @@ extension WorkerEngine {
         if connections[slot].hasEnded { endReply(slot) }
     }
 
-    mutating func resumeStreams(ofSession session: Int) {
-        for slot in 0..<streams.slotCount where streams.isTaken(slot) && streams[slot].session == session {
-            resume(slot)
+    /// Lets every stream go on that waited for room in the session's output, in the order in which they began to wait.
+    /// Those that find it full again line up behind the others.
+    mutating func resumeStalled(ofSession session: Int) {
+        var count = sessions[session].stalled.count
+        while count > 0, let stream = sessions[session].stalled.first {
+            count -= 1
+            unstall(stream)
+            resume(stream)
         }
+    }
+
+    private mutating func stall(_ stream: Int) {
+        if streams[stream].isStalled || !sessions[streams[stream].session].isCongested { return }
+        streams[stream].isStalled = true
+        stalledLinks.append(stream, to: &sessions[streams[stream].session].stalled)
+    }
+
+    /// Takes the stream out of the line for room, if it is in it.
+    mutating func unstall(_ stream: Int) {
+        if !streams[stream].isStalled { return }
+        streams[stream].isStalled = false
+        stalledLinks.remove(stream, from: &sessions[streams[stream].session].stalled)
     }
 
     /// The upstream's end of file, all its bytes taken.

@@ -29,6 +29,8 @@ struct Session: ~Copyable {
     var isWriting = false
     /// Whether so much output waits that its streams have stopped reading.
     var isCongested = false
+    /// Streams whose upstream is not read for that reason, the one that waits longest first.
+    var stalled = SlotList()
 
     mutating func reset() {
         state = .awaitingHello

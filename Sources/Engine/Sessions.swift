@@ -95,7 +95,7 @@ extension WorkerEngine {
         if sessions[slot].output.isEmpty { sessions[slot].isWriting = false }
         if sessions[slot].isCongested && sessions[slot].output.count <= limits.sessionOutputPauseBytes / 2 {
             sessions[slot].isCongested = false
-            resumeStreams(ofSession: slot)
+            resumeStalled(ofSession: slot)
             settle()
         }
     }

@@ -66,6 +66,8 @@ struct Stream: ~Copyable {
     /// Whether the head of a final reply was seen.
     var isReplyBegun = false
     var isTunnel = false
+    /// Whether it is among the session's `stalled`.
+    var isStalled = false
     /// Whether the upstream's side of a tunnel has ended.
     var isDownloadDone = false
     /// Its place in the session's queue of bodies.

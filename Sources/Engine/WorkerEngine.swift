@@ -31,6 +31,8 @@ package struct WorkerEngine: ~Copyable {
     var idleOfAll = SlotList()
     /// Links of `Target.waiters`.
     var waiterLinks = SlotLinks()
+    /// Links of `Session.stalled`.
+    var stalledLinks = SlotLinks()
     /// Links of `EndpointState.blocked` and of `blockedByWorker`.
     var blockedLinks = SlotLinks()
     /// Waiters that the worker's limit keeps from dialing, first come first.

@@ -31,8 +31,11 @@ final class WorkerShare: Sendable {
 struct Worker: ~Copyable {
     /// Bytes that one read of a session may bring.
     static let sessionReadBytesMax = 262_144
-    /// Bytes that one read of a connection may bring, when they cannot go straight into a session's output.
-    static let connectionReadBytesMax = 65_536
+    /// Bytes that one read of a connection may bring when they cannot go straight into a session's output: enough for
+    /// a head and a small body; what follows of a large one is then read in place, without a copy.
+    static let connectionReadBytesMax = 16_384
+    /// Room in the kernel for what a session has not read yet, as far as the system allows (net.core.wmem_max).
+    static let sessionSendBufferBytes: Int32 = 524_288
     /// Bytes of one connection in one turn; the rest waits until the others had their turn.
     static let connectionTurnBytesMax = 262_144
     /// Bytes read in one turn after which sessions are written at once, while the bytes are in the cache.

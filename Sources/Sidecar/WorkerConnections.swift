@@ -162,6 +162,10 @@ extension Worker {
 
     private mutating func readOnce(_ index: Int) {
         let id = connections[index].id
+        if engine.holdsReading(id) {
+            connections[index].isPaused = true
+            return
+        }
         let socket = connections[index].socket
         var room = engine.bytesInPlaceMax(id)
         var transfer = Transfer.wouldBlock

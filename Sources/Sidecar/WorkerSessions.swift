@@ -35,6 +35,7 @@ extension Worker {
         precondition(!sessions[index].isOpen, "session slot in use")
         sessions[index] = slot
         do throws(SocketError) {
+            try socket.setSendBuffer(bytes: Self.sessionSendBufferBytes)
             try poller.add(socket.descriptor, token: Token.session(id), writable: false)
         } catch { lose(id) }
     }
