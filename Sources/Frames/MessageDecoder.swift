@@ -1,54 +1,238 @@
 // MessageDecoder.swift: payloads in, messages out, unpacked by protobuf-c into a capped arena.
-// Owns: the arena's rules. Never touches: sessions. Source: proto/outrigger.proto.
+// Owns: what makes a message well formed. Never touches: sessions. Source: proto/outrigger.proto.
+import COutriggerProto
 import Model
 
 /// Decodes payloads. What it fills points into `block`, which doubles as protobuf-c's arena and keeps its memory.
+/// Every function throws `badMessage` when the payload is not the message, breaks a limit or does not fit the arena;
+/// `block` then holds nothing of use. The words in an error never repeat what the payload says.
 package struct MessageDecoder: ~Copyable, Sendable {
-    /// - Parameter messageBytesMax: memory that one unpacked message may take. Reached: `badMessage`.
-    package init(messageBytesMax: Int) {}
+    private static let creditBytesRange: ClosedRange<UInt32> = 1...16_777_216
+    private static let framePayloadBytesRange: ClosedRange<UInt32> = 1024...1_048_576
+    private static let instanceBytesMax = 64
+    private static let capabilitiesMax = 64
+    private static let softwareBytesMax = 256
+    private static let pingBytesMax = 64
+    private static let tokenBytesMax = 64
 
-    package mutating func hello(_ payload: Span<UInt8>) throws(FrameError) -> Hello { Hello() }
+    private let messageBytesMax: Int
+    private let requestLimits: RequestReader
+    private var endpoints = EndpointReader()
+    /// The arena of messages that are copied out whole.
+    private var scratch = ByteBuffer()
 
-    /// - Parameter request: reset, then filled; its slices point into `block`.
+    /// - Parameters:
+    ///   - messageBytesMax: memory that one unpacked message may take. Reached: `badMessage`.
+    ///   - endpointsMax: of one request. Reached: `Request.invalid`.
+    ///   - fieldCountMax: of one request. Reached: `Request.invalid`.
+    package init(messageBytesMax: Int, endpointsMax: Int = 16, fieldCountMax: Int = 256) {
+        self.messageBytesMax = messageBytesMax
+        requestLimits = RequestReader(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
+    }
+
+    /// - Throws: `badHello` for numbers out of range, but only in version 1: another version means them otherwise.
+    package mutating func hello(_ payload: Span<UInt8>) throws(FrameError) -> Hello {
+        // SAFETY: the message is read while its arena is alive.
+        try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__hello__unpack,
+            read: { (unpacked) throws(FrameError) in try unsafe MessageDecoder.hello(unpacked) }
+        )
+    }
+
+    /// - Parameter request: reset, then filled; its slices point into `block`. What is well formed but cannot be
+    ///   served (`unsupported`, `invalid`) does not throw: it ends the stream, not the session.
     package mutating func request(
         _ payload: Span<UInt8>,
         into request: inout Request,
         block: inout ByteBuffer
-    ) throws(FrameError) {}
+    ) throws(FrameError) {
+        request.reset()
+        // SAFETY: the message is read while its arena is alive; slices outlive it because `block` does.
+        try unsafe block.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__request__unpack,
+            read: { (unpacked) throws(FrameError) in
+                try unsafe requestLimits.read(unpacked, into: &request, endpoints: &endpoints)
+            }
+        )
+    }
 
     /// Where the data of a BODY payload stands, when it has the usual shape (one field); else decodes into `block`.
     package mutating func body(
         _ payload: Span<UInt8>,
         block: inout ByteBuffer
-    ) throws(FrameError) -> BodyPlace { .payload(0..<0) }
+    ) throws(FrameError) -> BodyPlace {
+        if let range = BodyPlace.find(in: payload) { return .payload(range) }
+        // SAFETY: the message is read while its arena is alive.
+        return try unsafe block.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__body_chunk__unpack,
+            read: { (unpacked) in unsafe .block(unpacked.slice(unpacked.message.pointee.data)) }
+        )
+    }
 
+    /// - Parameter fields: replaced.
     package mutating func trailers(
         _ payload: Span<UInt8>,
         into fields: inout [FieldSlice],
         block: inout ByteBuffer
-    ) throws(FrameError) {}
+    ) throws(FrameError) {
+        fields.removeAll(keepingCapacity: true)
+        // SAFETY: the message is read while its arena is alive.
+        try unsafe block.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__trailers__unpack,
+            read: { (unpacked) throws(FrameError) in
+                unsafe unpacked.appendFields(
+                    unpacked.message.pointee.fields,
+                    count: unpacked.message.pointee.n_fields,
+                    to: &fields
+                )
+            }
+        )
+    }
 
-    package mutating func cancel(_ payload: Span<UInt8>) throws(FrameError) {}
-    package mutating func credit(_ payload: Span<UInt8>) throws(FrameError) -> UInt32 { 0 }
-    package mutating func unpin(_ payload: Span<UInt8>) throws(FrameError) {}
-    /// Of PING and PONG. - Returns: where the data stands in `block`.
-    package mutating func ping(_ payload: Span<UInt8>, block: inout ByteBuffer) throws(FrameError) -> Slice { .empty }
+    package mutating func cancel(_ payload: Span<UInt8>) throws(FrameError) {
+        // SAFETY: the message is read while its arena is alive.
+        try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__cancel__unpack,
+            read: { (unpacked) throws(FrameError) in
+                _ = try unsafe unpacked.text(unpacked.message.pointee.detail, "detail")
+            }
+        )
+    }
+
+    /// - Returns: bytes, 1...16777216.
+    package mutating func credit(_ payload: Span<UInt8>) throws(FrameError) -> UInt32 {
+        // SAFETY: the message is read while its arena is alive.
+        let bytes = try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__credit__unpack,
+            read: { (unpacked) in unsafe unpacked.message.pointee.bytes }
+        )
+        guard MessageDecoder.creditBytesRange.contains(bytes) else {
+            throw .badMessage("credit outside 1...16777216 bytes")
+        }
+        return bytes
+    }
+
+    package mutating func unpin(_ payload: Span<UInt8>) throws(FrameError) {
+        // SAFETY: the message is read while its arena is alive.
+        let tokenBytes = try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__unpin__unpack,
+            read: { (unpacked) in unsafe unpacked.message.pointee.token.len }
+        )
+        guard 1...MessageDecoder.tokenBytesMax ~= tokenBytes else {
+            throw .badMessage("token outside 1...64 bytes")
+        }
+    }
+
+    /// Of PING and PONG. - Returns: where the data stands in `block`; at most 64 bytes.
+    package mutating func ping(_ payload: Span<UInt8>, block: inout ByteBuffer) throws(FrameError) -> Slice {
+        // SAFETY: the message is read while its arena is alive.
+        let data = try unsafe block.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__ping__unpack,
+            read: { (unpacked) in unsafe unpacked.slice(unpacked.message.pointee.data) }
+        )
+        guard data.count <= MessageDecoder.pingBytesMax else { throw .badMessage("ping over 64 bytes") }
+        return data
+    }
 
     // What a proxy receives.
+    /// Of INTERIM and REPLY.
+    /// - Parameter facts: `init()` when the message has none.
     package mutating func reply(
         _ payload: Span<UInt8>,
         into head: inout ReplyHead,
         facts: inout ConnectionFacts,
         block: inout ByteBuffer
-    ) throws(FrameError) {}
-    package mutating func end(_ payload: Span<UInt8>) throws(FrameError) -> (EndReport, [Attempt]) {
-        (EndReport(.internal), [])
+    ) throws(FrameError) {
+        // SAFETY: the message is read while its arena is alive; slices outlive it because `block` does.
+        try unsafe block.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__reply_head__unpack,
+            read: { (unpacked) throws(FrameError) in
+                try unsafe unpacked.read(into: &head)
+                facts = try unsafe ConnectionFacts(unpacked.message.pointee.connection, &endpoints)
+            }
+        )
     }
-    package mutating func goAway(_ payload: Span<UInt8>) throws(FrameError) -> (GoAwayCode, String) { (.draining, "") }
-}
 
-/// Where the data of a BODY frame stands.
-package enum BodyPlace: Equatable, Sendable {
-    case payload(Range<Int>)
-    case block(Slice)
+    package mutating func end(_ payload: Span<UInt8>) throws(FrameError) -> (EndReport, [Attempt]) {
+        // SAFETY: the message is read while its arena is alive.
+        try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__end__unpack,
+            read: { (unpacked) throws(FrameError) in
+                (try unsafe unpacked.report(), try unsafe unpacked.attempts())
+            }
+        )
+    }
+
+    package mutating func goAway(_ payload: Span<UInt8>) throws(FrameError) -> (GoAwayCode, String) {
+        // SAFETY: the message is read while its arena is alive.
+        try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__go_away__unpack,
+            read: { (unpacked) throws(FrameError) in
+                guard let code = unsafe GoAwayCode(rawValue: Int(unpacked.message.pointee.code.rawValue))
+                else {
+                    throw .badMessage("code is unknown")
+                }
+                return (code, try unsafe unpacked.text(unpacked.message.pointee.detail, "detail"))
+            }
+        )
+    }
+
+    private static func hello(_ unpacked: Unpacked<Outrigger__V1__Hello>) throws(FrameError) -> Hello {
+        // SAFETY: the message's arena is alive; `capabilities` has `n_capabilities` strings.
+        let message = unsafe unpacked.message.pointee
+        var hello = Hello()
+        hello.version = unsafe message.version
+        guard hello.version == 1 else { return hello }
+        // 0 cannot be told from absent in proto3, so it is the default.
+        if let bytes = unsafe nonZero(message.frame_payload_bytes_max) {
+            guard framePayloadBytesRange.contains(bytes) else {
+                throw .badHello("frame_payload_bytes_max outside 1024...1048576")
+            }
+            hello.framePayloadBytesMax = Int(bytes)
+        }
+        if let bytes = unsafe nonZero(message.initial_credit_bytes) {
+            guard creditBytesRange.contains(bytes) else {
+                throw .badHello("initial_credit_bytes outside 1...16777216")
+            }
+            hello.initialCreditBytes = Int(bytes)
+        }
+        hello.instanceID = unsafe unpacked.array(message.instance_id)
+        guard hello.instanceID.count <= instanceBytesMax else { throw .badHello("instance_id over 64 bytes") }
+        hello.streamsMax = unsafe Int(message.streams_max)
+        guard unsafe message.n_capabilities <= capabilitiesMax else {
+            throw .badHello("over 64 capabilities")
+        }
+        for index in unsafe 0..<message.n_capabilities {
+            hello.capabilities.append(try unsafe unpacked.text(message.capabilities[index], "a capability"))
+        }
+        hello.software = try unsafe unpacked.text(message.software, "software")
+        guard hello.software.utf8.count <= softwareBytesMax else {
+            throw .badHello("software over 256 bytes")
+        }
+        return hello
+    }
+
+    private static func nonZero(_ number: UInt32) -> UInt32? { number == 0 ? nil : number }
 }

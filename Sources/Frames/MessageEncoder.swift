@@ -1,68 +1,240 @@
 // MessageEncoder.swift: messages in, whole frames out, packed by protobuf-c straight into the output buffer.
 // Owns: scratch memory for protobuf-c's structs. Never touches: sessions. Source: proto/outrigger.proto.
+import COutriggerProto
 import Model
 
-/// Appends frames to a buffer. Allocates nothing per frame once warm.
+/// Appends frames to a buffer. Allocates nothing per frame once warm, but for HELLO.
 package struct MessageEncoder: ~Copyable, Sendable {
-    /// - Parameter fieldCountMax: field lines in one message.
-    package init(fieldCountMax: Int) {}
+    /// Attempts that one END reports, the first ones. With the words cut to 256 bytes an END is never longer than
+    /// the smallest payload limit that a HELLO can ask for.
+    package static let attemptsMax = 32
 
-    package mutating func hello(_ hello: Hello, into output: inout ByteBuffer) {}
+    private var scratch: Scratch
+
+    /// - Parameter fieldCountMax: field lines in one message. More are encoded too, at the price of an allocation.
+    package init(fieldCountMax: Int) {
+        scratch = Scratch(fieldCountMax: fieldCountMax, attemptsMax: MessageEncoder.attemptsMax)
+    }
 
     /// Of INTERIM (`facts` is `nil`) and REPLY.
-    /// - Parameter block: what the head's slices point into.
+    /// - Parameters:
+    ///   - block: what the head's slices point into.
+    ///   - payloadBytesMax: what the other side accepts.
+    /// - Returns: whether the payload is within `payloadBytesMax`; if not, nothing is appended.
+    @discardableResult
     package mutating func reply(
         _ head: borrowing ReplyHead,
         in block: Span<UInt8>,
         facts: ConnectionFacts?,
         stream: UInt32,
+        payloadBytesMax: Int = .max,
         into output: inout ByteBuffer
-    ) {}
+    ) -> Bool {
+        let fieldsBound = scratch.setFields(head.fields, in: block)
+        // SAFETY: the struct and all that it points to (scratch, `block`) live until it is packed.
+        var message = unsafe Outrigger__V1__ReplyHead()
+        unsafe outrigger__v1__reply_head__init(&message)
+        unsafe message.status = UInt32(head.status)
+        unsafe message.reason = Scratch.bytes(head.reason, in: block)
+        unsafe message.version = UInt32(head.version)
+        unsafe message.n_fields = head.fields.count
+        unsafe message.fields = scratch.fields.pointers
+        switch head.body {
+        case .none: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_NONE
+        case .length(let bytes):
+            unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_LENGTH
+            unsafe message.body_length = bytes
+        case .chunked: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_CHUNKED
+        case .untilEOF: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_UNTIL_EOF
+        case .tunnel: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_TUNNEL
+        }
+        if let facts { unsafe message.connection = scratch.setFacts(facts) }
+        return unsafe output.appendFrame(
+            facts == nil ? .interim : .reply,
+            stream: stream,
+            bound: 4 * Bound.number + Bound.prefix + Int(head.reason.count) + fieldsBound + Bound.facts,
+            payloadBytesMax: payloadBytesMax
+        ) { unsafe outrigger__v1__reply_head__pack(&message, $0) }
+    }
 
-    /// One or more BODY frames with a copy of `data`, each payload at most `payloadBytesMax`.
+    /// BODY frames with a copy of `data`, each payload at most `payloadBytesMax`. Without data one empty frame that
+    /// ends the stream, or nothing.
     package mutating func body(
         _ data: Span<UInt8>,
         stream: UInt32,
         endsStream: Bool,
         payloadBytesMax: Int,
         into output: inout ByteBuffer
-    ) {}
+    ) {
+        if data.isEmpty && endsStream {
+            // SAFETY: nothing is written.
+            unsafe output.appendFrame(.body, stream: stream, endsStream: true, bound: 0) { _ in 0 }
+        }
+        let pieceMax = BodyPlace.dataBytesMax(payloadBytesMax: payloadBytesMax)
+        var rest = data
+        while !rest.isEmpty {
+            let piece = rest.extracting(first: pieceMax)
+            rest = rest.extracting(droppingFirst: piece.count)
+            _ = output.appendBodyFrame(
+                upTo: piece.count,
+                stream: stream,
+                endsStream: endsStream && rest.isEmpty
+            ) { $0.append(copying: piece) }
+        }
+    }
 
     /// One BODY frame of up to `countMax` bytes that `read` puts in place, behind a header that is filled in after.
     /// Appends nothing when `read` adds nothing.
+    /// - Parameter countMax: at most `BodyPlace.dataBytesMax` of what the other side accepts.
     /// - Returns: bytes of data added.
     package mutating func body(
         upTo countMax: Int,
         stream: UInt32,
         into output: inout ByteBuffer,
         read: (inout OutputSpan<UInt8>) -> Void
-    ) -> Int { 0 }
+    ) -> Int {
+        output.appendBodyFrame(upTo: countMax, stream: stream, endsStream: false, read: read)
+    }
 
+    /// - Returns: whether the payload is within `payloadBytesMax`; if not, nothing is appended.
+    @discardableResult
     package mutating func trailers(
         _ fields: [FieldSlice],
         in block: Span<UInt8>,
         stream: UInt32,
         endsStream: Bool,
+        payloadBytesMax: Int = .max,
         into output: inout ByteBuffer
-    ) {}
-    package mutating func credit(_ bytes: UInt32, stream: UInt32, into output: inout ByteBuffer) {}
-    package mutating func ping(_ data: Span<UInt8>, isReply: Bool, into output: inout ByteBuffer) {}
+    ) -> Bool {
+        let bound = scratch.setFields(fields, in: block)
+        // SAFETY: the struct and all that it points to (scratch, `block`) live until it is packed.
+        var message = unsafe Outrigger__V1__Trailers()
+        unsafe outrigger__v1__trailers__init(&message)
+        unsafe message.n_fields = fields.count
+        unsafe message.fields = scratch.fields.pointers
+        return unsafe output.appendFrame(
+            .trailers,
+            stream: stream,
+            endsStream: endsStream,
+            bound: bound,
+            payloadBytesMax: payloadBytesMax
+        ) { unsafe outrigger__v1__trailers__pack(&message, $0) }
+    }
+
+    /// - Parameter bytes: 1...16777216.
+    package mutating func credit(_ bytes: UInt32, stream: UInt32, into output: inout ByteBuffer) {
+        // SAFETY: a struct of one number.
+        var message = unsafe Outrigger__V1__Credit()
+        unsafe outrigger__v1__credit__init(&message)
+        unsafe message.bytes = bytes
+        unsafe output.appendFrame(.credit, stream: stream, bound: Bound.number) {
+            unsafe outrigger__v1__credit__pack(&message, $0)
+        }
+    }
+
+    /// - Parameters:
+    ///   - data: at most 64 bytes.
+    ///   - isReply: PONG.
+    package mutating func ping(_ data: Span<UInt8>, isReply: Bool, into output: inout ByteBuffer) {
+        // SAFETY: the struct and `data` live until it is packed.
+        var message = unsafe Outrigger__V1__Ping()
+        unsafe outrigger__v1__ping__init(&message)
+        unsafe message.data = Scratch.bytes(Slice(start: 0, count: data.count), in: data)
+        unsafe output.appendFrame(isReply ? .pong : .ping, stream: 0, bound: Bound.prefix + data.count) {
+            unsafe outrigger__v1__ping__pack(&message, $0)
+        }
+    }
+
     package mutating func end(
         _ report: borrowing EndReport,
         attempts: borrowing [Attempt],
         stream: UInt32,
         into output: inout ByteBuffer
-    ) {}
-    package mutating func goAway(_ code: GoAwayCode, detail: String, into output: inout ByteBuffer) {}
+    ) {
+        // SAFETY: the struct and the scratch memory that it points to live until it is packed.
+        var message = unsafe Outrigger__V1__End()
+        unsafe outrigger__v1__end__init(&message)
+        unsafe message.outcome = Outrigger__V1__Outcome(UInt32(report.outcome.rawValue))
+        if !report.detail.isEmpty { unsafe message.detail = scratch.cString(report.detail) }
+        unsafe message.request_body_bytes = report.requestBodyBytes
+        unsafe message.reply_body_bytes = report.replyBodyBytes
+        unsafe message.request_started = report.requestStarted ? 1 : 0
+        unsafe message.repeatable = report.repeatable ? 1 : 0
+        unsafe message.n_attempts = scratch.setAttempts(attempts)
+        unsafe message.attempts = scratch.attempts.pointers
+        unsafe message.connection = Outrigger__V1__ConnectionFate(UInt32(report.connection.rawValue))
+        unsafe message.timings = scratch.setTimings(report.timings)
+        let attemptsBound = unsafe message.n_attempts * Bound.attempt
+        unsafe output.appendFrame(
+            .end,
+            stream: stream,
+            endsStream: true,
+            bound: 6 * Bound.number + Bound.text + attemptsBound + Bound.timings
+        ) { unsafe outrigger__v1__end__pack(&message, $0) }
+    }
+
+    /// - Parameter detail: cut to 256 bytes, and before a NUL.
+    package mutating func goAway(_ code: GoAwayCode, detail: String, into output: inout ByteBuffer) {
+        // SAFETY: the struct and the scratch memory that it points to live until it is packed.
+        var message = unsafe Outrigger__V1__GoAway()
+        unsafe outrigger__v1__go_away__init(&message)
+        unsafe message.code = Outrigger__V1__GoAwayCode(UInt32(code.rawValue))
+        unsafe message.detail = scratch.cString(detail)
+        unsafe output.appendFrame(.goAway, stream: 0, bound: Bound.number + Bound.text) {
+            unsafe outrigger__v1__go_away__pack(&message, $0)
+        }
+    }
 
     // What a proxy sends.
-    /// - Parameter endsStream: set with a body of `.none` unless an upgrade is asked for.
+    /// - Parameters:
+    ///   - request: `unsupported` and `invalid` are not looked at.
+    ///   - endsStream: set with a body of `.none` unless an upgrade is asked for.
+    ///   - payloadBytesMax: what the other side accepts.
+    /// - Returns: whether the payload is within `payloadBytesMax`; if not, nothing is appended.
+    @discardableResult
     package mutating func request(
         _ request: borrowing Request,
         in block: Span<UInt8>,
         stream: UInt32,
         endsStream: Bool,
+        payloadBytesMax: Int = .max,
         into output: inout ByteBuffer
-    ) {}
-    package mutating func cancel(detail: String, stream: UInt32, into output: inout ByteBuffer) {}
+    ) -> Bool {
+        var bound = scratch.setFields(request.fields, in: block)
+        // SAFETY: the struct and all that it points to (scratch, `block`) live until it is packed.
+        var message = unsafe Outrigger__V1__Request()
+        unsafe outrigger__v1__request__init(&message)
+        unsafe message.n_fields = request.fields.count
+        unsafe message.fields = scratch.fields.pointers
+        bound += unsafe scratch.setRequest(request, in: block, of: &message)
+        return unsafe output.appendFrame(
+            .request,
+            stream: stream,
+            endsStream: endsStream,
+            bound: bound,
+            payloadBytesMax: payloadBytesMax
+        ) { unsafe outrigger__v1__request__pack(&message, $0) }
+    }
+
+    /// - Parameter detail: cut to 256 bytes, and before a NUL.
+    package mutating func cancel(detail: String, stream: UInt32, into output: inout ByteBuffer) {
+        // SAFETY: the struct and the scratch memory that it points to live until it is packed.
+        var message = unsafe Outrigger__V1__Cancel()
+        unsafe outrigger__v1__cancel__init(&message)
+        unsafe message.detail = scratch.cString(detail)
+        unsafe output.appendFrame(.cancel, stream: stream, bound: Bound.text) {
+            unsafe outrigger__v1__cancel__pack(&message, $0)
+        }
+    }
+
+    /// - Parameter token: 1 to 64 bytes.
+    package mutating func unpin(token: Span<UInt8>, into output: inout ByteBuffer) {
+        // SAFETY: the struct and `token` live until it is packed.
+        var message = unsafe Outrigger__V1__Unpin()
+        unsafe outrigger__v1__unpin__init(&message)
+        unsafe message.token = Scratch.bytes(Slice(start: 0, count: token.count), in: token)
+        unsafe output.appendFrame(.unpin, stream: 0, bound: Bound.prefix + token.count) {
+            unsafe outrigger__v1__unpin__pack(&message, $0)
+        }
+    }
 }

@@ -11,8 +11,10 @@ package struct Limits: Sendable {
     package var streamsPerSessionMax = 4096
     /// Time a session has for its HELLO. Reached: GOAWAY HELLO_TIMEOUT.
     package var helloMilliseconds = 10_000
+    /// Bytes waiting for a session from which on its streams read no more from upstreams, until half is written.
+    package var sessionOutputPauseBytes = 8_388_608
     /// Bytes waiting for a session that does not read. Reached: session closed with GOAWAY SLOW_READER.
-    package var sessionOutputBytesMax = 1 << 30
+    package var sessionOutputBytesMax = 67_108_864
     /// Memory for one unpacked message, bytes. Reached: GOAWAY BAD_MESSAGE.
     package var messageBytesMax = 524_288
 

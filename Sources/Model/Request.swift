@@ -59,6 +59,8 @@ package struct Request: Sendable {
     package var tag = Slice.empty
     /// The first part of the message, in field order, that cannot be served yet.
     package var unsupported: UnsupportedFeature?
+    /// Why the request has to end BAD_REQUEST though its message is well formed, in words; `nil`: nothing found yet.
+    package var invalid: String?
 
     package init() {}
 
@@ -78,5 +80,6 @@ package struct Request: Sendable {
         upgrade = .empty
         tag = .empty
         unsupported = nil
+        invalid = nil
     }
 }

@@ -1,0 +1,55 @@
+// Connection.swift: what the engine holds of one transport to an upstream.
+// Owns: the reply decoder and what it could not take yet. Never touches: the socket.
+import HTTP1
+import Model
+
+/// Where a connection is in its life.
+enum ConnectionState: Equatable {
+    /// It is being established, for this waiter first; `nil`: for the pool.
+    case dialing(waiter: Int?)
+    case idle
+    /// It serves this stream (a slot of the stream table).
+    case busy(stream: Int)
+    /// Its slot is free.
+    case closed
+}
+
+/// One connection.
+struct Connection: ~Copyable {
+    var state = ConnectionState.closed
+    /// Slot of the target it belongs to.
+    var target = 0
+    var decoder: ReplyDecoder
+    /// Bytes of the upstream that the decoder has not taken.
+    var inbound = ByteBuffer()
+    var createdAt = Instant(nanoseconds: 0)
+    var idleSince = Instant(nanoseconds: 0)
+    /// When it is closed unless it is used again.
+    var idleUntil = Instant.never
+    /// Requests sent on it.
+    var requests = 0
+    /// Its own address; `nil` for Unix sockets.
+    var local: Endpoint?
+    /// Whether `writeConnection` was ordered and its output has not run empty since.
+    var isWriting = false
+    var isPaused = false
+    /// Whether the upstream has sent FIN.
+    var hasEnded = false
+
+    init(limits: Limits) { decoder = ReplyDecoder(limits: limits) }
+
+    mutating func reset(target: Int, waiter: Int, limits: Limits, now: Instant) {
+        state = .dialing(waiter: waiter)
+        self.target = target
+        decoder = ReplyDecoder(limits: limits)
+        inbound.removeAll(keepingAtMost: 0)
+        createdAt = now
+        idleSince = now
+        idleUntil = .never
+        requests = 0
+        local = nil
+        isWriting = false
+        isPaused = false
+        hasEnded = false
+    }
+}

@@ -1,0 +1,310 @@
+// Dispatcher.swift: gets a connection for a stream: an idle one, one of its own, or a place in the queue.
+// Owns: waiters, racing, limits, first come first served. Source: DESIGN "The way of a request", steps 3 and 4.
+import HTTP1
+import Model
+
+extension WorkerEngine {
+    /// Finds a connection for a stream or starts to wait for one.
+    /// - Parameter freshOnly: pass over idle connections: one has just turned out to be dead.
+    mutating func acquire(_ stream: Int, freshOnly: Bool) {
+        if !freshOnly && takeIdle(stream) { return }
+        streams[stream].phase = .waiting
+        streams[stream].endpointNext = 0
+        streams[stream].lastFailure = nil
+        streams[stream].queueUntil = now.adding(milliseconds: streams[stream].deadlines.queueMilliseconds)
+        streams[stream].connectUntil = .never
+        tryNextEndpoint(stream)
+    }
+
+    /// Takes the newest idle connection of the first endpoint that has one.
+    private mutating func takeIdle(_ stream: Int) -> Bool {
+        for index in streams[stream].endpoints.indices {
+            guard let target = targets.find(poolKey(stream, index)) else { continue }
+            while let connection = targets[target].idle.last {
+                unpark(connection)
+                if connections[connection].idleUntil <= now {
+                    close(connection)
+                    continue
+                }
+                assign(connection, to: stream, index, .reused)
+                return true
+            }
+        }
+        return false
+    }
+
+    private func poolKey(_ stream: Int, _ index: Int) -> PoolKey {
+        PoolKey(
+            endpoint: streams[stream].endpoints[index],
+            route: streams[stream].route,
+            localAddress: streams[stream].localAddress
+        )
+    }
+
+    /// Begins with the next endpoint, beside those that were begun before.
+    mutating func tryNextEndpoint(_ stream: Int) {
+        let index = streams[stream].endpointNext
+        streams[stream].endpointNext += 1
+        let target = targets.make(poolKey(stream, index))
+        let waiter = waiters.take { Waiter() }
+        waiters[waiter] = Waiter(stream: stream, target: target, endpointIndex: index, startedAt: now)
+        streams[stream].waiters.append(Int32(waiter))
+        waiterLinks.append(waiter, to: &targets[target].waiters)
+        let more = streams[stream].endpointNext < streams[stream].endpoints.count
+        streams[stream].raceAt = more ? now.adding(milliseconds: limits.racingDelayMilliseconds) : .never
+        admit(waiter, isNew: true)
+        // A queue that is full has ended the stream.
+        if streams[stream].phase == .waiting { armDeadline(stream) }
+    }
+
+    /// Dials for a waiter when the limits allow it, else has it wait behind those that came before.
+    private mutating func admit(_ waiter: Int, isNew: Bool = false) {
+        let endpoint = targets[waiters[waiter].target].endpoint
+        if isNew && targets[endpoint: endpoint].blocked.count > 0 {
+            enqueue(waiter, .blockedByEndpoint)
+        } else if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) {
+            enqueue(waiter, .blockedByEndpoint)
+        } else if isNew && blockedByWorker.count > 0 {
+            enqueue(waiter, .blockedByWorker)
+        } else if connections.takenCount >= limits.connectionsMax && !closeOldestIdle() {
+            enqueue(waiter, .blockedByWorker)
+        } else {
+            dial(waiter)
+        }
+    }
+
+    private func hasEndpointRoom(_ endpoint: Int) -> Bool {
+        limits.connectionsPerEndpointMax == 0
+            || targets[endpoint: endpoint].connections < limits.connectionsPerEndpointMax
+    }
+
+    private mutating func enqueue(_ waiter: Int, _ reason: WaiterDial) {
+        if blockedCount >= limits.queueLengthMax {
+            let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
+            end(waiters[waiter].stream, EndReport(.overloaded, detail: detail))
+            return
+        }
+        waiters[waiter].dial = reason
+        blockedCount += 1
+        if reason == .blockedByEndpoint {
+            let endpoint = targets[waiters[waiter].target].endpoint
+            blockedLinks.append(waiter, to: &targets[endpoint: endpoint].blocked)
+        } else {
+            blockedLinks.append(waiter, to: &blockedByWorker)
+        }
+    }
+
+    private mutating func dial(_ waiter: Int) {
+        let target = waiters[waiter].target
+        let stream = waiters[waiter].stream
+        let slot = connections.take { Connection(limits: limits) }
+        connections[slot].reset(target: target, waiter: waiter, limits: limits, now: now)
+        targets[target].connections += 1
+        targets[endpoint: targets[target].endpoint].connections += 1
+        waiters[waiter].dial = .dialing(slot)
+        if streams[stream].connectUntil == .never {
+            streams[stream].connectUntil = now.adding(
+                milliseconds: streams[stream].deadlines.connectMilliseconds
+            )
+            armDeadline(stream)
+        }
+        totals.dialsTotal &+= 1
+        let key = targets[target].key
+        effects.append(.dial(id(ofConnection: slot), key.endpoint, localAddress: key.localAddress))
+    }
+
+    /// How a dial went. A connection serves whoever waits longest, not necessarily the one who dialed it.
+    package mutating func dialed(_ connection: ConnectionID, _ result: DialResult, now: Instant) {
+        guard let slot = connections.find(connection.slot, connection.generation) else { return }
+        self.now = now
+        switch result {
+        case .connected(let local):
+            connections[slot].local = local
+            hand(slot)
+        case .failed(let failure):
+            dialFailed(slot, failure)
+        }
+        settle()
+    }
+
+    private mutating func dialFailed(_ slot: Int, _ failure: AttemptResult) {
+        guard case .dialing(let owner) = connections[slot].state else {
+            preconditionFailure("a dial failed in \(connections[slot].state)")
+        }
+        forget(slot)
+        guard let waiter = owner else { return }
+        let stream = waiters[waiter].stream
+        waiters[waiter].dial = .none
+        removeWaiter(waiter, failure)
+        streams[stream].lastFailure = Self.outcome(of: failure)
+        if streams[stream].endpointNext < streams[stream].endpoints.count {
+            tryNextEndpoint(stream)
+        } else if streams[stream].waiters.isEmpty {
+            let outcome = streams[stream].lastFailure ?? .connectUnreachable
+            end(stream, EndReport(outcome, detail: "no endpoint could be connected to: \(failure)"))
+        }
+    }
+
+    private static func outcome(of failure: AttemptResult) -> Outcome {
+        switch failure {
+        case .refused: .connectRefused
+        case .timeout: .connectTimeout
+        case .connected, .reused, .unreachable, .abandoned, .stale, .failed: .connectUnreachable
+        }
+    }
+
+    /// Gives a connection that is free, fresh or not, to the first who waits for it; else it becomes idle.
+    mutating func hand(_ slot: Int) {
+        let target = connections[slot].target
+        guard let waiter = targets[target].waiters.first else {
+            park(slot)
+            return
+        }
+        let stream = waiters[waiter].stream
+        let index = waiters[waiter].endpointIndex
+        let isFresh = connections[slot].requests == 0
+        inheritDial(from: waiter, servedBy: slot)
+        connections[slot].state = .idle
+        let started = waiters[waiter].startedAt
+        removeWaiter(waiter, nil)
+        abandonWaiters(stream, .abandoned)
+        assign(slot, to: stream, index, isFresh ? .connected : .reused, since: started)
+    }
+
+    /// A waiter that is served leaves its own dial, if it has one: to the waiter whose dial serves it now, else to
+    /// one that could not dial, else to the pool.
+    private mutating func inheritDial(from waiter: Int, servedBy slot: Int) {
+        var donor: Int?
+        if case .dialing(let owner) = connections[slot].state { donor = owner }
+        if donor == waiter {
+            waiters[waiter].dial = .none
+            return
+        }
+        if let donor { waiters[donor].dial = .none }
+        switch waiters[waiter].dial {
+        case .none:
+            break
+        case .blockedByEndpoint, .blockedByWorker:
+            unblock(waiter)
+        case .dialing(let own):
+            waiters[waiter].dial = .none
+            bequeath(own, to: donor ?? blockedWaiter(of: connections[own].target))
+            return
+        }
+        // The one that dialed has lost its connection to somebody who came earlier: it needs another.
+        if let donor { waitersWithoutDial.append(donor) }
+    }
+
+    /// Makes a dial under way another waiter's, or the pool's.
+    private mutating func bequeath(_ dial: Int, to heir: Int?) {
+        if let heir {
+            unblock(heir)
+            waiters[heir].dial = .dialing(dial)
+            let stream = waiters[heir].stream
+            if streams[stream].connectUntil == .never {
+                streams[stream].connectUntil = now.adding(
+                    milliseconds: streams[stream].deadlines.connectMilliseconds
+                )
+                armDeadline(stream)
+            }
+        } else {
+            connectionDeadlines.arm(dial, at: now.adding(milliseconds: limits.connectMilliseconds))
+        }
+        connections[dial].state = .dialing(waiter: heir)
+    }
+
+    /// The first waiter of a target that a limit keeps from dialing.
+    private func blockedWaiter(of target: Int) -> Int? {
+        var candidate = targets[target].waiters.first
+        while let waiter = candidate {
+            if waiters[waiter].dial == .blockedByEndpoint || waiters[waiter].dial == .blockedByWorker { return waiter }
+            candidate = waiterLinks.next(after: waiter)
+        }
+        return nil
+    }
+
+    /// Takes a waiter out of the lists of those that a limit blocks.
+    private mutating func unblock(_ waiter: Int) {
+        switch waiters[waiter].dial {
+        case .none, .dialing:
+            return
+        case .blockedByEndpoint:
+            blockedLinks.remove(waiter, from: &targets[endpoint: targets[waiters[waiter].target].endpoint].blocked)
+        case .blockedByWorker:
+            blockedLinks.remove(waiter, from: &blockedByWorker)
+        }
+        blockedCount -= 1
+        waiters[waiter].dial = .none
+    }
+
+    /// Gives up every claim of a stream; dials that nobody else waits for are closed.
+    mutating func abandonWaiters(_ stream: Int, _ result: AttemptResult) {
+        while let waiter = streams[stream].waiters.last { removeWaiter(Int(waiter), result) }
+    }
+
+    /// Ends one claim. - Parameter result: for the stream's attempts; `nil` when the caller records it.
+    private mutating func removeWaiter(_ waiter: Int, _ result: AttemptResult?) {
+        let stream = waiters[waiter].stream
+        let target = waiters[waiter].target
+        if let result { note(stream, waiters[waiter].endpointIndex, result, since: waiters[waiter].startedAt) }
+        unblock(waiter)
+        waiterLinks.remove(waiter, from: &targets[target].waiters)
+        if case .dialing(let own) = waiters[waiter].dial {
+            if let heir = blockedWaiter(of: target) {
+                bequeath(own, to: heir)
+            } else {
+                close(own)
+            }
+        }
+        streams[stream].waiters.removeAll { $0 == Int32(waiter) }
+        waiters.release(waiter)
+        targets.removeIfUnused(target)
+    }
+
+    /// Records one try for END.
+    mutating func note(_ stream: Int, _ endpointIndex: Int, _ result: AttemptResult, since start: Instant) {
+        if streams[stream].attempts.count >= 2 * limits.endpointsMax { return }
+        streams[stream].attempts.append(
+            Attempt(
+                endpointIndex: endpointIndex,
+                result: result,
+                startMicroseconds: start.microseconds(since: streams[stream].openedAt),
+                durationMicroseconds: now.microseconds(since: start)
+            )
+        )
+    }
+
+    /// At the end of each call: whoever was blocked and can go on does, first come first served.
+    mutating func settle() {
+        while true {
+            if let waiter = waitersWithoutDial.popLast() {
+                if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admit(waiter) }
+            } else if let endpoint = endpointsWithRoom.popLast() {
+                admitBlocked(ofEndpoint: endpoint)
+            } else if hasWorkerRoom {
+                hasWorkerRoom = false
+                admitBlockedByWorker()
+            } else if !sessionsTooSlow.isEmpty {
+                closeSlowSessions()
+            } else {
+                return
+            }
+        }
+    }
+
+    private mutating func admitBlocked(ofEndpoint endpoint: Int) {
+        while targets.isEndpointTaken(endpoint), let waiter = targets[endpoint: endpoint].blocked.first {
+            if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) { return }
+            unblock(waiter)
+            admit(waiter)
+        }
+    }
+
+    private mutating func admitBlockedByWorker() {
+        while let waiter = blockedByWorker.first {
+            if connections.takenCount >= limits.connectionsMax && !closeOldestIdle() { return }
+            unblock(waiter)
+            admit(waiter)
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// Effect.swift: what the engine orders and what the worker answers.
+import Model
+
+/// Names a session for as long as it lives; never reused while anyone can still hold it.
+package struct SessionID: Hashable, Sendable {
+    package var slot: UInt32
+    package var generation: UInt32
+}
+
+/// Names a connection for as long as it lives.
+package struct ConnectionID: Hashable, Sendable {
+    package var slot: UInt32
+    package var generation: UInt32
+}
+
+/// One order to the worker, run after the engine has returned, in the order given.
+package enum Effect: Equatable, Sendable {
+    /// Connect without blocking; answer with `dialed` once, unless `closeConnection` comes first.
+    case dial(ConnectionID, Endpoint, localAddress: IPAddress?)
+    /// Write `output(of:)`, now and whenever there is room, until it is empty; report each time with `wrote`.
+    /// With `probeFirst`: when the socket has anything to read or is closed, write nothing and report `closed`.
+    case writeConnection(ConnectionID, probeFirst: Bool)
+    /// The same for a session's `outputSegment`s.
+    case writeSession(SessionID)
+    /// Pass on no bytes of this connection until `resumeReading`; what arrives stays in the kernel.
+    case pauseReading(ConnectionID)
+    case resumeReading(ConnectionID)
+    /// Everything is written: send FIN and go on reading.
+    case shutdownWriting(ConnectionID)
+    /// Close the socket. The id is dead; report nothing more for it.
+    case closeConnection(ConnectionID)
+    /// Write what the socket takes at once of the output, close it, and report `closed` for it.
+    case closeSession(SessionID)
+}
+
+/// How a dial went.
+package enum DialResult: Equatable, Sendable {
+    /// - local: the socket's own address; `nil` for Unix sockets.
+    case connected(local: Endpoint?)
+    /// `.refused`, `.unreachable`, `.timeout` or `.failed`.
+    case failed(AttemptResult)
+}
+
+/// How a socket ended without being asked to.
+package enum CloseCause: Equatable, Sendable {
+    /// ECONNRESET, EPIPE and the like.
+    case reset
+    /// A probe before reuse found it dead; nothing was written.
+    case stale
+}
+
+/// What one engine has open, and what it has done since it began.
+package struct Counts: Equatable, Sendable {
+    package var sessions = 0
+    package var streams = 0
+    package var connections = 0
+    package var idleConnections = 0
+    package var waiting = 0
+    package var requestsTotal: UInt64 = 0
+    package var dialsTotal: UInt64 = 0
+    package var reusesTotal: UInt64 = 0
+    package var retriesTotal: UInt64 = 0
+
+    package init() {}
+}

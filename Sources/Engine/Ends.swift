@@ -1,0 +1,95 @@
+// Ends.swift: the last word about a stream, exactly once, and what becomes of what it held.
+// Owns: END frames. Source: DESIGN "END is exact".
+import Frames
+import Model
+
+extension WorkerEngine {
+    /// Buffers kept for streams to come, and the memory that each may keep.
+    private static let spareBuffersMax = 64
+    private static let spareBufferBytesMax = 131_072
+
+    /// Ends a stream: gives back or closes what it holds, tells the proxy, frees the slot.
+    /// The caller has set `report.connection` when it has dealt with the connection itself.
+    mutating func end(_ slot: Int, _ report: consuming EndReport) {
+        let session = streams[slot].session
+        letGo(slot, &report)
+        report.requestBodyBytes = streams[slot].bodyWritten
+        report.replyBodyBytes = streams[slot].replyBytes
+        report.requestStarted = streams[slot].isStarted
+        report.repeatable = !streams[slot].isStarted || streams[slot].mayRepeat
+        report.timings = timings(slot)
+        let lane = sessions[session].output.lane(behind: streams[slot].outputMark)
+        encoder.end(
+            report,
+            attempts: streams[slot].attempts,
+            stream: streams[slot].id,
+            into: &sessions[session].output[lane]
+        )
+        if streams[slot].isProxyDone {
+            sessions[session].ids.remove(streams[slot].id)
+        } else {
+            sessions[session].ids.setEnded(streams[slot].id)
+        }
+        sessions[session].streamCount -= 1
+        free(slot)
+        orderWrite(session: session)
+    }
+
+    /// Ends every stream of a session that nobody listens to any more.
+    mutating func abandonStreams(ofSession session: Int) {
+        if sessions[session].streamCount == 0 { return }
+        for slot in 0..<streams.slotCount where streams.isTaken(slot) && streams[slot].session == session {
+            var report = EndReport(.cancelled)
+            letGo(slot, &report)
+            free(slot)
+        }
+        sessions[session].streamCount = 0
+        sessions[session].ids.removeAll()
+    }
+
+    /// Takes the stream off its waiters or its connection. A connection that saw nothing of the request is as good
+    /// as before; any other owes a reply that nobody will read.
+    private mutating func letGo(_ slot: Int, _ report: inout EndReport) {
+        let phase = streams[slot].phase
+        streams[slot].phase = .none
+        switch phase {
+        case .none:
+            break
+        case .waiting:
+            abandonWaiters(slot, report.outcome == .connectTimeout ? .timeout : .abandoned)
+        case .active(let connection):
+            if streams[slot].isUploadUntouched && !connections[connection].hasEnded {
+                report.connection = .pooled
+                connections[connection].requests -= 1
+                hand(connection)
+            } else {
+                report.connection = .closed
+                close(connection)
+            }
+        }
+    }
+
+    private mutating func free(_ slot: Int) {
+        streams[slot].upload.removeAll()
+        if streams[slot].upload.capacity <= Self.spareBufferBytesMax
+            && spareBuffers.count < Self.spareBuffersMax
+        {
+            var buffer = ByteBuffer()
+            swap(&buffer, &streams[slot].upload)
+            spareBuffers.append(buffer)
+        } else {
+            streams[slot].upload.removeAll(keepingAtMost: 0)
+        }
+        streams.release(slot)
+    }
+
+    private func timings(_ slot: Int) -> Timings {
+        let opened = streams[slot].openedAt
+        var timings = Timings()
+        timings.connectedMicroseconds = streams[slot].connectedAt?.microseconds(since: opened) ?? 0
+        timings.sentMicroseconds = streams[slot].sentAt?.microseconds(since: opened) ?? 0
+        timings.firstByteMicroseconds = streams[slot].firstByteAt?.microseconds(since: opened) ?? 0
+        timings.totalMicroseconds = now.microseconds(since: opened)
+        return timings
+    }
+}

@@ -1,0 +1,342 @@
+// Replies.swift: the reply side of an exchange: decoded bytes to frames, credit, the end, the connection's fate.
+// Owns: when a reply is whole. Source: DESIGN "END is exact", "No desynchronisation", "Back-pressure".
+import Frames
+import HTTP1
+import Model
+
+
+extension WorkerEngine {
+    /// Room in front of BODY data inside a frame: tag and length.
+    private static let bodyPrefixBytesMax = 6
+    /// Least room worth a read in place.
+    private static let inPlaceBytesMin = 4096
+
+    /// Bytes of the upstream of an exchange.
+    mutating func takeReply(_ bytes: Span<UInt8>, connection slot: Int) {
+        if connections[slot].inbound.isEmpty {
+            let used = decodeReply(bytes, connection: slot)
+            if used < bytes.count { keep(bytes.extracting(droppingFirst: used), connection: slot) }
+        } else {
+            connections[slot].inbound.append(bytes)
+            decodeInbound(slot)
+        }
+    }
+
+    /// Bytes that cannot be taken now are kept while the exchange goes on.
+    private mutating func keep(_ bytes: Span<UInt8>, connection slot: Int) {
+        if connections.isTaken(slot), case .busy = connections[slot].state { connections[slot].inbound.append(bytes) }
+    }
+
+    private mutating func decodeInbound(_ slot: Int) {
+        var inbound = ByteBuffer()
+        swap(&inbound, &connections[slot].inbound)
+        let used = decodeReply(inbound.bytes, connection: slot)
+        if connections.isTaken(slot), case .busy = connections[slot].state {
+            inbound.consume(used)
+            swap(&inbound, &connections[slot].inbound)
+        }
+    }
+
+    /// Decodes as far as bytes and credit go. - Returns: bytes used.
+    private mutating func decodeReply(_ bytes: Span<UInt8>, connection slot: Int) -> Int {
+        guard case .busy(let stream) = connections[slot].state else { return 0 }
+        streams[stream].lastActivityAt = now
+        var used = 0
+        while true {
+            let rest = bytes.extracting(droppingFirst: used)
+            if connections[slot].decoder.opaqueBytes > 0 {
+                if rest.isEmpty { return used }
+                let count = sendable(stream, upTo: min(rest.count, opaqueBytes(slot)))
+                if count == 0 {
+                    pause(slot)
+                    return used
+                }
+                sendBody(rest.extracting(first: count), stream)
+                connections[slot].decoder.consumedOpaque(count)
+                used += count
+                continue
+            }
+            let step: ReplyStep
+            do {
+                step = try connections[slot].decoder.decode(rest, head: &head)
+            } catch {
+                failReply(slot, stream, EndReport(.badReply, detail: error.detail))
+                return used
+            }
+            used += step.consumed
+            if !take(step, rest, slot, stream, isLast: used == bytes.count) { return used }
+            if step.event == .needMore && step.consumed == 0 { return used }
+        }
+    }
+
+    private func opaqueBytes(_ slot: Int) -> Int {
+        Int(min(connections[slot].decoder.opaqueBytes, UInt64(Int32.max)))
+    }
+
+    /// What one step found. - Returns: whether the exchange goes on.
+    private mutating func take(
+        _ step: ReplyStep,
+        _ bytes: Span<UInt8>,
+        _ slot: Int,
+        _ stream: Int,
+        isLast: Bool
+    ) -> Bool {
+        switch step.event {
+        case .needMore:
+            return true
+        case .interim where !fitsFrame(step.consumed, stream), .head where !fitsFrame(step.consumed, stream),
+            .trailers where !fitsFrame(step.consumed, stream):
+            let detail = "the reply's fields do not fit a frame of \(payloadBytesMax(stream)) bytes"
+            failReply(slot, stream, EndReport(.badReply, detail: detail))
+            return false
+        case .interim:
+            passHead(bytes, slot, stream, isInterim: true)
+            if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
+            return true
+        case .head:
+            replyBegan(stream)
+            passHead(bytes, slot, stream, isInterim: false)
+            if head.body == .tunnel { beginTunnel(stream) }
+            return true
+        case .body(let range):
+            sendBody(bytes.extracting(range), stream)
+            return true
+        case .trailers:
+            let session = streams[stream].session
+            let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
+            encoder.trailers(
+                head.fields,
+                in: bytes,
+                stream: streams[stream].id,
+                endsStream: false,
+                into: &sessions[session].output[lane]
+            )
+            streams[stream].outputMark = sessions[session].output.mark(lane)
+            return true
+        case .complete:
+            completeReply(slot, stream, hasLeftover: !isLast)
+            return false
+        }
+    }
+
+    private func payloadBytesMax(_ stream: Int) -> Int { sessions[streams[stream].session].framePayloadBytesMax }
+
+    /// Whether the message with `head` is certain to fit a frame of the proxy's: every field line on the wire has
+    /// 4 bytes around name and value, its message up to 14.
+    private func fitsFrame(_ consumed: Int, _ stream: Int) -> Bool {
+        consumed + 10 * head.fields.count + 256 <= payloadBytesMax(stream)
+    }
+
+    private mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) {
+        var facts: ConnectionFacts?
+        if !isInterim {
+            var known = ConnectionFacts()
+            known.reused = streams[stream].isOnIdle
+            known.endpointIndex = streams[stream].attempts.last?.endpointIndex ?? 0
+            known.requests = connections[slot].requests
+            known.remote = targets[connections[slot].target].key.endpoint
+            known.local = connections[slot].local
+            facts = known
+            streams[stream].isReplyPassed = true
+        }
+        let session = streams[stream].session
+        let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
+        encoder.reply(
+            head,
+            in: bytes,
+            facts: facts,
+            stream: streams[stream].id,
+            into: &sessions[session].output[lane]
+        )
+        streams[stream].outputMark = sessions[session].output.mark(lane)
+        orderWrite(session: session)
+    }
+
+    private mutating func replyBegan(_ stream: Int) {
+        streams[stream].isReplyBegun = true
+        if streams[stream].firstByteAt == nil { streams[stream].firstByteAt = now }
+        // A final reply instead of 100: the body is not sent. Source: RFC 9110 §10.1.1.
+        streams[stream].continueUntil = .never
+        armDeadline(stream)
+    }
+
+    private mutating func beginTunnel(_ stream: Int) {
+        streams[stream].isTunnel = true
+        openGate(stream)
+    }
+
+    /// How many of `count` body bytes the proxy can take now.
+    private func sendable(_ stream: Int, upTo count: Int) -> Int {
+        if sessions[streams[stream].session].isCongested { return 0 }
+        return Int(min(Int64(count), streams[stream].replyCredit))
+    }
+
+    private mutating func sendBody(_ data: Span<UInt8>, _ stream: Int) {
+        let session = streams[stream].session
+        streams[stream].replyCredit -= Int64(data.count)
+        streams[stream].replyBytes += UInt64(data.count)
+        let lane = sessions[session].output.lane(behind: streams[stream].outputMark, bodyBytes: data.count)
+        encoder.body(
+            data,
+            stream: streams[stream].id,
+            endsStream: false,
+            payloadBytesMax: payloadBytesMax(stream),
+            into: &sessions[session].output[lane]
+        )
+        streams[stream].outputMark = sessions[session].output.mark(lane)
+        orderWrite(session: session)
+    }
+
+    /// Bytes that `receivedInPlace` would take now; 0: read into a buffer and call `received`.
+    package func bytesInPlaceMax(_ connection: ConnectionID) -> Int {
+        guard let slot = connections.find(connection.slot, connection.generation),
+            case .busy(let stream) = connections[slot].state, connections[slot].inbound.isEmpty
+        else { return 0 }
+        let payloadMax = sessions[streams[stream].session].framePayloadBytesMax - Self.bodyPrefixBytesMax
+        let count = sendable(stream, upTo: min(payloadMax, opaqueBytes(slot)))
+        return count < Self.inPlaceBytesMin ? 0 : count
+    }
+
+    /// Lets `read` put bytes of an upstream straight into the session's output, at most as many as
+    /// `bytesInPlaceMax` has just said. What the upstream sent beyond them goes to `received` next.
+    package mutating func receivedInPlace(
+        from connection: ConnectionID,
+        now: Instant,
+        read: (inout OutputSpan<UInt8>) -> Void
+    ) {
+        let room = bytesInPlaceMax(connection)
+        guard room > 0, case .busy(let stream) = connections[Int(connection.slot)].state else { return }
+        self.now = now
+        let slot = Int(connection.slot)
+        let session = streams[stream].session
+        let lane = sessions[session].output.lane(behind: streams[stream].outputMark, bodyBytes: room)
+        let count = encoder.body(
+            upTo: room,
+            stream: streams[stream].id,
+            into: &sessions[session].output[lane],
+            read: read
+        )
+        if count == 0 { return }
+        streams[stream].outputMark = sessions[session].output.mark(lane)
+        streams[stream].lastActivityAt = now
+        streams[stream].replyCredit -= Int64(count)
+        streams[stream].replyBytes += UInt64(count)
+        connections[slot].decoder.consumedOpaque(count)
+        orderWrite(session: session)
+        if connections[slot].decoder.opaqueBytes == 0 { takeReply(Span(), connection: slot) }
+        settle()
+    }
+
+    /// Stops reading until the proxy can take more.
+    private mutating func pause(_ slot: Int) {
+        if connections[slot].isPaused { return }
+        connections[slot].isPaused = true
+        effects.append(.pauseReading(id(ofConnection: slot)))
+    }
+
+    /// Goes on with a reply that waited for credit or for room.
+    mutating func resume(_ stream: Int) {
+        guard case .active(let slot) = streams[stream].phase, connections[slot].isPaused,
+            sendable(stream, upTo: 1) > 0
+        else { return }
+        connections[slot].isPaused = false
+        streams[stream].lastActivityAt = now
+        armDeadline(stream)
+        decodeInbound(slot)
+        guard connections.isTaken(slot), case .busy = connections[slot].state, !connections[slot].isPaused
+        else { return }
+        effects.append(.resumeReading(id(ofConnection: slot)))
+        if connections[slot].hasEnded { endReply(slot) }
+    }
+
+    mutating func resumeStreams(ofSession session: Int) {
+        for slot in 0..<streams.slotCount where streams.isTaken(slot) && streams[slot].session == session {
+            resume(slot)
+        }
+    }
+
+    /// The upstream's end of file, all its bytes taken.
+    mutating func endReply(_ slot: Int) {
+        guard case .busy(let stream) = connections[slot].state else { return }
+        if streams[stream].isTunnel {
+            endDownload(slot, stream)
+            return
+        }
+        guard connections[slot].inbound.isEmpty, connections[slot].decoder.endOfFile() else {
+            streams[stream].phase = .none
+            effects.append(.closeConnection(id(ofConnection: slot)))
+            connectionLost(slot, stream, .reset)
+            return
+        }
+        finish(slot, stream, .completeByEOF, keepsConnection: false)
+    }
+
+    /// The reply is whole. The connection stays only when nothing about it is in doubt.
+    private mutating func completeReply(_ slot: Int, _ stream: Int, hasLeftover: Bool) {
+        let requestsMax = limits.requestsPerConnectionMax
+        let keeps =
+            connections[slot].decoder.persists && streams[stream].isRequestWhole && !hasLeftover
+            && !connections[slot].hasEnded && (requestsMax == 0 || connections[slot].requests < requestsMax)
+            && !isOverAge(slot)
+        finish(slot, stream, .complete, keepsConnection: keeps)
+    }
+
+    private func isOverAge(_ slot: Int) -> Bool {
+        let age = limits.connectionAgeMilliseconds
+        return age > 0 && connections[slot].createdAt.adding(milliseconds: age) <= now
+    }
+
+    private mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
+        var report = EndReport(outcome)
+        report.connection = keepsConnection && !isDraining ? .pooled : .closed
+        streams[stream].phase = .none
+        end(stream, report)
+        if keepsConnection {
+            connections[slot].isPaused = false
+            hand(slot)
+        } else {
+            close(slot)
+        }
+    }
+
+    private mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {
+        streams[stream].phase = .none
+        close(slot)
+        report.connection = .closed
+        end(stream, report)
+    }
+
+    // Tunnels.
+
+    /// The upstream's direction has ended: the proxy is told, and the stream ends when its own direction has too.
+    private mutating func endDownload(_ slot: Int, _ stream: Int) {
+        if streams[stream].isDownloadDone { return }
+        streams[stream].isDownloadDone = true
+        if streams[stream].isUploadShut {
+            finish(slot, stream, .complete, keepsConnection: false)
+            return
+        }
+        let session = streams[stream].session
+        let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
+        encoder.body(
+            Span(),
+            stream: streams[stream].id,
+            endsStream: true,
+            payloadBytesMax: payloadBytesMax(stream),
+            into: &sessions[session].output[lane]
+        )
+        streams[stream].outputMark = sessions[session].output.mark(lane)
+        orderWrite(session: session)
+    }
+
+    /// The proxy's direction has ended and is written.
+    mutating func shutTunnel(_ stream: Int, _ slot: Int) {
+        if streams[stream].isUploadShut { return }
+        streams[stream].isUploadShut = true
+        if streams[stream].isDownloadDone {
+            finish(slot, stream, .complete, keepsConnection: false)
+        } else {
+            effects.append(.shutdownWriting(id(ofConnection: slot)))
+        }
+    }
+}

@@ -1,0 +1,255 @@
+// Requests.swift: the proxy's side of a stream: REQUEST, BODY, TRAILERS, CREDIT, CANCEL.
+// Owns: what a stream may take when. Source: DESIGN "The protocol"; proto/outrigger.proto.
+import Frames
+import HTTP1
+import Model
+
+extension WorkerEngine {
+    /// Credit never grows past this, whatever a proxy grants.
+    private static let creditMax: Int64 = 1 << 40
+
+    /// REQUEST: opens a stream and looks for a connection.
+    mutating func openStream(
+        _ header: FrameHeader,
+        _ payload: Span<UInt8>,
+        session: Int
+    ) throws(FrameError) {
+        if header.stream == 0 {
+            fault = SessionFault(code: .badFrame, detail: "REQUEST on stream 0")
+            return
+        }
+        if case .open = sessions[session].ids.find(header.stream) {
+            fault = SessionFault(code: .streamReused, detail: "stream \(header.stream) is in use")
+            return
+        }
+        if sessions[session].ids.count >= 4 * limits.streamsPerSessionMax {
+            fault = SessionFault(code: .streamState, detail: "too many ended streams without END_STREAM")
+            return
+        }
+        try decoder.request(payload, into: &request, block: &block)
+        let slot = streams.take { Stream() }
+        streams[slot].reset(session: session, id: header.stream, now: now)
+        sessions[session].ids.set(header.stream, slot: slot)
+        sessions[session].streamCount += 1
+        totals.requestsTotal &+= 1
+        if var buffer = spareBuffers.popLast() { swap(&buffer, &streams[slot].upload) }
+        streams[slot].isProxyDone = header.endsStream
+        if let refusal = refusal(header, session: session) {
+            end(slot, EndReport(refusal.outcome, detail: refusal.detail))
+            return
+        }
+        fill(slot)
+        do {
+            streams[slot].encoded = try RequestEncoder.encode(
+                request,
+                in: block.bytes,
+                limits: limits,
+                into: &streams[slot].upload
+            )
+        } catch {
+            end(slot, EndReport(.badRequest, detail: error.detail))
+            return
+        }
+        streams[slot].headBytes = streams[slot].upload.count
+        if !request.upgrade.isEmpty {
+            streams[slot].gate = .awaitsUpgrade
+        } else if streams[slot].encoded.expectsContinue {
+            streams[slot].gate = .awaitsContinue
+        }
+        armDeadline(slot)
+        acquire(slot, freshOnly: false)
+    }
+
+    /// What keeps a decoded request from being served at all.
+    private func refusal(_ header: FrameHeader, session: Int) -> (outcome: Outcome, detail: String)? {
+        if isDraining { return (.draining, "shutting down") }
+        if sessions[session].streamCount > limits.streamsPerSessionMax {
+            return (.overloaded, "more than \(limits.streamsPerSessionMax) streams on one session")
+        }
+        if let feature = request.unsupported {
+            return (.badRequest, "\(feature.rawValue): not supported by this version")
+        }
+        if request.endpoints.isEmpty { return (.badRequest, "no endpoint") }
+        if request.endpoints.count > limits.endpointsMax {
+            return (.badRequest, "more than \(limits.endpointsMax) endpoints")
+        }
+        let opensBody = request.body != .none || !request.upgrade.isEmpty
+        if request.body == .none && !request.upgrade.isEmpty && header.endsStream {
+            return (.badRequest, "an upgrade leaves END_STREAM out of REQUEST")
+        }
+        if request.body != .none && !request.upgrade.isEmpty {
+            return (.badRequest, "an upgrade goes with no body")
+        }
+        if !opensBody && !header.endsStream { return (.badRequest, "REQUEST without a body needs END_STREAM") }
+        if case .length(let length) = request.body, length > 0, header.endsStream {
+            return (.badRequest, "END_STREAM before \(length) bytes of body")
+        }
+        return nil
+    }
+
+    /// Copies from the decoded request what the stream needs later.
+    private mutating func fill(_ slot: Int) {
+        swap(&streams[slot].endpoints, &request.endpoints)
+        streams[slot].route = request.route
+        streams[slot].localAddress = request.localAddress
+        streams[slot].body = request.body
+        streams[slot].retry = request.retry
+        streams[slot].uploadCredit = limits.initialCreditBytes
+        streams[slot].replyCredit = Int64(sessions[streams[slot].session].initialCreditBytes)
+        var times = request.deadlines
+        if times.queueMilliseconds == 0 { times.queueMilliseconds = limits.queueMilliseconds }
+        if times.connectMilliseconds == 0 { times.connectMilliseconds = limits.connectMilliseconds }
+        if times.firstByteMilliseconds == 0 { times.firstByteMilliseconds = limits.firstByteMilliseconds }
+        if times.idleMilliseconds == 0 { times.idleMilliseconds = limits.idleMilliseconds }
+        if times.totalMilliseconds == 0 { times.totalMilliseconds = limits.totalMilliseconds }
+        streams[slot].deadlines = times
+        if times.totalMilliseconds > 0 { streams[slot].totalUntil = now.adding(milliseconds: times.totalMilliseconds) }
+    }
+
+    /// BODY: bytes for the upstream, within credit.
+    mutating func takeBody(
+        _ header: FrameHeader,
+        _ payload: Span<UInt8>,
+        session: Int
+    ) throws(FrameError) {
+        guard let slot = openUpload(header, session: session, "BODY") else { return }
+        let place = try decoder.body(payload, block: &block)
+        let count =
+            switch place {
+            case .payload(let range): range.count
+            case .block(let slice): Int(slice.count)
+            }
+        guard let words = bodyFault(slot, count) else {
+            streams[slot].uploadCredit -= count
+            streams[slot].bodyReceived += UInt64(count)
+            switch place {
+            case .payload(let range): appendBody(slot, payload.extracting(range))
+            case .block(let slice): appendBody(slot, slice)
+            }
+            if header.endsStream { finishUpload(slot, trailers: []) }
+            pushUpload(slot)
+            return
+        }
+        fault = words
+    }
+
+    /// TRAILERS: the end of a chunked body.
+    mutating func takeTrailers(
+        _ header: FrameHeader,
+        _ payload: Span<UInt8>,
+        session: Int
+    ) throws(FrameError) {
+        guard let slot = openUpload(header, session: session, "TRAILERS") else { return }
+        guard header.endsStream, streams[slot].body == .chunked else {
+            fault = SessionFault(code: .streamState, detail: "TRAILERS need END_STREAM and a chunked body")
+            return
+        }
+        try decoder.trailers(payload, into: &trailers, block: &block)
+        finishUpload(slot, trailers: trailers)
+        pushUpload(slot)
+    }
+
+    /// CREDIT: the proxy can take more of the reply.
+    mutating func takeCredit(
+        _ header: FrameHeader,
+        _ payload: Span<UInt8>,
+        session: Int
+    ) throws(FrameError) {
+        let bytes = try decoder.credit(payload)
+        if header.stream == 0 {
+            fault = SessionFault(code: .badFrame, detail: "CREDIT on stream 0")
+        }
+        guard case .open(let slot) = sessions[session].ids.find(header.stream) else { return }
+        streams[slot].replyCredit = min(streams[slot].replyCredit + Int64(bytes), Self.creditMax)
+        resume(slot)
+    }
+
+    /// CANCEL: the proxy is no longer interested.
+    mutating func takeCancel(
+        _ header: FrameHeader,
+        _ payload: Span<UInt8>,
+        session: Int
+    ) throws(FrameError) {
+        try decoder.cancel(payload)
+        switch sessions[session].ids.find(header.stream) {
+        case .unknown:
+            break
+        case .ended:
+            sessions[session].ids.remove(header.stream)
+        case .open(let slot):
+            streams[slot].isProxyDone = true
+            end(slot, EndReport(.cancelled, detail: "cancelled by the proxy"))
+        }
+    }
+
+    /// The stream whose upload a frame belongs to; `nil` when the frame is to be ignored or is a fault.
+    private mutating func openUpload(_ header: FrameHeader, session: Int, _ name: String) -> Int? {
+        switch sessions[session].ids.find(header.stream) {
+        case .unknown:
+            fault = SessionFault(code: .streamState, detail: "\(name) on a stream that is not open")
+            return nil
+        case .ended:
+            if header.endsStream { sessions[session].ids.remove(header.stream) }
+            return nil
+        case .open(let slot):
+            if streams[slot].isProxyDone {
+                fault = SessionFault(code: .streamState, detail: "\(name) after END_STREAM")
+                return nil
+            }
+            return slot
+        }
+    }
+
+    private func bodyFault(_ slot: Int, _ count: Int) -> SessionFault? {
+        if count > streams[slot].uploadCredit {
+            let detail = "\(count) body bytes with credit for \(streams[slot].uploadCredit)"
+            return SessionFault(code: .creditExceeded, detail: detail)
+        }
+        if case .length(let length) = streams[slot].body,
+            streams[slot].bodyReceived + UInt64(count) > length
+        {
+            return SessionFault(code: .streamState, detail: "more body than the \(length) bytes announced")
+        }
+        return nil
+    }
+
+    private mutating func appendBody(_ slot: Int, _ slice: Slice) {
+        var data = ByteBuffer()
+        swap(&data, &block)
+        appendBody(slot, data.bytes.extracting(slice))
+        swap(&data, &block)
+    }
+
+    private mutating func appendBody(_ slot: Int, _ data: Span<UInt8>) {
+        if streams[slot].body == .chunked {
+            RequestEncoder.appendChunk(data, into: &streams[slot].upload)
+        } else {
+            streams[slot].upload.append(data)
+        }
+    }
+
+    /// The proxy's side is done: closes the framing, or finds that the body is short.
+    private mutating func finishUpload(_ slot: Int, trailers: [FieldSlice]) {
+        streams[slot].isProxyDone = true
+        switch streams[slot].body {
+        case .none:
+            break
+        case .length(let length):
+            if streams[slot].bodyReceived < length {
+                let detail = "the body ended after \(streams[slot].bodyReceived) of \(length) bytes"
+                end(slot, EndReport(.badRequest, detail: detail))
+            }
+        case .chunked:
+            do {
+                try RequestEncoder.appendLastChunk(
+                    trailers: trailers,
+                    in: block.bytes,
+                    limits: limits,
+                    into: &streams[slot].upload
+                )
+            } catch {
+                end(slot, EndReport(.badRequest, detail: error.detail))
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// Session.swift: what the engine holds of one proxy connection.
+// Owns: its unfinished frame, its output, its stream ids. Never touches: what the streams do.
+import Model
+
+/// Where a session is in its life.
+enum SessionState: Equatable {
+    case awaitingHello
+    case open
+    /// GOAWAY with a reason was sent: nothing more is read; waits for the worker's `closed`.
+    case closing
+}
+
+/// One session. Kept when its slot is released, so that the memory of its buffers serves the next.
+struct Session: ~Copyable {
+    var state = SessionState.awaitingHello
+    /// The beginning of a frame whose rest has not arrived.
+    var inbound = ByteBuffer()
+    var output = OutputQueue()
+    var ids = StreamMap()
+    /// Streams that are open, those that only wait for the proxy's END_STREAM not counted.
+    var streamCount = 0
+    /// Largest payload that the proxy accepts, bytes.
+    var framePayloadBytesMax = 0
+    /// Reply body bytes that each new stream may send.
+    var initialCreditBytes = 0
+    /// Whether `writeSession` was ordered and the output has not run empty since.
+    var isWriting = false
+    /// Whether so much output waits that its streams have stopped reading.
+    var isCongested = false
+
+    mutating func reset() {
+        state = .awaitingHello
+        inbound.removeAll(keepingAtMost: 0)
+        output.removeAll()
+        ids.removeAll()
+        streamCount = 0
+        isWriting = false
+        isCongested = false
+    }
+}

@@ -1,0 +1,174 @@
+// Stream.swift: what the engine holds of one exchange: the request as it goes out, credit, times.
+// Owns: the bytes for the upstream until they are written or cannot be asked for again.
+import HTTP1
+import Model
+
+/// Where a stream is.
+enum StreamPhase: Equatable {
+    /// It waits for a connection.
+    case waiting
+    /// It has this connection (a slot of the connection table).
+    case active(Int)
+    /// It was opened and is about to end, or its slot is free.
+    case none
+}
+
+/// How much of the request may be written.
+enum UploadGate: Equatable {
+    case open
+    /// Only the head: 100 (Continue) is awaited. Source: RFC 9110 §10.1.1.
+    case awaitsContinue
+    /// Only the head: 101 is awaited; before it no byte of the tunnel may leave. Source: RFC 9110 §7.8.
+    case awaitsUpgrade
+}
+
+/// One stream.
+struct Stream: ~Copyable {
+    var phase = StreamPhase.none
+    /// Slot of its session.
+    var session = 0
+    var id: UInt32 = 0
+
+    // The request.
+    /// Head and body on the wire: `uploadWritten` bytes of it are written, the rest waits.
+    var upload = ByteBuffer()
+    var uploadWritten = 0
+    /// Bytes at the front of `upload` that are the head.
+    var headBytes = 0
+    /// Whether `upload` still begins with the request's first byte, so that it can be sent again.
+    var isReplayHeld = true
+    var gate = UploadGate.open
+    var body = RequestBody.none
+    /// Body bytes that came from the proxy.
+    var bodyReceived: UInt64 = 0
+    /// Body bytes known to be written to the upstream.
+    var bodyWritten: UInt64 = 0
+    /// Whether the proxy sent END_STREAM.
+    var isProxyDone = false
+    /// Whether the FIN that follows it in a tunnel was ordered.
+    var isUploadShut = false
+    var encoded = EncodedRequest()
+    var retry = RetryRule.idempotentOnly
+    var hasRetried = false
+    /// Whether its connection came out of the pool, where the upstream may have closed it at any time.
+    var isOnIdle = false
+    /// Whether any byte of the request was ever written.
+    var isStarted = false
+    /// Body bytes that the proxy may still send.
+    var uploadCredit = 0
+    /// Body bytes taken from the proxy and not yet given back as credit.
+    var creditOwed = 0
+
+    // The reply.
+    /// Body bytes that may still be sent to the proxy.
+    var replyCredit: Int64 = 0
+    var replyBytes: UInt64 = 0
+    /// Whether a byte of a final reply was seen.
+    var isReplyBegun = false
+    /// Whether REPLY was passed on.
+    var isReplyPassed = false
+    var isTunnel = false
+    /// Whether the upstream's side of a tunnel has ended.
+    var isDownloadDone = false
+    /// Its place in the session's queue of bodies.
+    var outputMark: UInt64 = 0
+
+    // Getting a connection.
+    var endpoints: [Endpoint] = []
+    var route = Route.direct
+    var localAddress: IPAddress?
+    /// The next endpoint to be tried.
+    var endpointNext = 0
+    /// Waiters of this stream that exist; the last one began with `waiterLast`.
+    var waiters: [Int32] = []
+    var attempts: [Attempt] = []
+    var lastFailure: Outcome?
+
+    // Time.
+    var openedAt = Instant(nanoseconds: 0)
+    var connectedAt: Instant?
+    var sentAt: Instant?
+    var firstByteAt: Instant?
+    var lastActivityAt = Instant(nanoseconds: 0)
+    var deadlines = Deadlines()
+    var queueUntil = Instant.never
+    var connectUntil = Instant.never
+    var raceAt = Instant.never
+    var continueUntil = Instant.never
+    var totalUntil = Instant.never
+
+    /// Bytes of `upload` that may be written now.
+    var uploadLimit: Int { gate == .open ? upload.count : headBytes }
+
+    /// Whether the proxy has nothing more to add to the request.
+    var isUploadComplete: Bool { isProxyDone || body == .length(bodyReceived) }
+
+    /// Whether a connection that was assigned has not been written to yet.
+    var isUploadUntouched: Bool { uploadWritten == 0 && isReplayHeld }
+
+    /// Whether the request may be sent again although some of it was written. Source: RFC 9110 §9.2.2.
+    var mayRepeat: Bool {
+        switch retry {
+        case .idempotentOnly: encoded.isIdempotent
+        case .never: false
+        case .replayable: true
+        }
+    }
+
+    /// Whether every byte of the request is written. What follows an Upgrade is not part of it.
+    var isRequestWhole: Bool {
+        switch gate {
+        case .open: isTunnel || (isUploadComplete && uploadWritten == upload.count)
+        case .awaitsContinue: false
+        case .awaitsUpgrade: uploadWritten == headBytes
+        }
+    }
+
+    /// Back to the start, keeping the memory of its arrays; `upload` is the caller's.
+    mutating func reset(session: Int, id: UInt32, now: Instant) {
+        phase = .none
+        self.session = session
+        self.id = id
+        uploadWritten = 0
+        headBytes = 0
+        isReplayHeld = true
+        gate = .open
+        body = .none
+        bodyReceived = 0
+        bodyWritten = 0
+        isProxyDone = false
+        isUploadShut = false
+        encoded = EncodedRequest()
+        retry = .idempotentOnly
+        hasRetried = false
+        isOnIdle = false
+        isStarted = false
+        uploadCredit = 0
+        creditOwed = 0
+        replyCredit = 0
+        replyBytes = 0
+        isReplyBegun = false
+        isReplyPassed = false
+        isTunnel = false
+        isDownloadDone = false
+        outputMark = 0
+        localAddress = nil
+        endpointNext = 0
+        attempts.removeAll(keepingCapacity: true)
+        lastFailure = nil
+        resetTimes(now)
+    }
+
+    private mutating func resetTimes(_ now: Instant) {
+        openedAt = now
+        connectedAt = nil
+        sentAt = nil
+        firstByteAt = nil
+        lastActivityAt = now
+        queueUntil = .never
+        connectUntil = .never
+        raceAt = .never
+        continueUntil = .never
+        totalUntil = .never
+    }
+}

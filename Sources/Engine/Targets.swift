@@ -1,0 +1,110 @@
+// Targets.swift: what is known by pool key and by endpoint: idle connections, who waits, how many there are.
+// Owns: the tables and their look-up. Never touches: connections themselves. Source: DESIGN "Words", pool.
+import Model
+
+/// All connections of one pool key.
+struct Target {
+    var key: PoolKey
+    /// Slot of the endpoint's state.
+    var endpoint: Int
+    /// Idle connections, the newest last.
+    var idle = SlotList()
+    /// Waiters, first come first.
+    var waiters = SlotList()
+    /// Connections in any state.
+    var connections = 0
+}
+
+/// All connections of one endpoint, over all pool keys.
+struct EndpointState {
+    var endpoint: Endpoint
+    var connections = 0
+    /// Targets that refer to it.
+    var targets = 0
+    /// Waiters that the limit keeps from dialing, first come first.
+    var blocked = SlotList()
+}
+
+/// A stream's claim on a connection to one of its endpoints.
+struct Waiter {
+    var stream = 0
+    var target = 0
+    /// Index into the stream's endpoints.
+    var endpointIndex = 0
+    var startedAt = Instant(nanoseconds: 0)
+    var dial = WaiterDial.none
+}
+
+/// What a waiter does about getting a connection of its own.
+enum WaiterDial: Equatable {
+    /// Nothing: another connection is on the way for it.
+    case none
+    /// A connection (slot) is being established for it.
+    case dialing(Int)
+    /// The endpoint's limit is reached.
+    case blockedByEndpoint
+    /// The worker's limit is reached.
+    case blockedByWorker
+}
+
+/// Targets and endpoints by slot and by key. Both leave when nothing refers to them.
+struct TargetTable: ~Copyable {
+    private var targets = SlotTable<Target>()
+    private var endpoints = SlotTable<EndpointState>()
+    private var slotByKey: [PoolKey: Int] = [:]
+    private var slotByEndpoint: [Endpoint: Int] = [:]
+
+    /// Targets that exist.
+    var count: Int { targets.takenCount }
+
+    func find(_ key: PoolKey) -> Int? { slotByKey[key] }
+
+    /// The target of `key`, made when there is none.
+    mutating func make(_ key: PoolKey) -> Int {
+        if let slot = slotByKey[key] { return slot }
+        let endpoint = makeEndpoint(key.endpoint)
+        endpoints[endpoint].targets += 1
+        let fresh = Target(key: key, endpoint: endpoint)
+        let slot = targets.take { fresh }
+        targets[slot] = fresh
+        slotByKey[key] = slot
+        return slot
+    }
+
+    /// Forgets the target when nothing refers to it any more.
+    mutating func removeIfUnused(_ slot: Int) {
+        guard targets.isTaken(slot), targets[slot].connections == 0, targets[slot].waiters.count == 0 else { return }
+        precondition(targets[slot].idle.count == 0, "an idle connection is not counted")
+        let endpoint = targets[slot].endpoint
+        slotByKey[targets[slot].key] = nil
+        targets.release(slot)
+        endpoints[endpoint].targets -= 1
+        if endpoints[endpoint].targets == 0 {
+            slotByEndpoint[endpoints[endpoint].endpoint] = nil
+            endpoints.release(endpoint)
+        }
+    }
+
+    /// A target by slot.
+    subscript(_ slot: Int) -> Target {
+        @inline(__always) _read { yield targets[slot] }
+        @inline(__always) _modify { yield &targets[slot] }
+    }
+
+    /// An endpoint's state by slot.
+    subscript(endpoint slot: Int) -> EndpointState {
+        @inline(__always) _read { yield endpoints[slot] }
+        @inline(__always) _modify { yield &endpoints[slot] }
+    }
+
+    func isEndpointTaken(_ slot: Int) -> Bool { endpoints.isTaken(slot) }
+
+    private mutating func makeEndpoint(_ endpoint: Endpoint) -> Int {
+        if let slot = slotByEndpoint[endpoint] { return slot }
+        let fresh = EndpointState(endpoint: endpoint)
+        let slot = endpoints.take { fresh }
+        endpoints[slot] = fresh
+        slotByEndpoint[endpoint] = slot
+        return slot
+    }
+}

@@ -1,0 +1,183 @@
+// RequestReader.swift: a REQUEST message to a request of the model.
+// Owns: which faults end the session and which end the stream. Source: proto/outrigger.proto, message Request.
+import COutriggerProto
+import Model
+
+/// Reads requests and notes the first thing that keeps one from being served.
+struct RequestReader: Sendable {
+    private static let methodBytesMax = 64
+    private static let authorityBytesMax = 1024
+    private static let upgradeBytesMax = 64
+    private static let tagBytesMax = 128
+    private static let deadlineMillisecondsMax: UInt32 = 86_400_000
+
+    let endpointsMax: Int
+    let fieldCountMax: Int
+
+    func read(
+        _ unpacked: Unpacked<Outrigger__V1__Request>,
+        into request: inout Request,
+        endpoints: inout EndpointReader
+    ) throws(FrameError) {
+        // SAFETY: the message's arena is alive.
+        let message = unsafe unpacked.message
+        unsafe readSlices(unpacked, into: &request)
+        request.scheme = try unsafe Scheme(message.pointee.scheme)
+        request.body = try unsafe RequestBody(message.pointee.body, length: message.pointee.body_length)
+        request.retry = try unsafe RetryRule(message.pointee.retry)
+        try unsafe readEndpoints(message, into: &request, endpoints: &endpoints)
+        if let deadlines = unsafe message.pointee.deadlines {
+            unsafe readDeadlines(deadlines.pointee, into: &request)
+        }
+        let isConnect = unsafe RequestReader.isConnect(message.pointee.method)
+        try unsafe readUnsupported(unpacked, isConnect: isConnect, into: &request)
+        if !request.upgrade.isEmpty && request.body != .none {
+            request.refuse("an upgrade with a body")
+        }
+    }
+
+    private func readSlices(_ unpacked: Unpacked<Outrigger__V1__Request>, into request: inout Request) {
+        // SAFETY: the message's arena is alive.
+        let message = unsafe unpacked.message
+        request.method = unsafe unpacked.slice(message.pointee.method)
+        if request.method.count > RequestReader.methodBytesMax { request.refuse("method over 64 bytes") }
+        request.authority = unsafe unpacked.slice(message.pointee.authority)
+        if request.authority.count > RequestReader.authorityBytesMax {
+            request.refuse("authority over 1024 bytes")
+        }
+        request.target = unsafe unpacked.slice(message.pointee.target)
+        let fieldCount = unsafe message.pointee.n_fields
+        if fieldCount > fieldCountMax { request.refuse("over \(fieldCountMax) fields") }
+        unsafe unpacked.appendFields(
+            message.pointee.fields,
+            count: min(fieldCount, fieldCountMax),
+            to: &request.fields
+        )
+        request.upgrade = unsafe unpacked.slice(message.pointee.upgrade)
+        if request.upgrade.count > RequestReader.upgradeBytesMax { request.refuse("upgrade over 64 bytes") }
+        request.tag = unsafe unpacked.slice(message.pointee.tag)
+        if request.tag.count > RequestReader.tagBytesMax { request.refuse("tag over 128 bytes") }
+    }
+
+    private func readEndpoints(
+        _ message: UnsafePointer<Outrigger__V1__Request>,
+        into request: inout Request,
+        endpoints: inout EndpointReader
+    ) throws(FrameError) {
+        // SAFETY: the message's arena is alive; `endpoints` has `n_endpoints` pointers to messages.
+        let count = unsafe message.pointee.n_endpoints
+        if count > endpointsMax { request.refuse("over \(endpointsMax) endpoints") }
+        for index in 0..<min(count, endpointsMax) {
+            guard let endpoint = unsafe message.pointee.endpoints[index] else { continue }
+            request.endpoints.append(try unsafe endpoints.endpoint(endpoint))
+        }
+        if let local = unsafe message.pointee.local_address {
+            request.localAddress = try unsafe EndpointReader.localAddress(local)
+        }
+    }
+
+    private func readDeadlines(_ deadlines: Outrigger__V1__Deadlines, into request: inout Request) {
+        // SAFETY: numbers are read.
+        request.deadlines.queueMilliseconds = unsafe Int(deadlines.queue_ms)
+        request.deadlines.connectMilliseconds = unsafe Int(deadlines.connect_ms)
+        request.deadlines.firstByteMilliseconds = unsafe Int(deadlines.first_byte_ms)
+        request.deadlines.idleMilliseconds = unsafe Int(deadlines.idle_ms)
+        request.deadlines.totalMilliseconds = unsafe Int(deadlines.total_ms)
+        let longest = unsafe max(
+            deadlines.queue_ms,
+            deadlines.connect_ms,
+            deadlines.first_byte_ms,
+            deadlines.idle_ms,
+            deadlines.total_ms
+        )
+        if longest > RequestReader.deadlineMillisecondsMax { request.refuse("a deadline over 86400000 ms") }
+    }
+
+    /// In field order, so that the first one stays in `unsupported`.
+    private func readUnsupported(
+        _ unpacked: Unpacked<Outrigger__V1__Request>,
+        isConnect: Bool,
+        into request: inout Request
+    ) throws(FrameError) {
+        // SAFETY: the message's arena is alive.
+        let message = unsafe unpacked.message
+        if isConnect { request.note(.connect) }
+        if request.scheme == .https { request.note(.https) }
+        let hasGroup = try unsafe !unpacked.text(message.pointee.group, "group").isEmpty
+        if hasGroup { request.note(.group) }
+        if request.endpoints.isEmpty && !hasGroup { request.refuse("neither endpoints nor group") }
+        switch unsafe message.pointee.route {
+        case OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT: request.route = .direct
+        case OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER: request.route = .peer
+        case OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER_TUNNEL: request.note(.peerTunnel)
+        default: throw .badMessage("route is unknown")
+        }
+        if let pin = unsafe message.pointee.pin {
+            guard unsafe pin.pointee.mode.rawValue <= OUTRIGGER__V1__PIN_MODE__PIN_MAKE.rawValue else {
+                throw .badMessage("pin mode is unknown")
+            }
+            request.note(.pin)
+        }
+        if let tls = unsafe message.pointee.tls {
+            _ = try unsafe unpacked.text(tls.pointee.profile, "tls profile")
+            _ = try unsafe unpacked.text(tls.pointee.server_name, "tls server_name")
+            request.note(.tls)
+        }
+        if let credentials = unsafe message.pointee.credentials {
+            _ = try unsafe unpacked.text(credentials.pointee.origin_name, "credentials origin_name")
+            _ = try unsafe unpacked.text(credentials.pointee.peer_name, "credentials peer_name")
+            request.note(.credentials)
+        }
+    }
+
+    /// Methods are case-sensitive (RFC 9110 §9.1).
+    private static func isConnect(_ method: ProtobufCBinaryData) -> Bool {
+        // SAFETY: `data` has `len` bytes.
+        unsafe UnsafeBufferPointer(start: method.data, count: method.len).elementsEqual("CONNECT".utf8)
+    }
+}
+
+extension Request {
+    fileprivate mutating func refuse(_ words: String) {
+        if invalid == nil { invalid = words }
+    }
+
+    fileprivate mutating func note(_ feature: UnsupportedFeature) {
+        if unsupported == nil { unsupported = feature }
+    }
+}
+
+extension Scheme {
+    fileprivate init(_ scheme: Outrigger__V1__Scheme) throws(FrameError) {
+        switch scheme {
+        case OUTRIGGER__V1__SCHEME__SCHEME_HTTP: self = .http
+        case OUTRIGGER__V1__SCHEME__SCHEME_HTTPS: self = .https
+        default: throw .badMessage("scheme is unknown")
+        }
+    }
+}
+
+extension RequestBody {
+    fileprivate init(_ kind: Outrigger__V1__BodyKind, length: UInt64) throws(FrameError) {
+        switch kind {
+        case OUTRIGGER__V1__BODY_KIND__BODY_LENGTH:
+            self = .length(length)
+            return
+        case OUTRIGGER__V1__BODY_KIND__BODY_NONE: self = .none
+        case OUTRIGGER__V1__BODY_KIND__BODY_CHUNKED: self = .chunked
+        default: throw .badMessage("body is unknown")
+        }
+        guard length == 0 else { throw .badMessage("body_length without BODY_LENGTH") }
+    }
+}
+
+extension RetryRule {
+    fileprivate init(_ rule: Outrigger__V1__RetryRule) throws(FrameError) {
+        switch rule {
+        case OUTRIGGER__V1__RETRY_RULE__RETRY_IDEMPOTENT: self = .idempotentOnly
+        case OUTRIGGER__V1__RETRY_RULE__RETRY_NEVER: self = .never
+        case OUTRIGGER__V1__RETRY_RULE__RETRY_REPLAYABLE: self = .replayable
+        default: throw .badMessage("retry is unknown")
+        }
+    }
+}
