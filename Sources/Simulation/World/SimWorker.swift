@@ -229,3 +229,17 @@ extension SimWorld {
         return count
     }
 }
+
+extension SimWorld {
+    /// The worker accepts a proxy.
+    func connectSession(_ link: Link, isRefused: Bool) {
+        var session: SessionID?
+        callEngine { engine, now in
+            session = isRefused ? engine.refused(detail: "not you", now: now) : engine.opened(now: now)
+            link.session = session
+            if let session { self.worker.linkOfSession[session] = link.id }
+        }
+        worker.live.append(link.id)
+        if case .proxy(let proxy) = link.farEnd { observe(.sessionOpened(proxy: proxy, link: link.id)) }
+    }
+}
