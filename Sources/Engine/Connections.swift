@@ -64,7 +64,7 @@ extension WorkerEngine {
         else { return Span() }
         let written = streams[stream].uploadWritten
         let limit = streams[stream].uploadLimit
-        return streams[stream].upload.bytes.extracting(min(written, limit)..<limit)
+        return streams.slots[stream].element.upload.bytes.extracting(min(written, limit)..<limit)
     }
 
     /// `count` bytes of `output(of:)` are written.
@@ -76,7 +76,9 @@ extension WorkerEngine {
         streams[stream].uploadWritten += count
         streams[stream].isStarted = true
         streams[stream].lastActivityAt = now
-        if streams[stream].uploadWritten >= streams[stream].uploadLimit { connections[slot].isWriting = false }
+        if streams[stream].uploadWritten >= streams[stream].uploadLimit {
+            connections[slot].isWriting = false
+        }
         trimUpload(stream)
         if isUploadOut(stream) {
             uploadDone(stream, slot)
@@ -183,7 +185,8 @@ extension WorkerEngine {
         }
         var report = EndReport(hasReplyBytes ? .truncated : .reset)
         report.connection = .closed
-        report.detail = hasReplyBytes ? "the connection ended inside the reply" : "the connection ended before a reply"
+        report.detail =
+            hasReplyBytes ? "the connection ended inside the reply" : "the connection ended before a reply"
         end(stream, report)
     }
 

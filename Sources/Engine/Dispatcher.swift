@@ -217,7 +217,9 @@ extension WorkerEngine {
     private func blockedWaiter(of target: Int) -> Int? {
         var candidate = targets[target].waiters.first
         while let waiter = candidate {
-            if waiters[waiter].dial == .blockedByEndpoint || waiters[waiter].dial == .blockedByWorker { return waiter }
+            if waiters[waiter].dial == .blockedByEndpoint || waiters[waiter].dial == .blockedByWorker {
+                return waiter
+            }
             candidate = waiterLinks.next(after: waiter)
         }
         return nil
@@ -229,7 +231,10 @@ extension WorkerEngine {
         case .none, .dialing:
             return
         case .blockedByEndpoint:
-            blockedLinks.remove(waiter, from: &targets[endpoint: targets[waiters[waiter].target].endpoint].blocked)
+            blockedLinks.remove(
+                waiter,
+                from: &targets[endpoint: targets[waiters[waiter].target].endpoint].blocked
+            )
         case .blockedByWorker:
             blockedLinks.remove(waiter, from: &blockedByWorker)
         }
@@ -246,7 +251,9 @@ extension WorkerEngine {
     private mutating func removeWaiter(_ waiter: Int, _ result: AttemptResult?) {
         let stream = waiters[waiter].stream
         let target = waiters[waiter].target
-        if let result { note(stream, waiters[waiter].endpointIndex, result, since: waiters[waiter].startedAt) }
+        if let result {
+            note(stream, waiters[waiter].endpointIndex, result, since: waiters[waiter].startedAt)
+        }
         unblock(waiter)
         waiterLinks.remove(waiter, from: &targets[target].waiters)
         if case .dialing(let own) = waiters[waiter].dial {

@@ -42,7 +42,8 @@ struct OutputQueue: ~Copyable {
     ///   - mark: what `mark` said behind the stream's last frame; 0 before the first, and for the session's own.
     ///   - bodyBytes: data in the frame; 0 for a control frame.
     func lane(behind mark: UInt64, bodyBytes: Int = 0) -> Lane {
-        mark > bulkWritten || (bodyBytes > 0 && urgent.count &+ bodyBytes > Self.urgentBytesMax) ? .bulk : .urgent
+        mark > bulkWritten || (bodyBytes > 0 && urgent.count &+ bodyBytes > Self.urgentBytesMax)
+            ? .bulk : .urgent
     }
 
     /// The queue itself, to append whole frames to.

@@ -41,7 +41,9 @@ extension WorkerEngine {
         connections[slot].state = .idle
         connections[slot].idleSince = now
         connections[slot].idleUntil = idleUntil(slot)
-        if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0 || limits.idleMax == 0 {
+        if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0
+            || limits.idleMax == 0
+        {
             close(slot)
             return
         }

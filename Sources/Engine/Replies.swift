@@ -4,7 +4,6 @@ import Frames
 import HTTP1
 import Model
 
-
 extension WorkerEngine {
     /// Room in front of BODY data inside a frame: tag and length.
     private static let bodyPrefixBytesMax = 6
@@ -24,7 +23,9 @@ extension WorkerEngine {
 
     /// Bytes that cannot be taken now are kept while the exchange goes on.
     private mutating func keep(_ bytes: Span<UInt8>, connection slot: Int) {
-        if connections.isTaken(slot), case .busy = connections[slot].state { connections[slot].inbound.append(bytes) }
+        if connections.isTaken(slot), case .busy = connections[slot].state {
+            connections[slot].inbound.append(bytes)
+        }
     }
 
     private mutating func decodeInbound(_ slot: Int) {
@@ -57,7 +58,7 @@ extension WorkerEngine {
                 continue
             }
             let step: ReplyStep
-            do {
+            do throws(ReplyError) {
                 step = try connections[slot].decoder.decode(rest, head: &head)
             } catch {
                 failReply(slot, stream, EndReport(.badReply, detail: error.detail))
@@ -119,7 +120,9 @@ extension WorkerEngine {
         }
     }
 
-    private func payloadBytesMax(_ stream: Int) -> Int { sessions[streams[stream].session].framePayloadBytesMax }
+    private func payloadBytesMax(_ stream: Int) -> Int {
+        sessions[streams[stream].session].framePayloadBytesMax
+    }
 
     /// Whether the message with `head` is certain to fit a frame of the proxy's: every field line on the wire has
     /// 4 bytes around name and value, its message up to 14.

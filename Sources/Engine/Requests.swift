@@ -39,14 +39,7 @@ extension WorkerEngine {
             return
         }
         fill(slot)
-        do {
-            streams[slot].encoded = try RequestEncoder.encode(
-                request,
-                in: block.bytes,
-                limits: limits,
-                into: &streams[slot].upload
-            )
-        } catch {
+        if let error = encodeHead(slot) {
             end(slot, EndReport(.badRequest, detail: error.detail))
             return
         }
@@ -60,6 +53,26 @@ extension WorkerEngine {
         acquire(slot, freshOnly: false)
     }
 
+    /// Puts the head of the decoded request in front of the stream's upload. - Returns: why not.
+    private mutating func encodeHead(_ slot: Int) -> RequestError? {
+        // Moved out while it is read, so that the rest of the engine may change meanwhile.
+        var block = ByteBuffer()
+        swap(&block, &self.block)
+        defer { swap(&block, &self.block) }
+        do throws(RequestError) {
+            let encoded = try RequestEncoder.encode(
+                request,
+                in: block.bytes,
+                limits: limits,
+                into: &streams[slot].upload
+            )
+            streams[slot].encoded = encoded
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// What keeps a decoded request from being served at all.
     private func refusal(_ header: FrameHeader, session: Int) -> (outcome: Outcome, detail: String)? {
         if isDraining { return (.draining, "shutting down") }
@@ -69,6 +82,7 @@ extension WorkerEngine {
         if let feature = request.unsupported {
             return (.badRequest, "\(feature.rawValue): not supported by this version")
         }
+        if let words = request.invalid { return (.badRequest, words) }
         if request.endpoints.isEmpty { return (.badRequest, "no endpoint") }
         if request.endpoints.count > limits.endpointsMax {
             return (.badRequest, "more than \(limits.endpointsMax) endpoints")
@@ -80,7 +94,9 @@ extension WorkerEngine {
         if request.body != .none && !request.upgrade.isEmpty {
             return (.badRequest, "an upgrade goes with no body")
         }
-        if !opensBody && !header.endsStream { return (.badRequest, "REQUEST without a body needs END_STREAM") }
+        if !opensBody && !header.endsStream {
+            return (.badRequest, "REQUEST without a body needs END_STREAM")
+        }
         if case .length(let length) = request.body, length > 0, header.endsStream {
             return (.badRequest, "END_STREAM before \(length) bytes of body")
         }
@@ -103,7 +119,9 @@ extension WorkerEngine {
         if times.idleMilliseconds == 0 { times.idleMilliseconds = limits.idleMilliseconds }
         if times.totalMilliseconds == 0 { times.totalMilliseconds = limits.totalMilliseconds }
         streams[slot].deadlines = times
-        if times.totalMilliseconds > 0 { streams[slot].totalUntil = now.adding(milliseconds: times.totalMilliseconds) }
+        if times.totalMilliseconds > 0 {
+            streams[slot].totalUntil = now.adding(milliseconds: times.totalMilliseconds)
+        }
     }
 
     /// BODY: bytes for the upstream, within credit.
@@ -240,16 +258,26 @@ extension WorkerEngine {
                 end(slot, EndReport(.badRequest, detail: detail))
             }
         case .chunked:
-            do {
-                try RequestEncoder.appendLastChunk(
-                    trailers: trailers,
-                    in: block.bytes,
-                    limits: limits,
-                    into: &streams[slot].upload
-                )
-            } catch {
+            if let error = appendLastChunk(slot, trailers) {
                 end(slot, EndReport(.badRequest, detail: error.detail))
             }
+        }
+    }
+
+    private mutating func appendLastChunk(_ slot: Int, _ trailers: [FieldSlice]) -> RequestError? {
+        var block = ByteBuffer()
+        swap(&block, &self.block)
+        defer { swap(&block, &self.block) }
+        do throws(RequestError) {
+            try RequestEncoder.appendLastChunk(
+                trailers: trailers,
+                in: block.bytes,
+                limits: limits,
+                into: &streams[slot].upload
+            )
+            return nil
+        } catch {
+            return error
         }
     }
 }

@@ -12,18 +12,16 @@ struct SessionFault: Error {
 
 extension SessionFault {
     init(_ error: FrameError) {
-        switch error {
-        case .payloadTooLarge(let bytes, let limitBytes):
-            self.init(code: .frameTooLarge, detail: "payload of \(bytes) bytes, the limit is \(limitBytes)")
-        case .reservedNotZero:
-            self.init(code: .badFrame, detail: "the last two bytes of a frame header must be zero")
-        case .unknownType(let type):
-            self.init(code: .badFrame, detail: "unknown frame type \(type)")
-        case .unknownFlags(let flags):
-            self.init(code: .badFrame, detail: "unknown flags \(flags)")
-        case .badMessage(let words):
-            self.init(code: .badMessage, detail: words)
-        }
+        let detail =
+            switch error {
+            case .payloadTooLarge(let bytes, let limitBytes):
+                "payload of \(bytes) bytes, the limit is \(limitBytes)"
+            case .reservedNotZero: "the last two bytes of a frame header must be zero"
+            case .unknownType(let type): "unknown frame type \(type)"
+            case .unknownFlags(let flags): "unknown flags \(flags)"
+            case .badMessage(let words), .badHello(let words): words
+            }
+        self.init(code: error.goAwayCode, detail: detail)
     }
 }
 
@@ -75,7 +73,7 @@ extension WorkerEngine {
     @_lifetime(borrow self)
     package func outputSegment(_ index: Int, of session: SessionID) -> Span<UInt8> {
         guard let slot = sessions.find(session.slot, session.generation) else { return Span() }
-        return sessions[slot].output.segment(index)
+        return sessions.slots[slot].element.output.segment(index)
     }
 
     /// `count` bytes of the segments, counted from the first, are written.
@@ -114,7 +112,9 @@ extension WorkerEngine {
         }
         let waiting = sessions[slot].output.count
         if waiting > limits.sessionOutputPauseBytes { sessions[slot].isCongested = true }
-        if waiting > limits.sessionOutputBytesMax && !sessionsTooSlow.contains(slot) { sessionsTooSlow.append(slot) }
+        if waiting > limits.sessionOutputBytesMax && !sessionsTooSlow.contains(slot) {
+            sessionsTooSlow.append(slot)
+        }
     }
 
     /// Ends, at the end of a call, the sessions that do not read what they asked for.
@@ -136,7 +136,7 @@ extension WorkerEngine {
         if sessions[slot].inbound.isEmpty || sessions[slot].state == .closing { return 0 }
         var used = min(max(0, FrameHeader.byteCount - sessions[slot].inbound.count), bytes.count)
         sessions[slot].inbound.append(bytes.extracting(first: used))
-        guard let header = try frameHeader(sessions[slot].inbound.bytes) else { return used }
+        guard let header = try frameHeader(sessions.slots[slot].element.inbound.bytes) else { return used }
         let missing = FrameHeader.byteCount + header.payloadBytes - sessions[slot].inbound.count
         let more = min(missing, bytes.count - used)
         sessions[slot].inbound.append(bytes.extracting(used..<used + more))
@@ -228,10 +228,13 @@ extension WorkerEngine {
         do {
             theirs = try decoder.hello(payload)
         } catch {
-            throw SessionFault(code: .badHello, detail: SessionFault(error).detail)
+            throw SessionFault(error)
         }
         guard theirs.version == 1 else {
-            throw SessionFault(code: .protocolVersion, detail: "version \(theirs.version), this side speaks 1")
+            throw SessionFault(
+                code: .protocolVersion,
+                detail: "version \(theirs.version), this side speaks 1"
+            )
         }
         sessions[slot].state = .open
         sessions[slot].framePayloadBytesMax = theirs.framePayloadBytesMax
@@ -250,6 +253,9 @@ extension WorkerEngine {
             fault = SessionFault(code: .badFrame, detail: "PING belongs to stream 0")
             return
         }
+        var block = ByteBuffer()
+        swap(&block, &self.block)
+        defer { swap(&block, &self.block) }
         let data = try decoder.ping(payload, block: &block)
         encoder.ping(block.bytes.extracting(data), isReply: true, into: &sessions[slot].output[.urgent])
         orderWrite(session: slot)

@@ -11,7 +11,8 @@ struct Slot<Element: ~Copyable>: ~Copyable {
 
 /// Elements that stay where they are. A released element is handed out again as it was left: its owner resets it.
 struct SlotTable<Element: ~Copyable>: ~Copyable {
-    private var slots = UniqueArray<Slot<Element>>()
+    /// To be used from outside only where a span of an element is returned: `subscript` ends its access too early.
+    private(set) var slots = UniqueArray<Slot<Element>>()
     private var free: [Int32] = []
 
     /// Slots that are taken.
@@ -45,7 +46,9 @@ struct SlotTable<Element: ~Copyable>: ~Copyable {
     /// The slot, when it still is what the caller means.
     func find(_ slot: UInt32, _ generation: UInt32) -> Int? {
         let index = Int(slot)
-        guard index < slots.count, slots[index].isTaken, slots[index].generation == generation else { return nil }
+        guard index < slots.count, slots[index].isTaken, slots[index].generation == generation else {
+            return nil
+        }
         return index
     }
 

@@ -73,7 +73,9 @@ struct TargetTable: ~Copyable {
 
     /// Forgets the target when nothing refers to it any more.
     mutating func removeIfUnused(_ slot: Int) {
-        guard targets.isTaken(slot), targets[slot].connections == 0, targets[slot].waiters.count == 0 else { return }
+        guard targets.isTaken(slot), targets[slot].connections == 0, targets[slot].waiters.count == 0 else {
+            return
+        }
         precondition(targets[slot].idle.count == 0, "an idle connection is not counted")
         let endpoint = targets[slot].endpoint
         slotByKey[targets[slot].key] = nil

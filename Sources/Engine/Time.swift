@@ -61,7 +61,11 @@ extension WorkerEngine {
     mutating func armDeadline(_ stream: Int) { streamDeadlines.arm(stream, at: dueAt(stream)) }
 
     private func dueAt(_ stream: Int) -> Instant {
-        min(streams[stream].totalUntil, streams[stream].raceAt, min(streams[stream].continueUntil, phaseDueAt(stream)))
+        min(
+            streams[stream].totalUntil,
+            streams[stream].raceAt,
+            min(streams[stream].continueUntil, phaseDueAt(stream))
+        )
     }
 
     /// The deadline of the part of the exchange that the stream is in.
@@ -76,7 +80,9 @@ extension WorkerEngine {
                 ? firstByteDueAt(stream)
                 : isStalledByProxy(stream, connection)
                     ? .never
-                    : streams[stream].lastActivityAt.adding(milliseconds: streams[stream].deadlines.idleMilliseconds)
+                    : streams[stream].lastActivityAt.adding(
+                        milliseconds: streams[stream].deadlines.idleMilliseconds
+                    )
         }
     }
 
@@ -89,11 +95,17 @@ extension WorkerEngine {
     }
 
     /// Whether nothing moves because the proxy gives no credit: its stream, its patience.
-    private func isStalledByProxy(_ stream: Int, _ connection: Int) -> Bool { connections[connection].isPaused }
+    private func isStalledByProxy(_ stream: Int, _ connection: Int) -> Bool {
+        connections[connection].isPaused
+    }
 
     private mutating func streamDue(_ stream: Int) {
         if streams[stream].totalUntil <= now {
-            expire(stream, .deadline, "the exchange took more than \(streams[stream].deadlines.totalMilliseconds) ms")
+            expire(
+                stream,
+                .deadline,
+                "the exchange took more than \(streams[stream].deadlines.totalMilliseconds) ms"
+            )
         } else if phaseDueAt(stream) <= now {
             phaseDue(stream)
         } else {
@@ -131,7 +143,9 @@ extension WorkerEngine {
     }
 
     /// A wake-up for now would come again at once: a stalled stream is looked at when it is given credit.
-    private func later(_ instant: Instant) -> Instant { instant <= now ? now.adding(milliseconds: 1) : instant }
+    private func later(_ instant: Instant) -> Instant {
+        instant <= now ? now.adding(milliseconds: 1) : instant
+    }
 
     private mutating func connectionDue(_ slot: Int) {
         switch connections[slot].state {

@@ -48,7 +48,12 @@ package struct Attempt: Equatable, Sendable {
     package var startMicroseconds: UInt64
     package var durationMicroseconds: UInt64
 
-    package init(endpointIndex: Int, result: AttemptResult, startMicroseconds: UInt64, durationMicroseconds: UInt64) {
+    package init(
+        endpointIndex: Int,
+        result: AttemptResult,
+        startMicroseconds: UInt64,
+        durationMicroseconds: UInt64
+    ) {
         self.endpointIndex = endpointIndex
         self.result = result
         self.startMicroseconds = startMicroseconds

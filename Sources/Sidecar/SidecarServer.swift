@@ -1,0 +1,174 @@
+// SidecarServer.swift: the workers as threads; the whole sidecar but for its listening socket.
+// Owns: threads and mailboxes. Used by the daemon, and embedded by commands and tests. Source: DESIGN "Threads".
+import Engine
+import EventLoop
+import Model
+import Synchronization
+
+/// What a sidecar is started with.
+package struct SidecarConfiguration: Sendable {
+    /// Threads with an event loop each. At least 1.
+    package var workers = 1
+    /// Limits of the process. `connectionsMax` is shared out evenly to the workers; the other numbers hold for each.
+    package var limits = Limits()
+    /// Users that may connect beside root and the one that runs the sidecar.
+    package var allowedUserIDs: [UInt32] = []
+    /// Named in HELLO.
+    package var software = "outrigger"
+
+    package init() {}
+}
+
+/// What workers tell whoever controls them.
+package enum ControlMessage: Sendable {
+    /// One of them has nothing open any more.
+    case drained
+}
+
+/// A running sidecar. Call `stop` once.
+package final class SidecarServer: Sendable {
+    /// Readable when a worker has something to say; then look at `isDrained`.
+    package let control: Mailbox<ControlMessage>
+    private let shares: [WorkerShare]
+    private let threads: [Thread]
+
+    /// Starts the workers.
+    package init(_ configuration: SidecarConfiguration) throws(SocketError) {
+        precondition(configuration.workers >= 1, "no workers")
+        control = try Mailbox()
+        var shares: [WorkerShare] = []
+        var threads: [Thread] = []
+        do throws(SocketError) {
+            let started = try Mailbox<SocketError?>()
+            let instanceID = Self.randomInstanceID()
+            for number in 0..<configuration.workers {
+                let share = try WorkerShare()
+                shares.append(share)
+                let body = Self.body(configuration, instanceID, share, control, started)
+                threads.append(try Thread(name: "worker-\(number)", body))
+            }
+            var answers = 0
+            while answers < threads.count {
+                for error in try started.waitAndTakeAll() {
+                    answers += 1
+                    if let error { throw error }
+                }
+            }
+        } catch {
+            Self.stop(shares, threads)
+            throw error
+        }
+        self.shares = shares
+        self.threads = threads
+    }
+
+    /// What the thread of a worker does. The worker is made there and never leaves it.
+    private static func body(
+        _ configuration: SidecarConfiguration,
+        _ instanceID: [UInt8],
+        _ share: WorkerShare,
+        _ control: Mailbox<ControlMessage>,
+        _ started: Mailbox<SocketError?>
+    ) -> @Sendable () -> Void {
+        var limits = configuration.limits
+        limits.connectionsMax = max(1, limits.connectionsMax / configuration.workers)
+        return { [limits, software = configuration.software] in
+            do throws(SocketError) {
+                var worker = try Worker(
+                    limits: limits,
+                    instanceID: instanceID,
+                    software: software,
+                    share: share,
+                    control: control
+                )
+                started.post(nil)
+                worker.run()
+            } catch { started.post(error) }
+        }
+    }
+
+    // Sessions.
+
+    /// Gives a new session to the worker with the fewest. The socket is the sidecar's from now on.
+    package func add(_ socket: Socket) { post(socket, .session(socket)) }
+
+    /// Has a proxy told why it is not served. The socket is the sidecar's from now on.
+    package func refuse(_ socket: Socket, detail: String) {
+        post(socket, .refusedSession(socket, detail: detail))
+    }
+
+    /// A new session for this process itself, without a listening socket.
+    package func connect() throws(SocketError) -> Socket {
+        let (ours, theirs) = try Socket.pair()
+        add(theirs)
+        return ours
+    }
+
+    private func post(_ socket: Socket, _ message: WorkerMessage) {
+        var best = shares[0]
+        for share in shares
+        where share.sessions.load(ordering: .relaxed) < best.sessions.load(ordering: .relaxed) {
+            best = share
+        }
+        best.sessions.add(1, ordering: .relaxed)
+        best.messages.post(message)
+    }
+
+    // State.
+
+    /// What all workers have open, and what they have done. Waits for each to answer.
+    package func counts() throws(SocketError) -> Counts {
+        let reply = try Mailbox<Counts>()
+        for share in shares { share.messages.post(.count(reply)) }
+        var sum = Counts()
+        var answers = 0
+        while answers < shares.count {
+            for counts in try reply.waitAndTakeAll() {
+                answers += 1
+                sum.add(counts)
+            }
+        }
+        return sum
+    }
+
+    /// CPU time that all workers have used, nanoseconds. Not after `stop`.
+    package var workerCPUNanoseconds: Int64 { threads.reduce(0) { $0 + $1.cpuNanoseconds } }
+
+    // Shutdown.
+
+    /// Tells every proxy to go; open streams go on for `limits.drainMilliseconds`.
+    package func drain() {
+        for share in shares { share.messages.post(.drain) }
+    }
+
+    /// Whether all that was open when `drain` was called has ended.
+    package var isDrained: Bool { shares.allSatisfy { $0.isDrained.load(ordering: .acquiring) } }
+
+    /// Closes everything and waits for the threads to end.
+    package func stop() { Self.stop(shares, threads) }
+
+    private static func stop(_ shares: [WorkerShare], _ threads: [Thread]) {
+        for share in shares { share.messages.post(.stop) }
+        for thread in threads { thread.join() }
+    }
+
+    /// 16 hexadecimal digits: tells this process from its predecessor at the same path.
+    private static func randomInstanceID() -> [UInt8] {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return Array((String(repeating: "0", count: 16 - digits.utf8.count) + digits).utf8)
+    }
+}
+
+extension Counts {
+    fileprivate mutating func add(_ other: Counts) {
+        sessions += other.sessions
+        streams += other.streams
+        connections += other.connections
+        idleConnections += other.idleConnections
+        waiting += other.waiting
+        requestsTotal += other.requestsTotal
+        dialsTotal += other.dialsTotal
+        reusesTotal += other.reusesTotal
+        retriesTotal += other.retriesTotal
+    }
+}

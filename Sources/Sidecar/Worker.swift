@@ -1,0 +1,260 @@
+// Worker.swift: one thread's event loop: waits, tells the engine what happened, runs what the engine orders.
+// Owns: the poller, the sockets of its sessions and connections. Never decides: that is the engine's.
+// Source: DESIGN "Threads", "Modules"; epoll(7).
+import Engine
+import EventLoop
+import Model
+import Synchronization
+
+/// What other threads tell a worker.
+enum WorkerMessage: Sendable {
+    case session(Socket)
+    /// A proxy that shall only be told that it is not served.
+    case refusedSession(Socket, detail: String)
+    case drain
+    case stop
+    case count(Mailbox<Counts>)
+}
+
+/// What a worker shares with other threads.
+final class WorkerShare: Sendable {
+    let messages: Mailbox<WorkerMessage>
+    /// Sessions given to the worker and not closed yet.
+    let sessions = Atomic<Int>(0)
+    /// Whether everything that was open when draining began has ended.
+    let isDrained = Atomic<Bool>(false)
+
+    init() throws(SocketError) { messages = try Mailbox() }
+}
+
+/// The loop. It lives on its thread only.
+struct Worker: ~Copyable {
+    /// Bytes that one read of a session may bring.
+    static let sessionReadBytesMax = 262_144
+    /// Bytes that one read of a connection may bring, when they cannot go straight into a session's output.
+    static let connectionReadBytesMax = 65_536
+    /// Bytes of one connection in one turn; the rest waits until the others had their turn.
+    static let connectionTurnBytesMax = 262_144
+    /// Bytes read in one turn after which sessions are written at once, while the bytes are in the cache.
+    static let flushBytes = 262_144
+    /// Full event arrays that are taken up before sessions get their turn.
+    private static let roundsMax = 8
+
+    var engine: WorkerEngine
+    var poller: Poller
+    let share: WorkerShare
+    /// Wakes whoever waits for `share.isDrained`.
+    private let control: Mailbox<ControlMessage>
+    var now: Instant
+
+    // By slot of the id; an entry is valid when its whole id matches.
+    var sessions: [SessionSlot] = []
+    var connections: [ConnectionSlot] = []
+
+    var sessionBuffer = ByteBuffer(capacity: sessionReadBytesMax)
+    var connectionBuffer = ByteBuffer(capacity: connectionReadBytesMax)
+
+    // Work of this turn. Each list keeps its memory.
+    private var effects: [Effect] = []
+    private var sessionEvents: [PollerEvent] = []
+    var unwrittenSessions: [SessionID] = []
+    var unwrittenConnections: [ConnectionID] = []
+    var readySessions: [SessionID] = []
+    var readyConnections: [ConnectionID] = []
+    /// Spare lists that are swapped with the ones above while those are worked off.
+    private var takenSessions: [SessionID] = []
+    private var takenConnections: [ConnectionID] = []
+    /// Connections that have used up their turn.
+    var deferredConnections: [ConnectionID] = []
+    var turnNumber: UInt32 = 0
+    var unflushedBytes = 0
+    private var isStopping = false
+    private var isDraining = false
+
+    init(
+        limits: Limits,
+        instanceID: [UInt8],
+        software: String,
+        share: WorkerShare,
+        control: Mailbox<ControlMessage>
+    ) throws(SocketError) {
+        let poller = try Poller()
+        try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
+        self.poller = poller
+        now = Instant(nanoseconds: Clock.now)
+        engine = WorkerEngine(limits: limits, instanceID: instanceID, software: software, now: now)
+        self.share = share
+        self.control = control
+    }
+
+    /// Runs until it is told to stop, then closes every socket.
+    mutating func run() {
+        while !isStopping { turn() }
+        for slot in connections where slot.isOpen { slot.socket.close() }
+        for slot in sessions where slot.isOpen { slot.socket.close() }
+        for message in share.messages.takeAll() {
+            switch message {
+            case .session(let socket), .refusedSession(let socket, _): socket.close()
+            case .count(let reply): reply.post(Counts())
+            case .drain, .stop: break
+            }
+        }
+    }
+
+    /// Waits once, and settles everything that follows from what has happened.
+    private mutating func turn() {
+        let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds)
+        now = Instant(nanoseconds: Clock.now)
+        turnNumber &+= 1
+        swap(&readyConnections, &deferredConnections)
+        let hasMail = handleConnections(count)
+        readOnConnections()
+
+        // Only now: what a connection has to say is known before a session's request could be given to it.
+        readOnSessions()
+        for event in sessionEvents { handleSession(event) }
+        sessionEvents.removeAll(keepingCapacity: true)
+        if hasMail { handleMail() }
+        if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
+        settle()
+
+        if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
+            share.isDrained.store(true, ordering: .releasing)
+            control.post(.drained)
+        }
+    }
+
+    private var timeoutNanoseconds: Int64? {
+        if !deferredConnections.isEmpty || !readySessions.isEmpty { return 0 }
+        guard let deadline = engine.nextDeadline, deadline != .never else { return nil }
+        return max(0, deadline.nanoseconds - Clock.now)
+    }
+
+    /// Handles the events of connections and keeps those of sessions for later.
+    /// - Returns: whether messages from other threads wait.
+    private mutating func handleConnections(_ firstCount: Int) -> Bool {
+        var hasMail = false
+        var count = firstCount
+        for round in 1...Self.roundsMax {
+            for index in 0..<count {
+                let event = poller[index]
+                switch Token.kind(event.token) {
+                case .connection: handleConnection(event)
+                case .session: sessionEvents.append(event)
+                case .mailbox: hasMail = true
+                }
+            }
+            if count < poller.eventsMax || round == Self.roundsMax { break }
+            count = poller.wait(timeoutNanoseconds: 0)
+        }
+        return hasMail
+    }
+
+    private mutating func handleMail() {
+        for message in share.messages.takeAll() {
+            switch message {
+            case .session(let socket):
+                open(socket, as: engine.opened(now: now))
+            case .refusedSession(let socket, let detail):
+                open(socket, as: engine.refused(detail: detail, now: now))
+            case .drain:
+                isDraining = true
+                engine.drain(now: now)
+            case .stop: isStopping = true
+            case .count(let reply): reply.post(engine.counts)
+            }
+            runEffects()
+        }
+    }
+
+    /// Runs orders, writes what is to be written and reads what may be read again, until nothing is left to do now.
+    /// It ends: all new work comes from reading, which is limited for each turn.
+    private mutating func settle() {
+        runEffects()
+        while !(unwrittenConnections.isEmpty && unwrittenSessions.isEmpty && readyConnections.isEmpty) {
+            swap(&unwrittenConnections, &takenConnections)
+            for id in takenConnections { write(id) }
+            takenConnections.removeAll(keepingCapacity: true)
+            writeSessions()
+            runEffects()
+            readOnConnections()
+        }
+    }
+
+    /// Writes every session that has something to be written.
+    mutating func writeSessions() {
+        unflushedBytes = 0
+        swap(&unwrittenSessions, &takenSessions)
+        for id in takenSessions { write(id) }
+        takenSessions.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func readOnConnections() {
+        if readyConnections.isEmpty { return }
+        swap(&readyConnections, &takenConnections)
+        for id in takenConnections { readAgain(id) }
+        takenConnections.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func readOnSessions() {
+        if readySessions.isEmpty { return }
+        swap(&readySessions, &takenSessions)
+        for id in takenSessions { readAgain(id) }
+        takenSessions.removeAll(keepingCapacity: true)
+    }
+
+    /// Runs every order of the engine, those included that follow from running them.
+    mutating func runEffects() {
+        engine.takeEffects(into: &effects)
+        var index = 0
+        while index < effects.count {
+            run(effects[index])
+            index += 1
+            if index == effects.count { engine.takeEffects(into: &effects) }
+        }
+        effects.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func run(_ effect: Effect) {
+        switch effect {
+        case .dial(let id, let endpoint, let localAddress): dial(id, endpoint, localAddress)
+        case .writeConnection(let id, let probeFirst): willWrite(id, probeFirst: probeFirst)
+        case .writeSession(let id): willWrite(id)
+        case .pauseReading(let id): pauseReading(id)
+        case .resumeReading(let id): resumeReading(id)
+        case .shutdownWriting(let id): shutdownWriting(id)
+        case .closeConnection(let id): close(id)
+        case .closeSession(let id): closeAsOrdered(id)
+        }
+    }
+}
+
+/// What an event of the poller belongs to: 2 bits of kind, 30 of generation, 32 of slot.
+enum Token {
+    enum Kind {
+        case connection
+        case session
+        case mailbox
+    }
+
+    static let mailbox = UInt64(2) << 62
+
+    static func connection(_ id: ConnectionID) -> UInt64 {
+        UInt64(id.generation & 0x3FFF_FFFF) << 32 | UInt64(id.slot)
+    }
+
+    static func session(_ id: SessionID) -> UInt64 {
+        1 << 62 | UInt64(id.generation & 0x3FFF_FFFF) << 32 | UInt64(id.slot)
+    }
+
+    static func kind(_ token: UInt64) -> Kind {
+        switch token >> 62 {
+        case 0: .connection
+        case 1: .session
+        case 2: .mailbox
+        default: preconditionFailure("token \(token)")
+        }
+    }
+
+    static func slot(_ token: UInt64) -> Int { Int(token & 0xFFFF_FFFF) }
+}

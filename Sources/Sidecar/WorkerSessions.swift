@@ -1,0 +1,169 @@
+// WorkerSessions.swift: the sockets of sessions: opening, reading, writing, closing.
+// A session is read whether or not it can be written: DESIGN "The protocol". Source: epoll(7); unix(7).
+import Engine
+import EventLoop
+import Model
+import Synchronization
+
+/// The worker's side of one session.
+struct SessionSlot {
+    let id: SessionID
+    var socket: Socket
+    var isOpen = true
+    /// The proxy has closed or the socket failed: reads go on until they say so.
+    var isEnding = false
+    var isWriteBlocked = false
+    /// The poller reports room to write.
+    var isWatchingRoom = false
+    var isInWriteList = false
+    var isInReadyList = false
+}
+
+extension Worker {
+    private func index(of id: SessionID) -> Int? {
+        let index = Int(id.slot)
+        guard index < sessions.count, sessions[index].isOpen, sessions[index].id == id else { return nil }
+        return index
+    }
+
+    mutating func open(_ socket: Socket, as id: SessionID) {
+        let index = Int(id.slot)
+        let slot = SessionSlot(id: id, socket: socket)
+        var hole = slot
+        hole.isOpen = false
+        while sessions.count <= index { sessions.append(hole) }
+        precondition(!sessions[index].isOpen, "session slot in use")
+        sessions[index] = slot
+        do throws(SocketError) {
+            try poller.add(socket.descriptor, token: Token.session(id), writable: false)
+        } catch { lose(id) }
+    }
+
+    // Reading.
+
+    mutating func handleSession(_ event: PollerEvent) {
+        let index = Token.slot(event.token)
+        guard index < sessions.count, sessions[index].isOpen else { return }
+        let id = sessions[index].id
+        guard Token.session(id) == event.token else { return }
+        if event.isEnding { sessions[index].isEnding = true }
+        if event.isWritable { hasRoom(index) }
+        if event.isReadable { read(index) }
+    }
+
+    mutating func readAgain(_ id: SessionID) {
+        guard let index = index(of: id) else { return }
+        sessions[index].isInReadyList = false
+        read(index)
+    }
+
+    /// One read; what it leaves is read in the next turn.
+    private mutating func read(_ index: Int) {
+        let id = sessions[index].id
+        let socket = sessions[index].socket
+        var transfer = Transfer.wouldBlock
+        sessionBuffer.append(upTo: Self.sessionReadBytesMax) { transfer = socket.read(into: &$0) }
+        Self.hand(&sessionBuffer, from: id, to: &engine, now)
+        switch transfer {
+        case .bytes(let count):
+            runEffects()
+            guard count == Self.sessionReadBytesMax || sessions[index].isEnding else { return }
+            guard self.index(of: id) != nil, !sessions[index].isInReadyList else { return }
+            sessions[index].isInReadyList = true
+            readySessions.append(id)
+        case .wouldBlock: return
+        case .endOfFile, .failed:
+            lose(id)
+            runEffects()
+        }
+    }
+
+    private static func hand(
+        _ buffer: inout ByteBuffer,
+        from id: SessionID,
+        to engine: inout WorkerEngine,
+        _ now: Instant
+    ) {
+        if !buffer.isEmpty { engine.received(buffer.bytes, from: id, now: now) }
+        buffer.removeAll()
+    }
+
+    // Writing.
+
+    mutating func willWrite(_ id: SessionID) {
+        guard let index = index(of: id) else { return }
+        if sessions[index].isInWriteList || sessions[index].isWriteBlocked { return }
+        sessions[index].isInWriteList = true
+        unwrittenSessions.append(id)
+    }
+
+    /// Writes what the socket takes.
+    mutating func write(_ id: SessionID) {
+        guard let index = index(of: id) else { return }
+        sessions[index].isInWriteList = false
+        let socket = sessions[index].socket
+        while true {
+            let (transfer, total) = writeSegments(of: id, to: socket)
+            if total == 0 { return }
+            switch transfer {
+            case .bytes(let count):
+                engine.wrote(count, to: id, now: now)
+                if count == total { continue }
+                return blockWriting(index)
+            case .wouldBlock, .endOfFile: return blockWriting(index)
+            case .failed: return lose(id)
+            }
+        }
+    }
+
+    /// One call for all that waits; `total`: bytes that waited.
+    private func writeSegments(of id: SessionID, to socket: Socket) -> (transfer: Transfer, total: Int) {
+        let first = engine.outputSegment(0, of: id)
+        let second = engine.outputSegment(1, of: id)
+        let third = engine.outputSegment(2, of: id)
+        let total = first.count + second.count + third.count
+        if total == 0 { return (.wouldBlock, 0) }
+        if total == first.count { return (socket.write(first), total) }
+        return (socket.write(first, second, third), total)
+    }
+
+    /// Watches for room from now on. It is unwatched only when it is reported and nobody wants it (`hasRoom`): a session
+    /// that blocked once blocks again as a rule, and each change is a system call.
+    private mutating func blockWriting(_ index: Int) {
+        sessions[index].isWriteBlocked = true
+        if !sessions[index].isWatchingRoom { watchRoom(index, true) }
+    }
+
+    private mutating func hasRoom(_ index: Int) {
+        if sessions[index].isWriteBlocked {
+            sessions[index].isWriteBlocked = false
+            willWrite(sessions[index].id)
+        } else if sessions[index].isWatchingRoom {
+            watchRoom(index, false)
+        }
+    }
+
+    private mutating func watchRoom(_ index: Int, _ watches: Bool) {
+        sessions[index].isWatchingRoom = watches
+        let slot = sessions[index]
+        // It cannot fail for a descriptor that is watched already: epoll_ctl(2).
+        try? poller.modify(slot.socket.descriptor, token: Token.session(slot.id), writable: watches)
+    }
+
+    // Closing.
+
+    mutating func closeAsOrdered(_ id: SessionID) {
+        guard let index = index(of: id) else { return }
+        if !sessions[index].isWriteBlocked { write(id) }
+        lose(id)
+    }
+
+    /// The session is over.
+    private mutating func lose(_ id: SessionID) {
+        guard let index = index(of: id) else { return }
+        sessions[index].isOpen = false
+        sessions[index].socket.close()
+        share.sessions.subtract(1, ordering: .relaxed)
+        engine.closed(id, now: now)
+    }
+}

@@ -1,0 +1,117 @@
+"""Load on a proxy, and the CPU time that the proxy spent on it."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+
+from processes import find_program
+from proxies import BULK, SMALL
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind of load."""
+
+    name: str
+    path: str
+    kind: str
+    outstanding: int = 64
+    sessions: int = 1
+    request_bytes: int = 0
+    reply_bytes: int = 0
+
+
+WORKS = {
+    work.name: work
+    for work in (
+        Work("empty-64", "/empty", SMALL),
+        Work("empty-64-sessions-8", "/empty", SMALL, sessions=8),
+        Work("empty-1", "/empty", SMALL, outstanding=1),
+        Work("reply-64k", "/64k", BULK, reply_bytes=65_536),
+        Work("reply-8m", "/8m", BULK, reply_bytes=8_388_608),
+        Work("request-64k", "/sink", BULK, request_bytes=65_536),
+    )
+}
+
+# wrk tells its counts through this script; the body is made once.
+WRK_SCRIPT = """
+local bytes = tonumber(os.getenv("REQUEST_BYTES"))
+if bytes > 0 then
+  wrk.method = "POST"
+  wrk.body = string.rep("x", bytes)
+end
+function done(summary, latency, requests)
+  local errors = summary.errors
+  print(string.format('{"requests":%d,"bytes":%d,"failures":%d}', summary.requests, summary.bytes,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+end
+"""
+
+
+def run_json(arguments, environment, seconds):
+    """Runs a load generator; returns the JSON object on the last line that is one."""
+    done = subprocess.run(
+        list(map(str, arguments)),
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return json.loads(lines[-1])
+
+
+class WRK:
+    """Load over TCP with keep-alive: as many connections as requests are outstanding."""
+
+    def __init__(self, place):
+        self.program = find_program("wrk")
+        self.script = place.file("wrk.lua", WRK_SCRIPT)
+
+    def run(self, port, work, seconds):
+        """Returns the requests that were answered; of large replies also the parts of them."""
+        arguments = [self.program, "-t1", f"-c{work.outstanding}", f"-d{seconds}s", "--timeout", "30s"]
+        arguments += ["-s", self.script, f"http://127.0.0.1:{port}{work.path}"]
+        result = run_json(arguments, {"REQUEST_BYTES": str(work.request_bytes)}, seconds)
+        return answered(result["requests"], result["failures"], result["bytes"], work)
+
+
+class Bench:
+    """Load through the socket of a sidecar, by `outrigger bench`."""
+
+    def __init__(self, program, socket, origin):
+        self.program = program
+        self.socket = socket
+        self.origin = origin
+
+    def run(self, work, seconds):
+        """Returns the requests that were answered; of large replies also the parts of them."""
+        arguments = [self.program, "bench", f"http://127.0.0.1:{self.origin.port}{work.path}"]
+        arguments += ["--socket", self.socket, "--address", f"127.0.0.1:{self.origin.port}"]
+        arguments += ["--outstanding", work.outstanding, "--sessions", work.sessions]
+        arguments += ["--duration", seconds, "--json"]
+        if work.request_bytes > 0:
+            arguments += ["--method", "POST", "--request-bytes", work.request_bytes]
+        result = run_json(arguments, None, seconds)
+        return answered(result["requests"], result["failures"], result.get("reply_bytes"), work)
+
+
+def answered(requests, failures, reply_bytes, work):
+    """Requests to divide by. A reply of 8 MiB counts by its bytes: many are on their way when the time is up."""
+    if failures > 0:
+        raise RuntimeError(f"{work.name}: {failures} of {requests} requests failed")
+    if work.reply_bytes >= 1 << 20 and reply_bytes is not None:
+        return reply_bytes / work.reply_bytes
+    return requests
+
+
+def cpu_microseconds(process, load):
+    """CPU time of `process` for each request that `load` makes."""
+    before = process.cpu_nanoseconds()
+    requests = load()
+    process.check()
+    return (process.cpu_nanoseconds() - before) / 1000 / requests

@@ -1,0 +1,217 @@
+"""The origin and the proxies that Outrigger is compared with, each with one worker and the settings that suit it best.
+
+All of them keep their connections to the origin open, write no access log and stream bodies.
+"""
+
+import json
+import os
+import urllib.request
+
+from processes import find_program, free_port, wait_for
+
+FOREVER = 1_000_000_000
+SMALL = "small"
+BULK = "bulk"
+
+
+def nginx_main(folder, workers):
+    """The part of an nginx configuration that keeps it inside `folder`."""
+    user = "user root;" if os.geteuid() == 0 else ""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};" for kind in kinds)
+    return f"""daemon off; {user} worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log crit;
+worker_rlimit_nofile 16384;
+events {{ worker_connections 8192; accept_mutex off; }}
+http {{
+  access_log off; keepalive_timeout 3600s; keepalive_requests {FOREVER}; tcp_nodelay on; client_max_body_size 0;
+  open_file_cache max=16 inactive=1h; open_file_cache_valid 1h;
+{temporary}
+"""
+
+
+class Origin:
+    """nginx with two workers: empty replies, files of 64 KiB and 8 MiB, and a place that reads request bodies."""
+
+    def __init__(self, place):
+        folder = place.folder / "origin"
+        for name, count in (("64k", 65_536), ("8m", 8_388_608)):
+            place.file(f"origin/files/{name}", "x" * count)
+        self.port = free_port()
+        self.status_port = free_port()
+        # "mirror" is what makes nginx read a request's body to its end before it answers.
+        text = nginx_main(folder, 2) + f"""  server {{
+    listen 127.0.0.1:{self.port} backlog=4096; sendfile on; client_body_buffer_size 128k;
+    location = /empty {{ return 200 ""; }}
+    location = /sink {{ mirror /nothing; root {folder}/none; try_files /none @done; }}
+    location = /nothing {{ internal; return 204; }}
+    location @done {{ return 200 ""; }}
+    location / {{ root {folder}/files; }}
+  }}
+  server {{ listen 127.0.0.1:{self.status_port}; location / {{ stub_status; }} }}
+}}
+"""
+        config = place.file("origin/nginx.conf", text)
+        self.process = place.start("origin", [find_program("nginx"), "-p", folder, "-c", config])
+        wait_for(self.process, self.port)
+
+    def requests(self):
+        """Requests it has begun since it started, those for this number left out."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}/", timeout=5) as reply:
+            self.asked = getattr(self, "asked", 0) + 1
+            return int(reply.read().split(b"\n")[2].split()[2]) - self.asked
+
+
+class NGINX:
+    """nginx as a reverse proxy."""
+
+    name = "nginx"
+    # What suits which kind of work best was tried; see `variants`.
+    variants = {
+        SMALL: "proxy_buffering on; proxy_buffer_size 4k;",
+        BULK: "proxy_buffering off; proxy_buffer_size 64k;",
+    }
+
+    @staticmethod
+    def find(_):
+        """The program, if it is installed."""
+        return find_program("nginx")
+
+    def __init__(self, place, program, origin, kind):
+        folder = place.folder / f"nginx-{kind}"
+        self.port = free_port()
+        text = nginx_main(folder, 1) + f"""  proxy_max_temp_file_size 0; proxy_request_buffering off;
+  upstream origin {{
+    server 127.0.0.1:{origin.port}; keepalive 512; keepalive_requests {FOREVER}; keepalive_timeout 3600s;
+  }}
+  server {{
+    listen 127.0.0.1:{self.port} backlog=4096; client_body_buffer_size 64k;
+    location / {{
+      proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; {self.variants[kind]}
+    }}
+  }}
+}}
+"""
+        config = place.file(f"nginx-{kind}/nginx.conf", text)
+        self.process = place.start(f"nginx-{kind}", [program, "-p", folder, "-c", config])
+        wait_for(self.process, self.port)
+
+
+class HAProxy:
+    """HAProxy with one thread."""
+
+    name = "HAProxy"
+    variants = {
+        SMALL: ("tune.bufsize 16384", ""),
+        BULK: ("tune.bufsize 65536", ""),
+    }
+
+    @staticmethod
+    def find(_):
+        """The program, if it is installed."""
+        return find_program("haproxy")
+
+    def __init__(self, place, program, origin, kind):
+        self.port = free_port()
+        tuning, option = self.variants[kind]
+        text = f"""global
+  nbthread 1
+  maxconn 4096
+  {tuning}
+defaults
+  mode http
+  http-reuse always
+  option http-keep-alive
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  timeout http-keep-alive 1h
+  {option}
+frontend front
+  bind 127.0.0.1:{self.port} backlog 4096
+  default_backend origin
+backend origin
+  server origin 127.0.0.1:{origin.port} pool-max-conn -1 pool-purge-delay 1h
+"""
+        config = place.file(f"haproxy-{kind}.cfg", text)
+        self.process = place.start(f"haproxy-{kind}", [program, "-db", "-f", config])
+        wait_for(self.process, self.port)
+
+
+class Envoy:
+    """Envoy with one worker thread."""
+
+    name = "Envoy"
+    variants = {SMALL: 32_768, BULK: 262_144}
+
+    @staticmethod
+    def find(elsewhere):
+        """The program, if it is installed."""
+        return find_program("envoy", *elsewhere)
+
+    def __init__(self, place, program, origin, kind):
+        self.port = free_port()
+        settings = envoy_config(self.port, origin.port, self.variants[kind])
+        config = place.file(f"envoy-{kind}.json", json.dumps(settings, indent=1))
+        options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+        self.process = place.start(f"envoy-{kind}", [program, "-c", config, *options])
+        wait_for(self.process, self.port)
+
+
+def envoy_config(port, origin_port, buffer_bytes):
+    """An HTTP connection manager, a router and one cluster; nothing that costs time and is not needed."""
+
+    def address(number):
+        return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
+
+    kinds = "type.googleapis.com/envoy.extensions.filters"
+    router = {
+        "@type": f"{kinds}.http.router.v3.Router",
+        "dynamic_stats": False,
+        "suppress_envoy_headers": True,
+    }
+    manager = {
+        "@type": f"{kinds}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "in",
+        "codec_type": "HTTP1",
+        "generate_request_id": False,
+        "server_header_transformation": "PASS_THROUGH",
+        "stream_idle_timeout": "0s",
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "origin", "timeout": "0s"}}],
+                }
+            ]
+        },
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+    }
+    limits = {"max_connections": 4096, "max_pending_requests": 4096, "max_requests": 4096}
+    endpoint = {"endpoint": {"address": address(origin_port)}}
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    return {
+        "static_resources": {
+            "listeners": [
+                {
+                    "name": "front",
+                    "address": address(port),
+                    "per_connection_buffer_limit_bytes": buffer_bytes,
+                    "filter_chains": [{"filters": filters}],
+                }
+            ],
+            "clusters": [
+                {
+                    "name": "origin",
+                    "type": "STATIC",
+                    "connect_timeout": "5s",
+                    "per_connection_buffer_limit_bytes": buffer_bytes,
+                    "circuit_breakers": {"thresholds": [limits]},
+                    "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [endpoint]}]},
+                }
+            ],
+        }
+    }
+
+
+PROXIES = (HAProxy, NGINX, Envoy)
