@@ -47,7 +47,7 @@ final class HostileProxy {
             return
         }
         guard !outgoing.isEmpty else { return }
-        outgoing.consume(world.farWrite(link, copy(outgoing.bytes, min(outgoing.count, 10_000))))
+        outgoing.consume(world.farWrite(link, copy(outgoing, upTo: 10_000)))
     }
 
     private func compose(_ world: SimWorld) {
@@ -57,23 +57,13 @@ final class HostileProxy {
         encoder.hello(hello, into: &outgoing)
         let first = request(world, stream: 1, .chunked)
         switch kind {
-        case .garbage: outgoing.append((0..<200).map { _ in UInt8(truncatingIfNeeded: random.next()) }.span)
+        case .garbage: put((0..<200).map { _ in UInt8(truncatingIfNeeded: random.next()) })
         case .flippedBit: flipBit(world)
-        case .oversize: outgoing.append(([0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1, 3, 0, 0, 0] as [UInt8]).span)
+        case .oversize: put([0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 1, 3, 0, 0, 0])
         case .unknownType: frame(type: random.pick([0x00, 0x30, 0x7F]), stream: 1, [])
         case .reusedStream: _ = request(world, stream: 1, .none)
         case .bodyWithoutStream: frame(.body, stream: 77, [0x0A, 0x01, 0x41])
-        case .creditExceeded:
-            for _ in 0..<(2 + scenario.limits.initialCreditBytes / 900) {
-                encoder.body(
-                    [UInt8](repeating: 0x61, count: 900).span,
-                    stream: first,
-                    endsStream: false,
-                    payloadBytesMax: 1024,
-                    into: &outgoing
-                )
-                if outgoing.count > 600_000 { break }
-            }
+        case .creditExceeded: exceedCredit(first)
         case .bodyTooLong:
             _ = request(world, stream: 3, .length(1))
             frame(.body, stream: 3, [0x0A, 0x02, 0x41, 0x41])
@@ -88,11 +78,20 @@ final class HostileProxy {
         }
     }
 
+    private func exceedCredit(_ stream: UInt32) {
+        let data = [UInt8](repeating: 0x61, count: 900)
+        for _ in 0..<(2 + scenario.limits.initialCreditBytes / 900) {
+            encoder.body(data.span, stream: stream, endsStream: false, payloadBytesMax: 1024, into: &outgoing)
+        }
+    }
+
+    private func put(_ bytes: [UInt8]) { outgoing.append(bytes.span) }
+
     private func flipBit(_ world: SimWorld) {
-        var bytes = copy(outgoing.bytes)
+        var bytes = copy(outgoing)
         bytes[random.below(bytes.count)] ^= UInt8(1 << random.below(8))
         outgoing.removeAll()
-        outgoing.append(bytes.span)
+        put(bytes)
     }
 
     /// Opens a stream whose request is in the record like any other, marked as hostile.
@@ -113,6 +112,6 @@ final class HostileProxy {
     }
 
     private func frame(type: UInt8, stream: UInt8, _ payload: [UInt8]) {
-        outgoing.append(([0, 0, 0, UInt8(payload.count), 0, 0, 0, stream, type, 0, 0, 0] + payload).span)
+        put([0, 0, 0, UInt8(payload.count), 0, 0, 0, stream, type, 0, 0, 0] + payload)
     }
 }

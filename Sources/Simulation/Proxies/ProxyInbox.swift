@@ -16,8 +16,9 @@ extension SimProxy {
             }
             let total = FrameHeader.byteCount + header.payloadBytes
             guard inbound.count >= total else { return }
-            let payload = copy(inbound.bytes.extracting(FrameHeader.byteCount..<total))
-            inbound.consume(total)
+            inbound.consume(FrameHeader.byteCount)
+            let payload = copy(inbound, upTo: header.payloadBytes)
+            inbound.consume(payload.count)
             do throws(FrameError) {
                 try take(header, payload, world)
             } catch {
@@ -41,7 +42,7 @@ extension SimProxy {
         case .pong:
             pingsOwed -= 1
             let data = try decoder.ping(payload.span, block: &block)
-            if copy(block.bytes.extracting(data)) != [UInt8(index)] {
+            if copy(data, of: block) != [UInt8(index)] {
                 world.observe(.badFrame(proxy: index, reason: "PONG with other data"))
             }
             world.observe(.pingAnswered(proxy: index))
@@ -120,7 +121,7 @@ extension SimProxy {
         let data: [UInt8]
         switch try decoder.body(payload.span, block: &block) {
         case .payload(let range): data = Array(payload[range])
-        case .block(let slice): data = copy(block.bytes.extracting(slice))
+        case .block(let slice): data = copy(slice, of: block)
         }
         var bytes = data
         if !bytes.isEmpty && world.sabotages(.flipByte) { bytes[bytes.count / 2] ^= 0x20 }
@@ -163,11 +164,12 @@ extension SimProxy {
     /// The value of the first field called `name`, which is in lower case.
     private func value(_ name: String, _ fields: [FieldSlice]) -> String? {
         for field in fields {
-            let found = String(decoding: copy(block.bytes.extracting(field.name)), as: UTF8.self)
-            if found.lowercased() == name {
-                return String(decoding: copy(block.bytes.extracting(field.value)), as: UTF8.self)
-            }
+            if text(field.name).lowercased() == name { return text(field.value) }
         }
         return nil
+    }
+
+    private func text(_ slice: Slice) -> String {
+        String(decoding: copy(slice, of: block), as: UTF8.self)
     }
 }

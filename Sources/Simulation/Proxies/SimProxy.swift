@@ -240,7 +240,7 @@ final class SimProxy {
 
     private func pump(_ world: SimWorld) {
         guard !outgoing.isEmpty else { return }
-        let taken = world.farWrite(link, copy(outgoing.bytes, min(outgoing.count, 65_536)))
+        let taken = world.farWrite(link, copy(outgoing, upTo: 65_536))
         outgoing.consume(taken)
     }
 

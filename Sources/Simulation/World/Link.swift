@@ -63,7 +63,7 @@ final class Pipe {
     }
 
     func read(upTo countMax: Int) -> [UInt8] {
-        let bytes = copy(arrived.bytes, min(countMax, arrived.count))
+        let bytes = copy(arrived, upTo: countMax)
         arrived.consume(bytes.count)
         readTotal += bytes.count
         return bytes

@@ -46,7 +46,7 @@ extension SimWorld {
             if case .dialing = link.workerSide { return "the connection is not established" }
             if link.workerSide == .over { return "the connection is dead" }
             if case .writeConnection = effect, link.fromEngine.isFinished { return "FIN is written" }
-            if case .shutdownWriting = effect, !engine.output(of: connection).isEmpty {
+            if case .shutdownWriting = effect, outputCount(of: connection) > 0 {
                 return "output is left to write"
             }
             return nil

@@ -1,5 +1,7 @@
 // Pattern.swift: body bytes as a function of whose body it is and where in it, so that any mix-up shows.
 
+import Model
+
 /// Bytes of one body.
 struct Pattern {
     private static let table: [UInt8] = {
@@ -42,3 +44,11 @@ func copy(_ span: Span<UInt8>, _ count: Int) -> [UInt8] {
 
 /// A copy of all of `span`.
 func copy(_ span: Span<UInt8>) -> [UInt8] { copy(span, span.count) }
+
+/// A copy of what `slice` names in `buffer`.
+func copy(_ slice: Slice, of buffer: borrowing ByteBuffer) -> [UInt8] { copy(buffer.bytes.extracting(slice)) }
+
+/// A copy of the first `countMax` bytes of `buffer`, or of all.
+func copy(_ buffer: borrowing ByteBuffer, upTo countMax: Int = .max) -> [UInt8] {
+    copy(buffer.bytes, min(countMax, buffer.count))
+}

@@ -71,14 +71,19 @@ extension SimWorld {
         }
     }
 
+    /// Bytes that wait to be written.
+    func outputCount(of connection: ConnectionID) -> Int { engine.outputCount(of: connection) }
+
+    func outputCount(of session: SessionID) -> Int { engine.outputCount(of: session) }
+
     private func observeBuffers() {
         for id in worker.live where links[id].workerSide == .open && !links[id].isCloseOrdered {
             let link = links[id]
             if let session = link.session, case .proxy(let proxy) = link.farEnd {
-                let bytes = (0..<3).reduce(0) { $0 + engine.outputSegment($1, of: session).count }
+                let bytes = outputCount(of: session)
                 if bytes > 0 { observe(.sessionOutput(proxy: proxy, bytes: bytes)) }
             } else if let connection = link.connection {
-                let bytes = engine.output(of: connection).count
+                let bytes = outputCount(of: connection)
                 if bytes > 0 { observe(.connectionOutput(link: id, bytes: bytes)) }
             }
         }
@@ -159,13 +164,13 @@ extension SimWorld {
             if link.toEngine.isReadable { return lose(link, connection, .stale) }
         }
         while link.isOpenAtWorker && link.wantsWrite {
-            if engine.output(of: connection).isEmpty {
+            if outputCount(of: connection) == 0 {
                 link.wantsWrite = false
                 return
             }
             if link.toEngine.isReset { return failWrite(link, connection) }
             guard link.fromEngine.room > 0, !random.chance(scenario.spuriousPercent) else { return }
-            let output = copy(engine.output(of: connection))
+            let output = engine.copyOutput(of: connection, upTo: .max)
             var count = min(output.count, link.fromEngine.room)
             if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
             tap(link, output, count)
@@ -205,7 +210,7 @@ extension SimWorld {
 
     func writeSession(_ link: Link, _ session: SessionID) {
         while link.isOpenAtWorker && link.wantsWrite {
-            if (0..<3).allSatisfy({ engine.outputSegment($0, of: session).isEmpty }) {
+            if outputCount(of: session) == 0 {
                 link.wantsWrite = false
                 return
             }
@@ -218,11 +223,7 @@ extension SimWorld {
 
     /// One gathering write. - Returns: bytes written.
     func writeSegments(_ link: Link, _ session: SessionID) -> Int {
-        var output: [UInt8] = []
-        for index in 0..<3 {
-            let segment = engine.outputSegment(index, of: session)
-            output += copy(segment, min(segment.count, link.fromEngine.room - output.count))
-        }
+        let output = engine.copyOutput(of: session, upTo: link.fromEngine.room)
         var count = output.count
         if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
         if count > 0 { send(.bytes(Array(output[..<count])), on: link, towardsEngine: false) }
@@ -241,5 +242,30 @@ extension SimWorld {
         }
         worker.live.append(link.id)
         if case .proxy(let proxy) = link.farEnd { observe(.sessionOpened(proxy: proxy, link: link.id)) }
+    }
+}
+
+extension WorkerEngine {
+    /// Bytes that wait to be written to an upstream.
+    borrowing func copyOutput(of connection: ConnectionID, upTo countMax: Int) -> [UInt8] {
+        let bytes = output(of: connection)
+        return copy(bytes, min(countMax, bytes.count))
+    }
+
+    borrowing func outputCount(of connection: ConnectionID) -> Int { output(of: connection).count }
+
+    borrowing func outputCount(of session: SessionID) -> Int {
+        outputSegment(0, of: session).count + outputSegment(1, of: session).count
+            + outputSegment(2, of: session).count
+    }
+
+    /// Bytes that wait to be written to a proxy.
+    borrowing func copyOutput(of session: SessionID, upTo countMax: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for index in 0..<3 {
+            let segment = outputSegment(index, of: session)
+            bytes += copy(segment, min(segment.count, countMax - bytes.count))
+        }
+        return bytes
     }
 }
