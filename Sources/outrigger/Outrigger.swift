@@ -1,1 +1,6 @@
-@main struct Outrigger { static func main() {} }
+// Outrigger.swift: the command line's root.
+import ArgumentParser
+
+@main struct Outrigger: ParsableCommand {
+    static let configuration = CommandConfiguration(subcommands: [Serve.self])
+}
