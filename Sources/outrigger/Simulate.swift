@@ -27,6 +27,9 @@ struct Simulate: ParsableCommand {
     @Option(help: "Events to print of a world that fails.")
     var traceLines = 200
 
+    @Flag(help: "Go on after a failure and name every seed that fails.")
+    var keepGoing = false
+
     func validate() throws {
         if let sabotage, Sabotage(rawValue: sabotage) == nil {
             let names = Sabotage.allCases.map(\.rawValue).joined(separator: ", ")
@@ -44,12 +47,18 @@ struct Simulate: ParsableCommand {
             let verdict = world.run()
             sum.add(verdict)
             if !verdict.violations.isEmpty {
-                explain(seed, broken, verdict)
-                throw ExitCode(1)
+                sum.failures += 1
+                if keepGoing {
+                    print("\rseed \(seed): \(verdict.violations[0]), \(verdict.violations.count) in all")
+                } else {
+                    explain(seed, broken, verdict)
+                    throw ExitCode(1)
+                }
             }
             if sum.worlds % 100 == 0 || seed == seeds.last { show(sum) }
         }
-        print("\nno rule was broken\n\(sum.table)")
+        print("\n\(sum.failures) worlds in which a rule was broken\n\(sum.table)")
+        if sum.failures > 0 { throw ExitCode(1) }
     }
 
     private func show(_ sum: Sum) {
@@ -94,6 +103,7 @@ struct SeedRange: ExpressibleByArgument {
 /// What all the worlds did.
 private struct Sum {
     var worlds = 0
+    var failures = 0
     var requests = 0
     var steps = 0
     var replyBytes = 0

@@ -122,7 +122,8 @@ struct Outcomes: Checker {
         let manners = facts.plan.endpoints.map { record.scenario.endpoints[$0].manner }
         switch outcome {
         case .complete, .completeByEOF: return true
-        case .truncated, .reset: return facts.writes.contains { record.links[$0.link].isOverReported }
+        case .truncated: return facts.writes.contains { record.links[$0.link].isOverReported }
+        case .reset: return facts.writes.isEmpty || facts.writes.contains { record.links[$0.link].isOverReported }
         case .badReply: return facts.writes.contains { isBad($0.link, record) }
         case .badRequest: return facts.plan.flaw != nil
         case .cancelled: return facts.isCancelled

@@ -36,7 +36,6 @@ final class HostileProxy {
             world.connectSession(link, isRefused: kind == .forbidden)
             compose(world)
             leavesAt = world.now.adding(milliseconds: random.pick([20, 2000, 30_000]))
-            world.plan(.proxyWake(proxy: index), at: leavesAt)
         }
         let pipe = world.links[link].fromEngine
         if kind != .silentReader { _ = world.farRead(link, upTo: 65_536) }
@@ -46,6 +45,7 @@ final class HostileProxy {
             world.links[link].isFarClosed = true
             return
         }
+        world.plan(.proxyWake(proxy: index), at: leavesAt)
         guard !outgoing.isEmpty else { return }
         outgoing.consume(world.farWrite(link, copy(outgoing, upTo: 10_000)))
     }

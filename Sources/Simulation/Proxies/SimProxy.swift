@@ -49,6 +49,7 @@ final class SimProxy {
     var hello: Hello?
     let own: Hello
     var pingsOwed = 0
+    private var pingsLeft = 3
     var isDraining = false
     private let readBytesMax: Int
     private let readPauseMicroseconds: Int
@@ -57,6 +58,7 @@ final class SimProxy {
     private var diesAt = Instant.never
     /// It has got everything and closes.
     private var leavesAt = Instant.never
+    private var hasGreeted = false
     private var helloAt = Instant(nanoseconds: 0)
     private let leavesByReset: Bool
     private let lingers: Int
@@ -97,6 +99,8 @@ final class SimProxy {
         if plans.isEmpty && streams.isEmpty && pingsOwed == 0 && outgoing.isEmpty && hello != nil {
             if leavesAt == .never { leavesAt = world.now.adding(milliseconds: lingers) }
             if world.now >= leavesAt { return leave(world, byReset: leavesByReset) }
+        } else {
+            leavesAt = .never
         }
         planNext(world)
     }
@@ -120,14 +124,15 @@ final class SimProxy {
     }
 
     private func act(_ world: SimWorld) {
-        guard world.now >= helloAt else { return }
-        if helloAt != .never {
-            helloAt = .never
+        if !hasGreeted {
+            guard world.now >= helloAt else { return }
+            hasGreeted = true
             encoder.hello(own, into: &outgoing)
         }
         startDue(world)
         for place in streams.indices { tend(place, world) }
-        if hello != nil && random.chance(3) {
+        if hello != nil && pingsLeft > 0 && random.chance(3) {
+            pingsLeft -= 1
             pingsOwed += 1
             encoder.ping([UInt8(index)].span, isReply: false, into: &outgoing)
         }
@@ -266,8 +271,8 @@ final class SimProxy {
         if !pipe.arrived.isEmpty || pipe.hasFinishArrived || pipe.isReset {
             next = min(next, max(readsAt, world.now.adding(microseconds: 1)))
         }
-        if helloAt != .never { next = min(next, helloAt) }
-        for request in plans { next = min(next, world.record.requests[request].plan.startsAt) }
+        if !hasGreeted { next = min(next, helloAt) }
+        for request in plans where hasGreeted { next = min(next, world.record.requests[request].plan.startsAt) }
         for stream in streams {
             next = min(next, stream.creditAt, stream.cancelAt)
             if !stream.isSendDone && stream.sendsAt > world.now { next = min(next, stream.sendsAt) }

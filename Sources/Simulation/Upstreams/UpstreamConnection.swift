@@ -27,6 +27,7 @@ final class UpstreamConnection {
     /// The request being read, and its plan when the head was there.
     private var current: (request: Int, serve: Int, plan: ReplyPlan)?
     private var bodyRead = 0
+    private var requestsRead = 0
     private var isTunnel = false
     private(set) var isClosed = false
     private let isCalm: Bool
@@ -106,6 +107,12 @@ final class UpstreamConnection {
 
     private func takeHead(_ head: ParsedHead, _ world: SimWorld) {
         guard let request = world.upstreamReadHead(head, link: link) else { return }
+        requestsRead += 1
+        if !isCalm && random.chance(requestsRead > 1 ? 12 : 2) {
+            // It was about to close anyway: the race of every persistent connection (RFC 9112 §9.6).
+            steps.append(random.chance(50) ? .finish : .reset)
+            return
+        }
         let serve = world.record.serves.count
         let plan = writer.plan(head, serve: serve)
         current = (request, serve, plan)
@@ -154,9 +161,9 @@ final class UpstreamConnection {
         case .stall: break
         case .keep:
             guard !isCalm else { return }
-            if random.chance(15) {
-                steps.append(.pause(nanoseconds: Int64(random.small(upTo: 3_000_000_000))))
-                steps.append(random.chance(30) ? .strayWhenIdle : .finishWhenIdle)
+            if random.chance(35) {
+                steps.append(.pause(nanoseconds: Int64(random.small(upTo: 5_000_000_000))))
+                steps.append(random.chance(25) ? .strayWhenIdle : .finishWhenIdle)
             }
         }
     }
@@ -177,7 +184,7 @@ final class UpstreamConnection {
                 world.farFinish(link)
                 steps = []
                 // Half-closed: it may go on reading, or be gone.
-                if random.chance(60) {
+                if !isCalm && random.chance(60) {
                     world.links[link].isFarClosed = true
                     close()
                 }
@@ -186,10 +193,10 @@ final class UpstreamConnection {
                 world.farReset(link, overtakes: random.chance(40))
                 return close()
             case .strayWhenIdle:
-                guard parser.isAtStart, world.isIdle(link) else { break }
+                guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
                 _ = world.farWrite(link, Array("HTTP/1.1 408 Late\r\nX-Request: -1\r\n\r\n".utf8), arrivesAtOnce: true)
             case .finishWhenIdle:
-                guard parser.isAtStart, world.isIdle(link) else { break }
+                guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
                 steps[0] = random.chance(70) ? .finish : .reset
                 continue
             }

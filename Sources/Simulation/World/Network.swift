@@ -4,11 +4,10 @@ import Model
 
 extension SimWorld {
     /// Puts a piece on its way.
-    func send(_ piece: Pipe.Piece, on link: Link, towardsEngine: Bool, arrivesAtOnce: Bool = false) {
+    func send(_ piece: Pipe.Piece, on link: Link, towardsEngine: Bool) {
         let pipe = towardsEngine ? link.toEngine : link.fromEngine
         pipe.write(piece)
-        let delay = arrivesAtOnce ? 0 : randomDelay()
-        pipe.lastArrival = max(pipe.lastArrival, now.adding(microseconds: delay))
+        pipe.lastArrival = max(pipe.lastArrival, now.adding(microseconds: randomDelay()))
         plan(.arrival(link: link.id, towardsEngine: towardsEngine), at: pipe.lastArrival)
     }
 
@@ -56,7 +55,8 @@ extension SimWorld {
         if link.workerSide == .over { return bytes.count }
         let count = min(bytes.count, link.toEngine.room)
         if count > 0 {
-            send(.bytes(Array(bytes[..<count])), on: link, towardsEngine: true, arrivesAtOnce: arrivesAtOnce)
+            send(.bytes(Array(bytes[..<count])), on: link, towardsEngine: true)
+            if arrivesAtOnce { arrive(link, towardsEngine: true) }
         }
         return link.toEngine.isFinished ? bytes.count : count
     }
@@ -86,9 +86,11 @@ extension SimWorld {
         plan(.arrival(link: link.id, towardsEngine: true), at: link.toEngine.lastArrival)
     }
 
-    /// Whether no request has begun on the link since the last was sent, and nothing is on its way to the engine.
+    /// Whether every request on the link has been answered, and nothing is on its way to the engine.
     func isIdle(_ link: Int) -> Bool {
-        taps[link]?.isAtStart == true && links[link].toEngine.inFlight.isEmpty && links[link].workerSide == .open
+        let facts = record.links[link]
+        return facts.requestsBegan == facts.serves.count && taps[link]?.isAtStart == true
+            && links[link].toEngine.inFlight.isEmpty && links[link].workerSide == .open
             && links[link].toEngine.lastArrival <= now
     }
 

@@ -106,10 +106,12 @@ extension SimWorld {
     // Dialing.
 
     private func dial(_ connection: ConnectionID, _ endpoint: Endpoint) {
-        guard let index = scenario.endpoints.firstIndex(where: { $0.endpoint == endpoint }) else {
-            return observe(.effectOutOfTurn(.closeConnection(connection), reason: "dial to nowhere"))
+        let known = scenario.endpoints.firstIndex { $0.endpoint == endpoint }
+        if known == nil && !scenario.hasHostileProxy {
+            observe(.effectOutOfTurn(.closeConnection(connection), reason: "dial to nowhere"))
         }
-        var manner = scenario.endpoints[index].manner
+        let index = known ?? 0
+        var manner = known.map { scenario.endpoints[$0].manner } ?? .refuses
         if manner == .unsteady { manner = random.pick([.serves, .refuses, .unreachable, .blackHole, .slow]) }
         let answer: DialResult =
             switch manner {

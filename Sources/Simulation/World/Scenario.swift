@@ -93,6 +93,8 @@ package struct Scenario {
         limits.idleMilliseconds = 600_000
         limits.firstByteMilliseconds = 600_000
         limits.connectMilliseconds = 60_000
+        // With so little credit every byte is a round trip.
+        if limits.initialCreditBytes < 1000 { bodyBytesMax = min(bodyBytesMax, 20 + 20 * limits.initialCreditBytes) }
         guard roughness != .calm else { return }
         limits.connectMilliseconds = random.pick([300, 10_000])
         limits.firstByteMilliseconds = random.pick([200, 5000, 60_000])

@@ -114,8 +114,9 @@ extension SimWorld {
     }
 
     private func readConnection(_ link: Link, _ connection: ConnectionID) {
-        guard !link.isPaused, !random.chance(scenario.spuriousPercent) else { return }
-        for _ in 0..<scenario.readsPerTurnMax where link.isOpenAtWorker && !link.isPaused {
+        guard !link.isPaused else { return }
+        // Until a read comes back short: what has arrived on a connection is known before sessions are served.
+        while link.isOpenAtWorker && !link.isPaused && link.isReady {
             if !link.toEngine.arrived.isEmpty {
                 readBytes(link, connection)
             } else if link.toEngine.isReset {
@@ -124,6 +125,8 @@ extension SimWorld {
                 link.isEndOfFileReported = true
                 observe(.connectionOver(link: link.id, reason: "FIN"))
                 return callEngine { $0.endOfFile(from: connection, now: $1) }
+            } else {
+                return
             }
         }
     }

@@ -34,6 +34,9 @@ package final class SimWorld {
     var taps: [RequestParser?] = []
     var proxies: [SimProxy] = []
     var hostiles: [HostileProxy] = []
+    /// When each wakes next; for lookups only.
+    private var proxyWakeAt: [Int: Instant] = [:]
+    private var upstreamWakeAt: [Int: Instant] = [:]
     /// By link; `nil` for sessions.
     var upstreams: [UpstreamConnection?] = []
     var checkers: [any Checker]
@@ -44,6 +47,8 @@ package final class SimWorld {
     private let traceLinesMax: Int
     /// Prints each event as it happens.
     private let follow: ((String) -> Void)?
+    /// The trace ends soon behind the first violation.
+    private var linesBehindViolation = 0
     private var jumpsLeft: Int
     /// The engine asks for time that has passed: the run cannot go on.
     var isStuck = false
@@ -129,8 +134,15 @@ package final class SimWorld {
         case .arrival(let link, let towardsEngine): arrive(links[link], towardsEngine: towardsEngine)
         case .workerTurn: workerTurn()
         case .dialAnswer(let link): dialAnswer(links[link])
-        case .proxyWake(let proxy): wake(proxy: proxy)
-        case .upstreamWake(let link): upstreams[link]?.wake(self)
+        case .proxyWake(let proxy):
+            // A wake-up that was planned before an earlier one is one too many.
+            guard proxyWakeAt[proxy, default: .never] <= now else { return }
+            proxyWakeAt[proxy] = .never
+            wake(proxy: proxy)
+        case .upstreamWake(let link):
+            guard upstreamWakeAt[link, default: .never] <= now else { return }
+            upstreamWakeAt[link] = .never
+            upstreams[link]?.wake(self)
         case .drain:
             observe(.drained)
             callEngine { $0.drain(now: $1) }
@@ -145,7 +157,20 @@ package final class SimWorld {
         observe(.jumped(seconds: seconds))
     }
 
-    func plan(_ event: WorldEvent, at time: Instant) { queue.add(event, at: max(time, now)) }
+    /// Plans an event. Of the wake-ups of one proxy or upstream only the earliest is kept: it plans the next.
+    func plan(_ event: WorldEvent, at time: Instant) {
+        let time = max(time, now)
+        switch event {
+        case .proxyWake(let proxy):
+            guard time < proxyWakeAt[proxy, default: .never] else { return }
+            proxyWakeAt[proxy] = time
+        case .upstreamWake(let link):
+            guard time < upstreamWakeAt[link, default: .never] else { return }
+            upstreamWakeAt[link] = time
+        case .arrival, .workerTurn, .dialAnswer, .drain: break
+        }
+        queue.add(event, at: time)
+    }
 
     func wake(proxy: Int) {
         if proxy < proxies.count {
@@ -185,10 +210,11 @@ package final class SimWorld {
         }
         verdict.digest = (verdict.digest ^ UInt64(bitPattern: now.nanoseconds)) &* 1_099_511_628_211
         verdict.digest = (verdict.digest ^ event.fingerprint) &* 1_099_511_628_211
-        guard traceLinesMax > 0 || follow != nil else { return }
+        guard traceLinesMax > 0 || follow != nil, verdict.violations.count < 20 else { return }
         let line = "\(formatted(now)) \(event)"
         follow?(line)
-        guard traceLinesMax > 0 else { return }
+        guard traceLinesMax > 0, linesBehindViolation < traceLinesMax / 4 else { return }
+        if !verdict.violations.isEmpty { linesBehindViolation += 1 }
         if verdict.trace.count >= 2 * traceLinesMax { verdict.trace.removeFirst(traceLinesMax) }
         verdict.trace.append(line)
     }
