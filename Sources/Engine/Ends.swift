@@ -1,6 +1,7 @@
 // Ends.swift: the last word about a stream, exactly once, and what becomes of what it held.
 // Owns: END frames. Source: DESIGN "END is exact".
 import Frames
+import HTTP1
 import Model
 
 extension WorkerEngine {
@@ -61,6 +62,7 @@ extension WorkerEngine {
             if streams[slot].isUploadUntouched && !connections[connection].hasEnded {
                 report.connection = .pooled
                 connections[connection].requests -= 1
+                connections[connection].decoder = ReplyDecoder(limits: limits)
                 hand(connection)
             } else {
                 report.connection = .closed

@@ -59,7 +59,7 @@ extension WorkerEngine {
             }
             let step: ReplyStep
             do throws(ReplyError) {
-                step = try connections[slot].decoder.decode(rest, head: &head)
+                step = try connections[slot].decoder.decode(rest, head: &head, chunkBytesMax: 0)
             } catch {
                 failReply(slot, stream, EndReport(.badReply, detail: error.detail))
                 return used
@@ -100,7 +100,7 @@ extension WorkerEngine {
             if head.body == .tunnel { beginTunnel(stream) }
             return true
         case .body(let range):
-            sendBody(bytes.extracting(range), stream)
+            if !range.isEmpty { sendBody(bytes.extracting(range), stream) }
             return true
         case .trailers:
             let session = streams[stream].session
@@ -245,10 +245,11 @@ extension WorkerEngine {
         connections[slot].isPaused = false
         streams[stream].lastActivityAt = now
         armDeadline(stream)
+        // Ordered first: what waits may complete the reply and send the connection back to the pool.
+        effects.append(.resumeReading(id(ofConnection: slot)))
         decodeInbound(slot)
         guard connections.isTaken(slot), case .busy = connections[slot].state, !connections[slot].isPaused
         else { return }
-        effects.append(.resumeReading(id(ofConnection: slot)))
         if connections[slot].hasEnded { endReply(slot) }
     }
 

@@ -14,10 +14,6 @@ extension WorkerEngine {
         _ payload: Span<UInt8>,
         session: Int
     ) throws(FrameError) {
-        if header.stream == 0 {
-            fault = SessionFault(code: .badFrame, detail: "REQUEST on stream 0")
-            return
-        }
         if case .open = sessions[session].ids.find(header.stream) {
             fault = SessionFault(code: .streamReused, detail: "stream \(header.stream) is in use")
             return
@@ -174,9 +170,6 @@ extension WorkerEngine {
         session: Int
     ) throws(FrameError) {
         let bytes = try decoder.credit(payload)
-        if header.stream == 0 {
-            fault = SessionFault(code: .badFrame, detail: "CREDIT on stream 0")
-        }
         guard case .open(let slot) = sessions[session].ids.find(header.stream) else { return }
         streams[slot].replyCredit = min(streams[slot].replyCredit + Int64(bytes), Self.creditMax)
         resume(slot)

@@ -25,6 +25,16 @@ extension SessionFault {
     }
 }
 
+extension FrameType {
+    /// Whether it goes on stream 0. Source: DESIGN "The protocol".
+    fileprivate var isOfSession: Bool {
+        switch self {
+        case .hello, .unpin, .ping, .pong, .goAway, .pin: true
+        case .request, .body, .trailers, .cancel, .credit, .interim, .reply, .end: false
+        }
+    }
+}
+
 extension WorkerEngine {
     /// A proxy connected.
     package mutating func opened(now: Instant) -> SessionID {
@@ -183,6 +193,9 @@ extension WorkerEngine {
             try greet(type, header, payload, session: slot)
             return
         }
+        guard (header.stream == 0) == type.isOfSession else {
+            throw SessionFault(code: .badFrame, detail: "\(type) on stream \(header.stream)")
+        }
         do throws(FrameError) {
             switch type {
             case .request:
@@ -198,7 +211,7 @@ extension WorkerEngine {
             case .unpin:
                 try decoder.unpin(payload)
             case .ping:
-                try answerPing(header, payload, session: slot)
+                try answerPing(payload, session: slot)
             case .pong:
                 break
             case .hello, .interim, .reply, .end, .pin, .goAway:
@@ -244,15 +257,7 @@ extension WorkerEngine {
         if isDraining { sendGoAway(slot, .draining, "shutting down") }
     }
 
-    private mutating func answerPing(
-        _ header: FrameHeader,
-        _ payload: Span<UInt8>,
-        session slot: Int
-    ) throws(FrameError) {
-        if header.stream != 0 {
-            fault = SessionFault(code: .badFrame, detail: "PING belongs to stream 0")
-            return
-        }
+    private mutating func answerPing(_ payload: Span<UInt8>, session slot: Int) throws(FrameError) {
         var block = ByteBuffer()
         swap(&block, &self.block)
         defer { swap(&block, &self.block) }

@@ -1,4 +1,5 @@
-// File.swift: files, pipes and the standard streams, which wait where sockets do not; for commands, not for workers.
+// File.swift: files, pipes and the standard streams, which wait where sockets do not; for commands, not for
+// workers.
 // Owns: a descriptor. Source: open(2), read(2), write(2), readdir(3).
 import Glibc
 
@@ -44,7 +45,8 @@ package struct File: ~Copyable, Sendable {
     package func read(into bytes: inout OutputSpan<UInt8>) -> Transfer {
         let room = bytes.freeCapacity
         precondition(room > 0, "read without room")
-        // SAFETY: the call writes at most `room` bytes behind the initialised ones, and only as many are counted.
+        // SAFETY: the call writes at most `room` bytes behind the initialised ones, and only as many are
+        // counted.
         let result = unsafe bytes.withUnsafeMutableBufferPointer { buffer, initialised in
             // SAFETY: `initialised` <= `buffer.count`; `room` > 0, so that there is a base address.
             let result = unsafe Glibc.read(descriptor, buffer.baseAddress?.advanced(by: initialised), room)

@@ -8,10 +8,10 @@ struct ChunkLine: Equatable, Sendable {
     /// Offset of the first byte behind the line.
     var end: Int
 
-    /// Reads the line at `start`. Only CR LF ends it, only digits make a size, and blanks may stand around the
-    /// parts of an extension only: each leniency here has been a way to smuggle a reply past someone.
-    /// - Parameter searched: no LF stands between `start` and here; is moved on when `nil` is returned.
-    /// - Returns: `nil` when the line has no end yet.
+    /// Reads the line at `start`. Only CR LF ends it, only digits make a size, and blanks may stand around
+    /// the parts of an extension only: each leniency here has been a way to smuggle a reply past someone. No
+    /// LF stands between `start` and `searched`, which is moved on when the line has no end yet and the
+    /// answer is `nil`.
     static func read(
         _ bytes: Span<UInt8>,
         at start: Int,
@@ -73,8 +73,7 @@ struct ChunkLine: Equatable, Sendable {
         return index
     }
 
-    /// - Parameter start: behind the opening quote.
-    /// - Returns: offset behind the closing quote.
+    /// From behind the opening quote to behind the closing one.
     private static func skipQuoted(_ line: Span<UInt8>, _ start: Int) throws(ReplyError) -> Int {
         var index = start
         while index < line.count {

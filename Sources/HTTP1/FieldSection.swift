@@ -2,8 +2,8 @@
 // Owns: where reading stands. Never touches: what fields mean. Source: RFC 9112 §2.2, §4, §5.
 import Model
 
-/// Reads the lines of one section. Bytes may come one by one: no byte is looked at more than three times, and a
-/// fault is told when its line has ended, so that the verdict does not depend on how bytes were cut.
+/// Reads the lines of one section. Bytes may come one by one: no byte is looked at more than three times, and
+/// a fault is told when its line has ended, so that the verdict does not depend on how bytes were cut.
 struct FieldSection: Sendable {
     /// Offset of the section in the bytes.
     private let start: Int
@@ -24,11 +24,10 @@ struct FieldSection: Sendable {
         searched = start
     }
 
-    /// Reads what is there of the section, from its first byte on when it is whole.
-    /// - Parameters:
-    ///   - head: status line and fields; undefined unless the section is whole.
-    ///   - framing: told every field of a whole section.
-    /// - Returns: offset behind the section's empty line; `nil` when that has not come yet.
+    /// Reads what is there of the section, from its first byte on when it is whole. `head` gets the status
+    /// line and the fields and is undefined unless the section is whole; `framing` is told every field of a
+    /// whole section. The answer is the offset behind the section's empty line; `nil` when that has not come
+    /// yet.
     mutating func read(
         _ bytes: Span<UInt8>,
         limits: ReplyLimits,
@@ -58,8 +57,7 @@ struct FieldSection: Sendable {
         return try readLines(window, limits: limits, head: &head, framing: &framing)
     }
 
-    /// Reads line by line until the empty one.
-    /// - Returns: `nil` when the bytes end before.
+    /// Reads line by line until the empty one; `nil` when the bytes end before.
     private mutating func readLines(
         _ window: Span<UInt8>,
         limits: ReplyLimits,
@@ -97,8 +95,8 @@ struct FieldSection: Sendable {
         return nil
     }
 
-    /// Reads the field line at `line`.
-    /// - Returns: offset of the next line; negative: of what follows the empty line; 0: the line has no end yet.
+    /// Reads the field line at `line`. The answer is the offset of the next line; negative: of what follows
+    /// the empty line; 0: the line has no end yet.
     @inline(__always)
     private func readField(
         _ window: Span<UInt8>,
@@ -145,8 +143,8 @@ struct FieldSection: Sendable {
             if window[line &+ 1] == Octet.lineFeed { return -(line &+ 2) }
         }
         if first == Octet.carriageReturn || first == Octet.lineFeed { throw .lineEnding }
-        // Replacing a fold with spaces, the other choice of RFC 9112 §5.2, would mean to read a value that the
-        // upstream's bytes do not hold.
+        // Replacing a fold with spaces, the other choice of RFC 9112 §5.2, would mean to read a value that
+        // the upstream's bytes do not hold.
         if Octet.isBlank(first) { throw .foldedField(line: fieldCount &+ 1) }
         throw .fieldName(line: fieldCount &+ 1)
     }

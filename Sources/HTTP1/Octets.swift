@@ -51,6 +51,23 @@ enum Octet {
     @inline(__always)
     static func isBlank(_ byte: UInt8) -> Bool { byte == space || byte == tab }
 
+    /// Eight bytes in one number, the first in the lowest bits.
+    @inline(__always)
+    static func word(
+        _ a: UInt8,
+        _ b: UInt8,
+        _ c: UInt8,
+        _ d: UInt8,
+        _ e: UInt8,
+        _ f: UInt8,
+        _ g: UInt8,
+        _ h: UInt8
+    ) -> UInt64 {
+        let low = UInt64(a) | UInt64(b) &<< 8 | UInt64(c) &<< 16 | UInt64(d) &<< 24
+        let high = UInt64(e) | UInt64(f) &<< 8 | UInt64(g) &<< 16 | UInt64(h) &<< 24
+        return low | high &<< 32
+    }
+
     /// Small letters for capital ones.
     @inline(__always)
     static func lowercased(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
@@ -61,31 +78,41 @@ extension Span<UInt8> {
     @inline(__always)
     private func word(at index: Int) -> UInt64 {
         let part = extracting(index..<index &+ 8)
-        let low = UInt64(part[0]) | UInt64(part[1]) &<< 8 | UInt64(part[2]) &<< 16 | UInt64(part[3]) &<< 24
-        let high = UInt64(part[4]) | UInt64(part[5]) &<< 8 | UInt64(part[6]) &<< 16 | UInt64(part[7]) &<< 24
-        return low | high &<< 32
+        return Octet.word(part[0], part[1], part[2], part[3], part[4], part[5], part[6], part[7])
     }
 
-    /// Index of the first control byte (0x00...0x1F, 0x7F) from `start` on; `count` when there is none.
+    /// The same with small letters for capital ones. Also makes "-" of CR, so only tokens can be told apart
+    /// by it.
     @inline(__always)
-    func firstControl(from start: Int) -> Int {
+    func lowercasedWord(at index: Int) -> UInt64 { word(at: index) | 0x2020_2020_2020_2020 }
+
+    /// Index of the first byte from `start` on that is below `below` or equal to `equal`; `count` when there
+    /// is none.
+    @inline(__always)
+    func firstIndex(below: UInt8, orOf equal: UInt8, from start: Int) -> Int {
         let ones: UInt64 = 0x0101_0101_0101_0101
         var index = start
         while index &+ 8 <= count {
             let bytes = word(at: index)
-            let delete = bytes ^ (ones &* 0x7F)
+            let different = bytes ^ (ones &* UInt64(equal))
+            let isBelow = (bytes &- ones &* UInt64(below)) & ~bytes
+            let isEqual = (different &- ones) & ~different
             // A borrow sets a wrong bit only above a right one, so the lowest bit is exact.
-            let hits = ((bytes &- ones &* 0x20) & ~bytes | (delete &- ones) & ~delete) & (ones &* 0x80)
+            let hits = (isBelow | isEqual) & (ones &* 0x80)
             if hits != 0 { return index &+ hits.trailingZeroBitCount &>> 3 }
             index &+= 8
         }
         while index < count {
             let byte = self[index]
-            if byte < 0x20 || byte == Octet.delete { return index }
+            if byte < below || byte == equal { return index }
             index &+= 1
         }
         return count
     }
+
+    /// Index of the first control byte (0x00...0x1F, 0x7F) from `start` on; `count` when there is none.
+    @inline(__always)
+    func firstControl(from start: Int) -> Int { firstIndex(below: 0x20, orOf: Octet.delete, from: start) }
 
     /// Whether every byte may stand in a field value. Source: RFC 9110 §5.5.
     @inline(__always)
@@ -149,7 +176,7 @@ extension Span<UInt8> {
     }
 
     /// The next element of a comma-separated list, without blanks, and possibly empty; `nil` behind the last.
-    /// - Parameter position: 0 to begin with; is moved on.
+    /// `position` is 0 to begin with and is moved on.
     func nextElement(_ position: inout Int) -> Range<Int>? {
         guard position <= count else { return nil }
         let end = firstIndex(of: Octet.comma, from: position) ?? count
@@ -158,7 +185,8 @@ extension Span<UInt8> {
         return element
     }
 
-    /// The number that the digits in `range` write; `nil` for no digits, another byte, or more than `Int64.max`.
+    /// The number that the digits in `range` write; `nil` for no digits, another byte, or more than
+    /// `Int64.max`.
     func decimal(_ range: Range<Int>) -> UInt64? {
         guard !range.isEmpty else { return nil }
         var number: UInt64 = 0

@@ -23,6 +23,11 @@ package struct ReplyStep: Equatable, Sendable {
     package var event: ReplyEvent
     package var consumed: Int
 
+    package init(event: ReplyEvent, consumed: Int) {
+        self.event = event
+        self.consumed = consumed
+    }
+
     fileprivate static let needMore = ReplyStep(event: .needMore, consumed: 0)
 }
 
@@ -70,7 +75,8 @@ package struct ReplyDecoder: Sendable {
     /// An interim reply claimed to have a body: where the next reply begins is not sure.
     private var isDoubtful = false
 
-    /// Whether the connection may serve another request after `complete`. False until the final head is there.
+    /// Whether the connection may serve another request after `complete`. False until the final head is
+    /// there.
     package private(set) var persists = false
 
     /// The timeout parameter of the reply's Keep-Alive field, seconds.
@@ -79,8 +85,8 @@ package struct ReplyDecoder: Sendable {
     /// Whether any byte of the current reply was seen.
     package private(set) var hasBegun = false
 
-    /// - Parameter limits: `replyHeadBytesMax`, `fieldCountMax`, `chunkLineBytesMax`, `chunkOverheadBytesMax`,
-    ///   `interimRepliesMax` are used.
+    /// - Parameter limits: `replyHeadBytesMax`, `fieldCountMax`, `chunkLineBytesMax`,
+    ///   `chunkOverheadBytesMax`, `interimRepliesMax` are used.
     package init(limits: Limits) { self.limits = ReplyLimits(limits) }
 
     /// A request was sent: decode its reply next. The reply before it must have been told to be complete.
@@ -99,11 +105,18 @@ package struct ReplyDecoder: Sendable {
     /// Decodes the next piece. Not to be called after `complete` without `begin`, nor after an error.
     /// - Parameters:
     ///   - bytes: everything not consumed so far, from the front.
-    ///   - head: filled with slices into `bytes` for `interim`, `head` and `trailers`; undefined after `needMore`
-    ///     and errors.
+    ///   - head: filled with slices into `bytes` for `interim`, `head` and `trailers`; undefined after
+    ///     `needMore` and errors.
+    ///   - chunkBytesMax: data to be taken behind a chunk-size line in the same step. With 0 the range is empty and
+    ///     the data shows up as `opaqueBytes`, for a caller that cannot take it yet.
+    /// - Returns: one event.
+    /// - Throws: what makes the bytes no valid reply.
     /// - Complexity: O(n) for a reply of n bytes, however it is cut.
-    package mutating func decode(_ bytes: Span<UInt8>, head: inout ReplyHead) throws(ReplyError) -> ReplyStep
-    {
+    package mutating func decode(
+        _ bytes: Span<UInt8>,
+        head: inout ReplyHead,
+        chunkBytesMax: Int = .max
+    ) throws(ReplyError) -> ReplyStep {
         do throws(ReplyError) {
             switch state {
             case .head: return try decodeHead(bytes, head: &head)
@@ -112,7 +125,8 @@ package struct ReplyDecoder: Sendable {
                 let count = take(missing, of: bytes.count)
                 state = missing == UInt64(count) ? .whole : .length(missing &- UInt64(count))
                 return ReplyStep(event: .body(0..<count), consumed: count)
-            case .chunkLine(let isFirst): return try decodeChunk(bytes, isFirst: isFirst, head: &head)
+            case .chunkLine(let isFirst):
+                return try decodeChunk(bytes, isFirst: isFirst, head: &head, dataBytesMax: chunkBytesMax)
             case .chunkData(let missing):
                 return bytes.isEmpty ? .needMore : passChunkData(0, missing, of: bytes.count)
             case .trailers: return try decodeTrailers(bytes, head: &head)
@@ -132,8 +146,8 @@ package struct ReplyDecoder: Sendable {
     }
 
     /// The connection ended. Bytes that were not consumed before are lost.
-    /// - Returns: whether the reply was delimited by that end and so is whole as far as anyone can tell. False for
-    ///   one whose last byte was consumed before: of that, `decode` tells.
+    /// - Returns: whether the reply was delimited by that end and so is whole as far as anyone can tell.
+    ///   False for one whose last byte was consumed before: of that, `decode` tells.
     package mutating func endOfFile() -> Bool {
         persists = false
         switch state {
@@ -156,7 +170,8 @@ package struct ReplyDecoder: Sendable {
         }
     }
 
-    /// `count` of the `opaqueBytes` were taken without `decode`. `decode` of no bytes then tells whether it is complete.
+    /// `count` of the `opaqueBytes` were taken without `decode`. `decode` of no bytes then tells whether it
+    /// is complete.
     package mutating func consumedOpaque(_ count: Int) {
         precondition(count >= 0 && UInt64(count) <= opaqueBytes, "more than the opaque bytes")
         let taken = UInt64(count)
@@ -218,7 +233,8 @@ extension ReplyDecoder {
     private mutating func decodeChunk(
         _ bytes: Span<UInt8>,
         isFirst: Bool,
-        head: inout ReplyHead
+        head: inout ReplyHead,
+        dataBytesMax: Int
     ) throws(ReplyError) -> ReplyStep {
         if !isFirst {
             if !bytes.isEmpty && bytes[0] != Octet.carriageReturn { throw .chunkEnd }
@@ -245,11 +261,11 @@ extension ReplyDecoder {
         }
         try countOverhead(line)
         chunkLineSearched = 0
-        return passChunkData(line.end, line.size, of: bytes.count)
+        return passChunkData(line.end, line.size, of: line.end + min(bytes.count - line.end, dataBytesMax))
     }
 
-    /// Plain chunks of any size cost nothing, so that an upstream which sends byte by byte is served; what wastes
-    /// (extensions, leading zeros) is paid for by data. Source: RFC 9112 §7.1.1.
+    /// Plain chunks of any size cost nothing, so that an upstream which sends byte by byte is served; what
+    /// wastes (extensions, leading zeros) is paid for by data. Source: RFC 9112 §7.1.1.
     private mutating func countOverhead(_ line: ChunkLine) throws(ReplyError) {
         let free = Swift.min(line.size, UInt64(UInt32.max))
         chunkOverheadBytes = Swift.max(

@@ -1,5 +1,7 @@
-// ReplyFraming.swift: what the fields of a reply say about its body and its connection, and the verdict on both.
-// Owns: the meaning of Content-Length, Transfer-Encoding, Connection and Keep-Alive. Source: RFC 9112 §6.3, §9.3.
+// ReplyFraming.swift: what the fields of a reply say about its body and its connection, and the verdict on
+// both.
+// Owns: the meaning of Content-Length, Transfer-Encoding, Connection and Keep-Alive. Source: RFC 9112 §6.3,
+// §9.3.
 import Model
 
 /// The numbers of `Limits` that a decoder uses.
@@ -51,7 +53,8 @@ struct ReplyFraming: Sendable {
         let persists = !closes && (version >= 11 || keepsAlive)
         let isContradictory = isChunked && (length != nil || lengthFault != nil || version < 11)
         if context.isHead || status == 204 || status == 304 {
-            // 204 has neither field: whoever sends one may send a body too. Source: RFC 9110 §8.6, RFC 9112 §6.1.
+            // 204 has neither field: whoever sends one may send a body too. Source: RFC 9110 §8.6, RFC 9112
+            // §6.1.
             let isDoubtful = status == 204 && (isChunked || length ?? 0 > 0)
             let isFaulty = lengthFault != nil || codingFault
             return (.none, persists && !isContradictory && !isDoubtful && !isFaulty)
@@ -80,8 +83,8 @@ struct ReplyFraming: Sendable {
     }
 
     private mutating func sawTransferEncoding(_ value: Span<UInt8>) {
-        // Content codings in Transfer-Encoding were not asked for (no TE is sent), and what is not asked for is not
-        // read. A second "chunked" in whatever place is as wrong. Source: RFC 9112 §6.1, §7.
+        // Content codings in Transfer-Encoding were not asked for (no TE is sent), and what is not asked for
+        // is not read. A second "chunked" in whatever place is as wrong. Source: RFC 9112 §6.1, §7.
         if isChunked || !value.isEqual(ignoringCase: "chunked") { codingFault = true }
         isChunked = true
     }
@@ -90,8 +93,8 @@ struct ReplyFraming: Sendable {
         var position = 0
         while let element = value.nextElement(&position) {
             let option = value.extracting(element)
-            if option.isEqual(ignoringCase: "close") { closes = true }
-            if option.isEqual(ignoringCase: "keep-alive") { keepsAlive = true }
+            if option.count == 5 && option.isEqual(ignoringCase: "close") { closes = true }
+            if FieldName(option) == .keepAlive { keepsAlive = true }
         }
     }
 

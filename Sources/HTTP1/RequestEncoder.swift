@@ -1,5 +1,6 @@
 // RequestEncoder.swift: a request in, bytes for the upstream out, or a refusal before any byte.
-// Owns: Host, hop-by-hop fields, framing. Never touches: buffers of others, sockets. Source: RFC 9112 §3, §6, §7.
+// Owns: Host, hop-by-hop fields, framing. Never touches: buffers of others, sockets. Source: RFC 9112 §3, §6,
+// §7.
 import Model
 
 /// What the rest of an exchange needs to know about an encoded head.
@@ -24,8 +25,12 @@ package struct EncodedRequest: Equatable, Sendable {
 package enum RequestEncoder {
     /// Checks the whole request, then appends its head.
     /// - Parameters:
+    ///   - request: to send.
     ///   - block: what the request's slices point into.
+    ///   - limits: `requestHeadBytesMax` and `fieldCountMax` are used.
     ///   - output: untouched when the request is refused.
+    /// - Returns: what the rest of the exchange needs to know.
+    /// - Throws: the first reason not to send it.
     package static func encode(
         _ request: borrowing Request,
         in block: Span<UInt8>,
@@ -46,7 +51,8 @@ package enum RequestEncoder {
             var fields = RequestFields(request)
             try fields.append(request, in: block, nominated: nil, into: &output)
             if fields.nominates {
-                // A Connection field names other fields, some of which may have gone before it: once more, with care.
+                // A Connection field names other fields, some of which may have gone before it: once more,
+                // with care.
                 output.removeLast(output.count &- beforeFields)
                 let nominated = try Nominations(request, in: block, limit: limits.fieldCountMax)
                 fields = RequestFields(request)
@@ -64,7 +70,7 @@ package enum RequestEncoder {
             return EncodedRequest(
                 isIdempotent: method.isIdempotent,
                 isHead: method == .head,
-                expectsContinue: fields.expectsContinue && request.body != .none && request.body != .length(0)
+                expectsContinue: fields.expectsContinue && hasContent(request.body)
             )
         } catch {
             output.removeLast(output.count &- before)
@@ -83,8 +89,11 @@ package enum RequestEncoder {
 
     /// Appends the last chunk and a trailer section.
     /// - Parameters:
+    ///   - trailers: fields in order; mostly none.
     ///   - block: what the slices of `trailers` point into.
+    ///   - limits: `requestHeadBytesMax` and `fieldCountMax` are used.
     ///   - output: untouched when the trailers are refused.
+    /// - Throws: the first reason not to send them.
     package static func appendLastChunk(
         trailers: [FieldSlice],
         in block: Span<UInt8>,
@@ -94,23 +103,24 @@ package enum RequestEncoder {
         guard trailers.count <= limits.fieldCountMax else {
             throw .tooManyFields(limit: limits.fieldCountMax)
         }
-        var bytes = 0
-        for index in trailers.indices {
-            let name = block.extracting(trailers[index].name)
-            let value = block.extracting(trailers[index].value)
-            guard name.isToken else { throw .fieldName(line: index + 1) }
-            guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
-            guard !FieldName.isForbiddenInTrailers(name) else { throw .trailerForbidden(line: index + 1) }
-            bytes += name.count + value.count + 4
+        let before = output.count
+        do throws(RequestError) {
+            var stage = InlineArray<64, UInt8>(repeating: 0)
+            output.append("0")
+            for index in trailers.indices {
+                let name = block.extracting(trailers[index].name)
+                let value = block.extracting(trailers[index].value)
+                try appendField(name, value, line: index + 1, stage: &stage, into: &output)
+                guard !FieldName.isForbiddenInTrailers(name) else { throw .trailerForbidden(line: index + 1) }
+            }
+            output.append("\r\n\r\n")
+            guard output.count &- before <= limits.requestHeadBytesMax else {
+                throw .headTooLong(limitBytes: limits.requestHeadBytesMax)
+            }
+        } catch {
+            output.removeLast(output.count &- before)
+            throw error
         }
-        guard bytes <= limits.requestHeadBytesMax else {
-            throw .headTooLong(limitBytes: limits.requestHeadBytesMax)
-        }
-        output.append("0\r\n")
-        for field in trailers {
-            appendField(block.extracting(field.name), block.extracting(field.value), into: &output)
-        }
-        output.append("\r\n")
     }
 }
 
@@ -126,23 +136,20 @@ extension RequestEncoder {
         let target = block.extracting(request.target)
         output.append(block.extracting(request.method))
         output.append(" ")
-        if request.route == .peer {
+        switch request.route {
+        case .direct: output.append(target)
+        case .peer:
             output.append(request.scheme == .https ? "https://" : "http://")
             output.append(authority)
-        }
-        if target.isEmpty {
-            output.append("/")
-        } else if request.route == .direct || target[0] == Octet.slash {
             // "*" has no absolute-form: the peer makes it from the missing path. Source: RFC 9112 §3.2.4.
-            output.append(target)
+            if !target.isEmpty && target[0] == Octet.slash { output.append(target) }
         }
-        output.append(" HTTP/1.1\r\n")
-        output.append("Host: ")
+        if target.isEmpty { output.append("/") }
+        output.append(" HTTP/1.1\r\nHost: ")
         output.append(authority)
-        output.append("\r\n")
     }
 
-    /// The fields that are ours, and the empty line.
+    /// The fields that are ours, and the empty line. The line before has no end yet.
     @inline(__always)
     private static func appendFraming(
         _ request: borrowing Request,
@@ -153,42 +160,71 @@ extension RequestEncoder {
         switch request.body {
         case .none:
             // Without it a server cannot tell that nothing was meant to come. Source: RFC 9110 §8.6.
-            if sendsZero { output.append("Content-Length: 0\r\n") }
+            if sendsZero { output.append("\r\nContent-Length: 0") }
         case .length(let count):
-            output.append("Content-Length: ")
+            output.append("\r\nContent-Length: ")
             appendNumber(count, radix: 10, into: &output)
-            output.append("\r\n")
-        case .chunked: output.append("Transfer-Encoding: chunked\r\n")
+        case .chunked: output.append("\r\nTransfer-Encoding: chunked")
         }
         if !request.upgrade.isEmpty {
-            output.append("Connection: Upgrade\r\nUpgrade: ")
+            output.append("\r\nConnection: Upgrade\r\nUpgrade: ")
             output.append(block.extracting(request.upgrade))
-            output.append("\r\n")
         }
-        output.append("\r\n")
+        output.append("\r\n\r\n")
     }
 
+    /// Appends a line end, then a field line without one. `line` is its number, for the error; `stage` is
+    /// scratch memory: to check a name there and put beside it what stands around it costs less than an
+    /// append a piece.
     @inline(__always)
-    static func appendField(_ name: Span<UInt8>, _ value: Span<UInt8>, into output: inout ByteBuffer) {
-        output.append(name)
-        output.append(": ")
+    static func appendField(
+        _ name: Span<UInt8>,
+        _ value: Span<UInt8>,
+        line: Int,
+        stage: inout InlineArray<64, UInt8>,
+        into output: inout ByteBuffer
+    ) throws(RequestError) {
+        guard value.isFieldValue else { throw .fieldValue(line: line) }
+        guard name.count <= stage.count &- 4 else {
+            guard name.isToken else { throw .fieldName(line: line) }
+            output.append("\r\n")
+            output.append(name)
+            output.append(": ")
+            output.append(value)
+            return
+        }
+        guard !name.isEmpty else { throw .fieldName(line: line) }
+        stage[0] = Octet.carriageReturn
+        stage[1] = Octet.lineFeed
+        for index in name.indices {
+            guard Octet.isToken(name[index]) else { throw .fieldName(line: line) }
+            stage[index &+ 2] = name[index]
+        }
+        stage[name.count &+ 2] = Octet.colon
+        stage[name.count &+ 3] = Octet.space
+        output.append(stage.span.extracting(first: name.count &+ 4))
         output.append(value)
-        output.append("\r\n")
+    }
+
+    private static func hasContent(_ body: RequestBody) -> Bool {
+        switch body {
+        case .none: false
+        case .length(let count): count > 0
+        case .chunked: true
+        }
     }
 
     private static func appendNumber(_ number: UInt64, radix: UInt64, into output: inout ByteBuffer) {
-        var places = 1
-        var power: UInt64 = 1
-        while number / power >= radix {
-            power &*= radix
-            places &+= 1
-        }
-        output.append(upTo: places) { text in
-            while power > 0 {
-                let digit = UInt8(number / power % radix)
-                text.append(digit < 10 ? digit &+ Octet.zero : digit &+ 0x57)
-                power /= radix
-            }
-        }
+        // 20 decimal digits at most.
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var start = digits.count
+        var rest = number
+        repeat {
+            start &-= 1
+            let digit = UInt8(rest % radix)
+            digits[start] = digit < 10 ? digit &+ Octet.zero : digit &+ 0x57
+            rest /= radix
+        } while rest > 0
+        output.append(digits.span.extracting(droppingFirst: start))
     }
 }

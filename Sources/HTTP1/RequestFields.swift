@@ -1,4 +1,5 @@
-// RequestFields.swift: which fields of a request go out, and which are ours, contradict us or end at this hop.
+// RequestFields.swift: which fields of a request go out, and which are ours, contradict us or end at this
+// hop.
 // Owns: Connection and what it names. Source: RFC 9110 §7.6.1, §8.6, §10.1.1; RFC 9112 §3.2, §6.
 import Model
 
@@ -19,8 +20,8 @@ struct RequestFields {
         route = request.route
     }
 
-    /// Appends every field that goes out, exactly as it is. The first wrong one refuses all.
-    /// - Parameter nominated: fields that Connection names; `nil`: find out whether there are any.
+    /// Appends every field that goes out, exactly as it is. The first wrong one refuses all. `nominated` has
+    /// the fields that Connection names; with `nil` it is found out whether there are any.
     @inline(__always)
     mutating func append(
         _ request: borrowing Request,
@@ -28,21 +29,23 @@ struct RequestFields {
         nominated: Nominations?,
         into output: inout ByteBuffer
     ) throws(RequestError) {
+        var stage = InlineArray<64, UInt8>(repeating: 0)
         for index in request.fields.indices {
             let field = request.fields[index]
             let name = block.extracting(field.name)
             let value = block.extracting(field.value)
-            guard name.isToken else { throw .fieldName(line: index + 1) }
-            guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
             let known = FieldName(name)
             if known != .other {
+                guard name.isToken else { throw .fieldName(line: index + 1) }
+                guard value.isFieldValue else { throw .fieldValue(line: index + 1) }
                 guard try passes(known, value, authority: block.extracting(request.authority)) else {
                     continue
                 }
             }
+            // What ends here was checked in the first pass.
             if let nominated, nominated.contains(name, in: block) { continue }
             if known == .expect { expectsContinue = expectsContinue || hasContinue(value) }
-            RequestEncoder.appendField(name, value, into: &output)
+            try RequestEncoder.appendField(name, value, line: index + 1, stage: &stage, into: &output)
         }
     }
 
@@ -96,12 +99,12 @@ struct RequestFields {
     }
 }
 
-/// The fields that the Connection fields of a request name: they end here too. Made only when there are any, which a
-/// proxy that owns its end-to-end fields never sends; only then does encoding allocate.
+/// The fields that the Connection fields of a request name: they end here too. Made only when there are any,
+/// which a proxy that owns its end-to-end fields never sends; only then does encoding allocate.
 struct Nominations {
     private var names: [Slice] = []
 
-    /// - Parameter limit: of all options together, for each is compared with each field.
+    /// `limit` is that of all options together, for each is compared with each field.
     init(_ request: borrowing Request, in block: Span<UInt8>, limit: Int) throws(RequestError) {
         for index in request.fields.indices {
             let field = request.fields[index]
@@ -129,8 +132,8 @@ struct Nominations {
         return false
     }
 
-    /// Whether `name` is among them. Cache-Control never is: it is meant for every recipient (RFC 9110 §7.6.1), and
-    /// naming it would be a way to strip it.
+    /// Whether `name` is among them. Cache-Control never is: it is meant for every recipient (RFC 9110
+    /// §7.6.1), and naming it would be a way to strip it.
     func contains(_ name: Span<UInt8>, in block: Span<UInt8>) -> Bool {
         if name.isEqual(ignoringCase: "cache-control") { return false }
         for option in names where block.extracting(option).isEqual(ignoringCase: name) { return true }

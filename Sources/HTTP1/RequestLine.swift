@@ -1,5 +1,6 @@
 // RequestLine.swift: what may stand in a request line and in Host.
-// Owns: the grammar of method, target, authority and upgrade. Source: RFC 9110 §9, RFC 9112 §3, RFC 3986 §3.2.
+// Owns: the grammar of method, target, authority and upgrade. Source: RFC 9110 §9, RFC 9112 §3, RFC 3986
+// §3.2.
 import Model
 
 /// Longest method that is sent, bytes.
@@ -56,18 +57,18 @@ enum Method: Equatable {
 }
 
 extension RequestEncoder {
-    /// Empty (sent as "/"), a path with a query, or "*". A "#" would begin a fragment, which is never sent. Bytes from
-    /// 0x80 on are no URI, but are sent by clients and cannot split a message.
+    /// Empty (sent as "/"), a path with a query, or "*". A "#" would begin a fragment, which is never sent.
+    /// Bytes from 0x80 on are no URI, but are sent by clients and cannot split a message.
     static func checkTarget(_ target: Span<UInt8>, _ method: Method) throws(RequestError) {
         if target.isEmpty { return }
         if target.count == 1 && target[0] == 0x2A {
             guard method == .options else { throw .asteriskTarget }
             return
         }
-        guard target[0] == Octet.slash && target.firstControl(from: 0) == target.count else { throw .target }
-        for index in target.indices where target[index] == Octet.space || target[index] == 0x23 {
-            throw .target
-        }
+        guard target[0] == Octet.slash else { throw .target }
+        let hasBlank = target.firstIndex(below: 0x21, orOf: Octet.delete, from: 0) < target.count
+        let hasFragment = target.firstIndex(below: 0, orOf: 0x23, from: 0) < target.count
+        if hasBlank || hasFragment { throw .target }
     }
 
     /// host[:port], or nothing for an origin without a name.
@@ -112,8 +113,8 @@ extension RequestEncoder {
         return index
     }
 
-    /// Where a bracketed IPv6 address ends; 0 when it is none. Neither a zone, which means nothing to another host
-    /// (RFC 6874 §1), nor IPvFuture, which nobody has.
+    /// Where a bracketed IPv6 address ends; 0 when it is none. Neither a zone, which means nothing to another
+    /// host (RFC 6874 §1), nor IPvFuture, which nobody has.
     private static func addressEnd(_ authority: Span<UInt8>) -> Int {
         guard let close = authority.firstIndex(of: Octet.rightBracket, from: 1) else { return 0 }
         guard close > 2 && close <= addressBytesMax + 1 else { return 0 }

@@ -1,5 +1,6 @@
 // StatusLine.swift: the first line of a reply.
-// Owns: its grammar. Never touches: limits; its caller hands in no more than may be read. Source: RFC 9112 §4.
+// Owns: its grammar. Never touches: limits; its caller hands in no more than may be read. Source: RFC 9112
+// §4.
 import Model
 
 /// Reads `HTTP/1.x SP 3DIGIT [ SP reason ] CR LF`: one space each, and the last one may be missing, as some
@@ -11,13 +12,13 @@ enum StatusLine {
     /// "HTTP/1.1 200" and its line end.
     private static let bytesMin = 14
 
-    /// Reads a status line into `head`.
-    /// - Returns: offset behind it; `nil` when it has no end yet.
+    /// Reads a status line into `head`. The answer is the offset behind it; `nil` when it has no end yet.
     @inline(__always)
     static func read(_ window: Span<UInt8>, at start: Int, head: inout ReplyHead) throws(ReplyError) -> Int? {
         let line = window.extracting(droppingFirst: start)
-        // Tells another protocol by its first bytes, which may never be followed by a line end. A CR LF before the
-        // status line is refused too: on a connection that is used again nobody can say whose it is.
+        // Tells another protocol by its first bytes, which may never be followed by a line end. A CR LF
+        // before the status line is refused too: on a connection that is used again nobody can say whose it
+        // is.
         let beginning = beginning.utf8.span
         for index in 0..<Swift.min(line.count, beginning.count) where line[index] != beginning[index] {
             throw .notHTTP1
@@ -40,7 +41,7 @@ enum StatusLine {
         return start &+ index &+ 2
     }
 
-    /// - Parameter line: of `bytesMin` bytes at least.
+    /// Reads version and status of a `line` of `bytesMin` bytes at least.
     @inline(__always)
     private static func readNumbers(_ line: Span<UInt8>, head: inout ReplyHead) -> Bool {
         guard Octet.isDigit(line[7]) && line[8] == Octet.space && line[9] != Octet.zero else { return false }

@@ -1,5 +1,6 @@
 // ClientConnection.swift: a session on a socket. Owns: the socket. Never touches: what the events mean.
-// The caller owns the poller: one poller serves as many connections as there are. Source: DESIGN "The protocol".
+// The caller owns the poller: one poller serves as many connections as there are. Source: DESIGN "The
+// protocol".
 import EventLoop
 import Model
 
@@ -14,8 +15,10 @@ package enum ClientProgress: Equatable, Sendable {
     case failed(SocketError)
 }
 
-/// One session with the socket that it runs on. Drive it so: when the poller reports the socket readable, call
-/// `receive` and `session.nextEvent` in turns until `waiting`; then `flush`, and also when the socket is writable.
+/// One session with the socket that it runs on. Drive it so: when the poller reports the socket readable,
+/// call
+/// `receive` and `session.nextEvent` in turns until `waiting`; then `flush`, and also when the socket is
+/// writable.
 package struct ClientConnection: ~Copyable {
     package var session: ClientSession
     package let socket: Socket
@@ -31,14 +34,20 @@ package struct ClientConnection: ~Copyable {
         session = ClientSession(hello: hello)
     }
 
-    /// Connects to a sidecar's socket, asks `poller` to watch it, and says HELLO.
-    package static func connect(
-        path: [UInt8],
+    /// Asks `poller` to watch a socket that leads to a sidecar, and says HELLO.
+    /// - Parameters:
+    ///   - socket: the connection's from now on, also when this throws.
+    ///   - hello: ours.
+    ///   - poller: watches the socket.
+    ///   - token: what the poller reports it with.
+    /// - Returns: the connection; `session.nextEvent` says when it is ready.
+    /// - Throws: what the socket says.
+    package static func start(
+        on socket: Socket,
         hello: Hello,
         poller: borrowing Poller,
         token: UInt64
     ) throws(SocketError) -> ClientConnection {
-        let socket = try Socket.connect(to: .unix(path: path)).socket
         var connection = ClientConnection(socket, hello: hello, token: token)
         try poller.add(socket.descriptor, token: token, writable: false)
         if case .failed(let error) = connection.flush(poller) { throw error }
@@ -49,6 +58,7 @@ package struct ClientConnection: ~Copyable {
 
     /// Reads once.
     /// - Parameter isEnding: what the poller said; a short read does not mean drained then.
+    /// - Returns: how it went; never anything about the meaning of what was read.
     package mutating func receive(isEnding: Bool) -> ClientProgress {
         var transfer = Transfer.wouldBlock
         let socket = socket

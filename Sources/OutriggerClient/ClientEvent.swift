@@ -3,7 +3,8 @@
 import Frames
 import Model
 
-/// One thing that a sidecar said. What it said stands in the session's properties until the next event is asked for.
+/// One thing that a sidecar said. What it said stands in the session's properties until the next event is
+/// asked for.
 package enum ClientEvent: Equatable, Sendable {
     /// The sidecar's HELLO: streams may be opened. See `ClientSession.hello`.
     case ready

@@ -1,12 +1,14 @@
 // ClientSession.swift: the proxy's side of one session: bytes in, events out; calls in, bytes out.
-// Owns: stream ids, credit both ways, HELLO. Never touches: sockets, the clock. Source: DESIGN "The protocol".
+// Owns: stream ids, credit both ways, HELLO. Never touches: sockets, the clock. Source: DESIGN "The
+// protocol".
 import Frames
 import Model
 
 /// One session as a proxy sees it. Pure: the driver moves the bytes.
 ///
-/// Bytes of the sidecar go in with `received`, events come out of `nextEvent` until it says `nil`; bytes for the
-/// sidecar wait in `output` until `wrote` drops them. Allocates nothing per stream once warm, but what END itself holds.
+/// Bytes of the sidecar go in with `received`, events come out of `nextEvent` until it says `nil`; bytes for
+/// the sidecar wait in `output` until `wrote` drops them. Allocates nothing per stream once warm, but what
+/// END itself holds.
 package struct ClientSession: ~Copyable {
     /// What we said in HELLO.
     package let ownHello: Hello
@@ -90,7 +92,9 @@ package struct ClientSession: ~Copyable {
     }
 
     /// Opens a stream with a request.
-    /// - Parameter block: what the request's slices point into.
+    /// - Parameters:
+    ///   - request: encoded at once, not kept.
+    ///   - block: what the request's slices point into.
     /// - Returns: the stream; `nil` when none may be opened now, see `canOpen`, or the request is too large.
     package mutating func open(_ request: borrowing Request, in block: Span<UInt8>) -> UInt32? {
         guard canOpen, let hello, request.fields.count <= fieldCountMax else { return nil }
@@ -116,7 +120,10 @@ package struct ClientSession: ~Copyable {
     }
 
     /// Sends what credit allows of `data`. When that is not all, `writable` says when to go on.
-    /// - Parameter ends: nothing follows. Takes effect only when all of `data` was taken.
+    /// - Parameters:
+    ///   - data: copied.
+    ///   - stream: of this session.
+    ///   - ends: nothing follows. Takes effect only when all of `data` was taken.
     /// - Returns: bytes taken; all of them when the stream does not listen any more.
     package mutating func sendBody(_ data: Span<UInt8>, stream: UInt32, ends: Bool) -> Int {
         guard let slot = streams.slot(of: stream), streams[slot].isSending else { return data.count }
@@ -137,8 +144,7 @@ package struct ClientSession: ~Copyable {
         return count
     }
 
-    /// Ends a chunked request body with trailers.
-    /// - Parameter block: what `fields` point into.
+    /// Ends a chunked request body with trailers: `fields`, which point into `block`.
     package mutating func sendTrailers(_ fields: [FieldSlice], in block: Span<UInt8>, stream: UInt32) {
         guard let slot = streams.slot(of: stream), streams[slot].isSending else { return }
         streams[slot].isSending = false
@@ -151,11 +157,6 @@ package struct ClientSession: ~Copyable {
         return streams[slot].sendCredit
     }
 
-    /// Asks for `writable` when more credit comes.
-    package mutating func awaitCredit(of stream: UInt32) {
-        if let slot = streams.slot(of: stream) { streams[slot].isStarved = true }
-    }
-
     /// Asks the sidecar to end a stream; `ended` still comes.
     package mutating func cancel(_ stream: UInt32, detail: String = "") {
         guard let slot = streams.slot(of: stream) else { return }
@@ -163,8 +164,8 @@ package struct ClientSession: ~Copyable {
         encoder.cancel(detail: detail, stream: stream, into: &outgoing)
     }
 
-    /// `count` body bytes of a stream are done with: the sidecar may send as many more, unless all that is to come
-    /// is covered. Credit goes out when half of what HELLO gave is used up.
+    /// `count` body bytes of a stream are done with: the sidecar may send as many more, unless all that is to
+    /// come is covered. Credit goes out when half of what HELLO gave is used up.
     package mutating func consumed(_ count: Int, stream: UInt32) {
         guard let slot = streams.slot(of: stream) else { return }
         streams[slot].owedBytes += count
@@ -223,7 +224,8 @@ package struct ClientSession: ~Copyable {
 
     private mutating func take(_ type: FrameType, _ header: FrameHeader) throws(ClientError) -> ClientEvent? {
         if type != .goAway && (hello == nil) != (type == .hello) { throw .unexpectedHello }
-        // A span of `input` would keep all of `self` from being changed while it lives, so the buffer steps out.
+        // A span of `input` would keep all of `self` from being changed while it lives, so the buffer steps
+        // out.
         var frame = ByteBuffer()
         swap(&frame, &input)
         var failure: FrameError?

@@ -36,8 +36,8 @@ package struct HTTPURL: Equatable, Sendable {
         return colon
     }
 
-    /// The address, when the authority is a literal one; the port defaults to 80.
-    package var literalAddress: String? {
+    /// The authority with its port, 80 unless it says another.
+    package var literalAddress: String {
         let hasPort: Bool
         if authority.hasPrefix("[") {
             hasPort = !authority.hasSuffix("]")

@@ -24,8 +24,8 @@ struct ClientStream {
     var nextFree = -1
 }
 
-/// Open streams by id. The low 16 bits of an id are its slot, the high ones count its uses from 1, so that a late
-/// id is never taken for another stream's.
+/// Open streams by id. The low 16 bits of an id are its slot, the high ones count its uses from 1, so that a
+/// late id is never taken for another stream's.
 struct StreamTable {
     static let slotsMax = 1 << 16
 

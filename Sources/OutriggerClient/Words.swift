@@ -1,4 +1,5 @@
-// Words.swift: the protocol's names as they are written in the protocol, for people. Source: proto/outrigger.proto.
+// Words.swift: the protocol's names as they are written in the protocol, for people. Source:
+// proto/outrigger.proto.
 import Model
 
 extension Outcome {

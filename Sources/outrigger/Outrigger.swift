@@ -1,6 +1,34 @@
-// Outrigger.swift: the command line's root.
+// Outrigger.swift: the root command. Owns: the list of subcommands, one file each.
 import ArgumentParser
+import EventLoop
 
 @main struct Outrigger: ParsableCommand {
-    static let configuration = CommandConfiguration(subcommands: [Serve.self])
+    static let configuration = CommandConfiguration(
+        commandName: "outrigger",
+        abstract: "The server side of a caching proxy, as a sidecar.",
+        discussion: """
+            A proxy decides what to fetch and from which address; Outrigger decides over which connection, \
+            and moves the bytes. It listens on a Unix socket for its proxy.
+
+            Begin with:
+              outrigger demo                                   see all it does, in a few seconds
+              outrigger fetch -v http://example.com/ --address 93.184.215.14:80
+              outrigger serve --socket /run/outrigger.sock
+            """,
+        version: "0.1.0",
+        subcommands: [Serve.self, Fetch.self, Demo.self, Bench.self]
+    )
+}
+
+extension ParsableCommand {
+    /// Runs the body of a command; says on stderr why it failed, if it did, and ends with that exit code.
+    func reporting(_ body: () throws(CommandFailure) -> ExitCode) throws {
+        Signals.ignoreBrokenPipe()
+        let exitCode: ExitCode
+        do throws(CommandFailure) { exitCode = try body() } catch {
+            File.standardError.write("outrigger: \(error.detail)\n")
+            exitCode = error.exitCode
+        }
+        if exitCode != .success { throw exitCode }
+    }
 }

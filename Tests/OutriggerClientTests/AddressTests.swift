@@ -88,7 +88,7 @@ private let urls = [
 
     @Test(arguments: urls) func `a URL gives authority and target as written`(_ row: URLRow) {
         let url = HTTPURL(row.testDescription)
-        #expect(url.map { [$0.authority, $0.target, $0.literalAddress ?? ""] } == row.parts)
+        #expect(url.map { [$0.authority, $0.target, $0.literalAddress] } == row.parts)
     }
 
     @Test func `outcomes print as the protocol names them`() {

@@ -1,4 +1,5 @@
-// DemoOrigin.swift: a scripted HTTP/1.1 origin on a thread of its own, for the demo and for a bench without an origin.
+// DemoOrigin.swift: a scripted HTTP/1.1 origin on a thread of its own, for the demo and for a bench without
+// an origin.
 // Owns: its listeners, connections and thread. Never to be used as a server: it trusts its client.
 import EventLoop
 import Model
@@ -41,8 +42,7 @@ struct DemoOrigin: ~Copyable {
         self.thread = thread
     }
 
-    /// Starts one.
-    /// - Parameter unixPath: of the Unix socket.
+    /// Starts one, with a Unix socket at `unixPath`.
     static func start(unixPath: String) throws(SocketError) -> DemoOrigin {
         let loopback = SocketAddress.v4(0x7f00_0001, port: 0)
         let tcp = [try Socket.listen(on: loopback), try Socket.listen(on: loopback)]
@@ -69,6 +69,22 @@ struct DemoOrigin: ~Copyable {
             counters: counters,
             thread: thread
         )
+    }
+
+    /// Runs `body` with an origin that is there for it.
+    static func during<T>(
+        _ body: (borrowing DemoOrigin) throws(CommandFailure) -> T
+    ) throws(CommandFailure) -> T {
+        let origin = try open()
+        let result = Result { () throws(CommandFailure) in try body(origin) }
+        origin.stop()
+        return try result.get()
+    }
+
+    private static func open() throws(CommandFailure) -> DemoOrigin {
+        do throws(SocketError) { return try start(unixPath: TemporarySocket.path("origin")) } catch {
+            throw CommandFailure(ExitStatus.osError, "cannot start an origin: \(error)")
+        }
     }
 
     /// Ends the thread and closes everything.

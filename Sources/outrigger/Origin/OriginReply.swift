@@ -1,4 +1,5 @@
-// OriginReply.swift: the origin's script: which reply follows which path. Owns: the words. Source: RFC 9112; RFC 9110 §15.
+// OriginReply.swift: the origin's script: which reply follows which path. Owns: the words. Source: RFC 9112;
+// RFC 9110 §15.
 
 /// How the origin goes on behind a reply head.
 enum OriginBody: Equatable {

@@ -1,4 +1,5 @@
-// OriginRequest.swift: as much of a request head as the scripted origin needs. It trusts its client: it is no server.
+// OriginRequest.swift: as much of a request head as the scripted origin needs. It trusts its client: it is no
+// server.
 // Owns: nothing. Source: RFC 9112 §3, §5, §6.
 import Model
 
@@ -78,7 +79,7 @@ struct OriginRequest: Equatable {
         }
     }
 
-    /// - Parameter prefix: in lower case.
+    /// Whether a line begins with `prefix`, which is in lower case.
     private static func hasPrefix(_ line: Span<UInt8>, _ prefix: String) -> Bool {
         guard line.count >= prefix.utf8.count else { return false }
         var index = 0
@@ -114,7 +115,9 @@ struct OriginChunks {
     private(set) var hasTrailers = false
 
     /// Takes the next piece.
-    /// - Parameter data: range of `bytes` that is body.
+    /// - Parameters:
+    ///   - bytes: what has not been taken so far.
+    ///   - data: range of `bytes` that is body.
     /// - Returns: bytes done with; 0: more are needed.
     mutating func take(_ bytes: Span<UInt8>, data: inout Range<Int>) -> Int {
         data = 0..<0

@@ -1,7 +1,7 @@
-// Pattern.swift: bodies that anyone can make and check without keeping them. Owns: one block. Source: none needed.
+// Pattern.swift: bodies that anyone can make and check without keeping them. Owns: one block.
 
-/// An endless body: byte `i` of seed `s` is `(i + s) % 251`. 251 is prime, so that a lost or doubled block of any
-/// usual size shows.
+/// An endless body: byte `i` of seed `s` is `(i + s) % 251`. 251 is prime, so that a lost or doubled block of
+/// any usual size shows.
 enum Pattern {
     private static let period = 251
     private static let block: [UInt8] = (0..<262 * period).map { UInt8($0 % period) }

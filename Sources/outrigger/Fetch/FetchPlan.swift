@@ -1,0 +1,153 @@
+// FetchPlan.swift: what the options of `fetch` mean, checked. Owns: nothing that is open. Source: curl(1).
+import ArgumentParser
+import Model
+import OutriggerClient
+
+/// Where the request's body comes from.
+enum FetchData {
+    case none
+    case bytes([UInt8])
+    /// "-": standard input.
+    case file(String)
+    /// Standard input, once the upgrade is done.
+    case tunnel
+}
+
+/// A request that is ready but for its body's length, and what to do with its reply.
+struct FetchPlan {
+    var method: String
+    var url: HTTPURL
+    var authority: String
+    var fields: [(name: String, value: String)]
+    var endpoints: [Endpoint]
+    var route: Route
+    var localAddress: IPAddress?
+    var deadlines: Deadlines
+    var retry: RetryRule
+    var upgrade: String
+    var data: FetchData
+    var isChunked: Bool
+    var includesHead: Bool
+    var isVerbose: Bool
+    var failsOnError: Bool
+    var output: String?
+
+    init(_ options: Fetch) throws(CommandFailure) {
+        guard let url = HTTPURL(options.url) else { throw Self.usage("'\(options.url)' is no http URL") }
+        if url.isSecure { throw Self.usage("https is not served yet") }
+        self.url = url
+        data = try Self.data(options)
+        method = options.method ?? Self.method(data, isHead: options.head)
+        authority = url.authority
+        fields = [("User-Agent", "outrigger/\(Outrigger.configuration.version)"), ("Accept", "*/*")]
+        if case .bytes = data { fields.append(("Content-Type", "application/x-www-form-urlencoded")) }
+        endpoints = try Self.endpoints(options.address, url)
+        route = options.peer ? .peer : .direct
+        localAddress = try Self.localAddress(options.localAddress)
+        deadlines = Deadlines()
+        retry = options.retryRule.rule
+        upgrade = options.upgrade ?? ""
+        isChunked = options.chunked
+        includesHead = options.include || options.head
+        isVerbose = options.verbose
+        failsOnError = options.fail
+        output = options.output
+        deadlines.connectMilliseconds = try Self.milliseconds(options.connectTimeout, "--connect-timeout")
+        deadlines.firstByteMilliseconds = try Self.milliseconds(options.replyTimeout, "--reply-timeout")
+        deadlines.totalMilliseconds = try Self.milliseconds(options.maxTime, "--max-time")
+        for line in options.header { try addField(line) }
+    }
+
+    private static func usage(_ detail: String) -> CommandFailure { CommandFailure(ExitStatus.usage, detail) }
+
+    private static func data(_ options: Fetch) throws(CommandFailure) -> FetchData {
+        let kinds = [!options.data.isEmpty, options.dataFile != nil, options.upgrade != nil]
+        guard kinds.count(where: { $0 }) <= 1 else {
+            throw usage("--data, --data-file and --upgrade exclude each other")
+        }
+        if options.upgrade != nil { return .tunnel }
+        if let file = options.dataFile { return .file(file) }
+        return options.data.isEmpty ? .none : .bytes(Array(options.data.joined(separator: "&").utf8))
+    }
+
+    private static func method(_ data: FetchData, isHead: Bool) -> String {
+        switch data {
+        case .none, .tunnel: isHead ? "HEAD" : "GET"
+        case .bytes, .file: "POST"
+        }
+    }
+
+    private static func endpoints(_ texts: [String], _ url: HTTPURL) throws(CommandFailure) -> [Endpoint] {
+        guard !texts.isEmpty else {
+            guard let endpoint = Endpoint(text: url.literalAddress) else {
+                throw usage("say with --address where to connect: Outrigger resolves no names")
+            }
+            return [endpoint]
+        }
+        var endpoints: [Endpoint] = []
+        for text in texts {
+            guard let endpoint = Endpoint(text: text) else {
+                throw usage("'\(text)' is no address; write 192.0.2.1:80, [2001:db8::1]:80 or unix:/path")
+            }
+            endpoints.append(endpoint)
+        }
+        return endpoints
+    }
+
+    private static func localAddress(_ text: String?) throws(CommandFailure) -> IPAddress? {
+        guard let text else { return nil }
+        guard let address = IPAddress(text: text) else { throw usage("'\(text)' is no IP address") }
+        return address
+    }
+
+    private static func milliseconds(_ seconds: Double?, _ option: String) throws(CommandFailure) -> Int {
+        guard let seconds else { return 0 }
+        guard seconds > 0, seconds <= 86_400 else {
+            throw usage("\(option) is more than 0 and at most 86400")
+        }
+        return max(1, Int((seconds * 1000).rounded()))
+    }
+
+    /// As curl does: a Host decides the authority, a line without value takes one of ours away.
+    private mutating func addField(_ line: String) throws(CommandFailure) {
+        guard let seam = line.firstIndex(where: { $0 == ":" || $0 == ";" }), seam != line.startIndex else {
+            throw Self.usage("'\(line)' is no field line; write 'Name: value'")
+        }
+        let name = String(line[..<seam])
+        var value = line[line.index(after: seam)...]
+        while let first = value.first, first == " " || first == "\t" { value.removeFirst() }
+        while let last = value.last, last == " " || last == "\t" { value.removeLast() }
+        if name.lowercased() == "host" {
+            authority = String(value)
+            return
+        }
+        fields.removeAll { $0.name.lowercased() == name.lowercased() && Self.isOurs($0) }
+        if line[seam] == ";" || !value.isEmpty { fields.append((name, String(value))) }
+    }
+
+    private static func isOurs(_ field: (name: String, value: String)) -> Bool {
+        switch field.name {
+        case "User-Agent": field.value == "outrigger/\(Outrigger.configuration.version)"
+        case "Accept": field.value == "*/*"
+        case "Content-Type": field.value == "application/x-www-form-urlencoded"
+        default: false
+        }
+    }
+
+    /// The request as the protocol wants it, with the body that follows.
+    func form(body: RequestBody) -> RequestForm {
+        var form = RequestForm(method: method, authority: authority, target: url.target)
+        for field in fields { form.addField(field.name, field.value) }
+        form.setUpgrade(upgrade)
+        form.setTag("fetch")
+        form.update {
+            $0.endpoints = endpoints
+            $0.route = route
+            $0.localAddress = localAddress
+            $0.deadlines = deadlines
+            $0.retry = retry
+            $0.body = body
+        }
+        return form
+    }
+}
