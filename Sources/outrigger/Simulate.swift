@@ -1,5 +1,5 @@
-// Simulate.swift: `outrigger simulate`: runs seeded worlds against the real engine and explains the one that fails.
-// Owns: progress, the trace of a failure, the exit code. Never touches: what a world does.
+// Simulate.swift: `outrigger simulate`: runs seeded worlds against the real engine and explains the one
+// that fails. Owns: progress, the trace of a failure, the exit code. Never touches: what a world does.
 import ArgumentParser
 import Glibc
 import Model
@@ -10,8 +10,8 @@ struct Simulate: ParsableCommand {
         commandName: "simulate",
         abstract: "Run simulated worlds: network, clock, proxies, upstreams and faults made from a seed.",
         discussion: """
-            Every world drives the real engine in one thread; checkers hold its rules. The same seed gives the same \
-            run, so that a failure can be replayed. Exit code 1: a rule was broken.
+            Every world drives the real engine in one thread; checkers hold its rules. The same seed gives the \
+            same run, so that a failure can be replayed. Exit code 1: a rule was broken.
             """
     )
 
@@ -21,7 +21,9 @@ struct Simulate: ParsableCommand {
     @Flag(help: "Print every event as it happens; with one seed this shows the way to a crash.")
     var verbose = false
 
-    @Option(help: ArgumentHelp("Break one rule on purpose, to see that its checker notices.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Break one rule on purpose, to see that its checker notices.", valueName: "name")
+    )
     var sabotage: String?
 
     @Option(help: "Events to print of a world that fails.")
@@ -48,12 +50,11 @@ struct Simulate: ParsableCommand {
             sum.add(verdict)
             if !verdict.violations.isEmpty {
                 sum.failures += 1
-                if keepGoing {
-                    print("\rseed \(seed): \(verdict.violations[0]), \(verdict.violations.count) in all")
-                } else {
+                guard keepGoing else {
                     explain(seed, broken, verdict)
                     throw ExitCode(1)
                 }
+                print("\rseed \(seed): \(verdict.violations[0]), \(verdict.violations.count) in all")
             }
             if sum.worlds % 100 == 0 || seed == seeds.last { show(sum) }
         }
@@ -63,7 +64,10 @@ struct Simulate: ParsableCommand {
 
     private func show(_ sum: Sum) {
         let total = seeds.last - seeds.first + 1
-        print("\r\(sum.worlds) of \(total) worlds, \(sum.requests) requests, \(sum.steps) events", terminator: "")
+        print(
+            "\r\(sum.worlds) of \(total) worlds, \(sum.requests) requests, \(sum.steps) events",
+            terminator: ""
+        )
         fflush(nil)
     }
 
@@ -91,7 +95,8 @@ struct SeedRange: ExpressibleByArgument {
     /// "A..B", or one number.
     init?(argument: String) {
         let ends = argument.split(separator: ".", omittingEmptySubsequences: true).map { UInt64($0) }
-        guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first <= last else {
+        guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first <= last
+        else {
             return nil
         }
         self.init(first: first, last: last)

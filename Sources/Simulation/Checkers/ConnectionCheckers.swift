@@ -41,15 +41,24 @@ struct Reuse: Checker {
         guard facts.requestsBegan > 1 else { return }
         let what = "link \(link) used again for request \(request ?? -1)"
         let requestsMax = record.scenario.limits.requestsPerConnectionMax
-        reporter.expect(requestsMax == 0 || facts.requestsBegan <= requestsMax, "\(what): its \(facts.requestsBegan)th")
+        reporter.expect(
+            requestsMax == 0 || facts.requestsBegan <= requestsMax,
+            "\(what): its \(facts.requestsBegan)th"
+        )
         reporter.expect(pipe.arrived.isEmpty, "\(what) with \(pipe.arrived.count) bytes unread")
         reporter.expect(!facts.isOverReported, "\(what) after its end")
         guard let last = facts.serves.last else { return reporter("\(what) before it was answered") }
         reporter.expect(facts.serves.count >= facts.requestsBegan - 1, "\(what) before it was answered")
         let truth = record.serves[last]
         guard let wholeAt = truth.wholeAt else { return reporter("\(what) after reply \(last), never whole") }
-        reporter.expect(facts.bytesRead >= wholeAt, "\(what) with reply \(last) at \(facts.bytesRead) of \(wholeAt)")
-        reporter.expect(facts.bytesRead <= wholeAt, "\(what) with \(facts.bytesRead - wholeAt) stray bytes read")
+        reporter.expect(
+            facts.bytesRead >= wholeAt,
+            "\(what) with reply \(last) at \(facts.bytesRead) of \(wholeAt)"
+        )
+        reporter.expect(
+            facts.bytesRead <= wholeAt,
+            "\(what) with \(facts.bytesRead - wholeAt) stray bytes read"
+        )
         reporter.expect(truth.plan.persists, "\(what) after reply \(last), which does not persist")
     }
 }

@@ -10,7 +10,10 @@ struct ExactEnd: Checker {
         switch event {
         case .ended(let request, let report, _):
             let facts = record.requests[request]
-            reporter.expect(facts.endCount == 1, "request \(request): END \(report.outcome) is its \(facts.endCount)th")
+            reporter.expect(
+                facts.endCount == 1,
+                "request \(request): END \(report.outcome) is its \(facts.endCount)th"
+            )
         case .strayFrame(let proxy, let stream, let type, let last):
             let whose = last.map { "after the END of request \($0)" } ?? "never opened"
             reporter("proxy \(proxy): \(type) on stream \(stream), \(whose)")
@@ -45,7 +48,10 @@ struct Wholeness: Checker {
             reporter.expect(link.bytesRead == truth.endsAt, "\(what) after \(link.bytesRead) bytes, not all")
         case (.none, .complete), (.length, .complete), (.chunked, .complete):
             guard let wholeAt = truth.wholeAt else { return reporter("\(what) but reply \(serve) never is") }
-            reporter.expect(link.bytesRead >= wholeAt, "\(what) with \(link.bytesRead) of \(wholeAt) bytes read")
+            reporter.expect(
+                link.bytesRead >= wholeAt,
+                "\(what) with \(link.bytesRead) of \(wholeAt) bytes read"
+            )
         default: return reporter("\(what) but the body is \(truth.plan.body)")
         }
         guard truth.plan.body != .tunnel else { return }
@@ -67,7 +73,9 @@ struct ReplyBytes: Checker {
             return reporter("request \(request): body before a head")
         }
         let truth = record.serves[serve]
-        if let mismatch { reporter("request \(request): body byte \(mismatch) is not that of reply \(serve)") }
+        if let mismatch {
+            reporter("request \(request): body byte \(mismatch) is not that of reply \(serve)")
+        }
         let end = offset + count
         reporter.expect(
             end <= truth.plan.bodyBytes,
@@ -89,9 +97,15 @@ struct Isolation: Checker {
             expectOwn(request, head, record, reporter)
             guard let serve = head.serveField, record.serves.indices.contains(serve) else { return }
             let plan = record.serves[serve].plan
-            reporter.expect(head.status == plan.status, "request \(request): status \(head.status), not \(plan.status)")
+            reporter.expect(
+                head.status == plan.status,
+                "request \(request): status \(head.status), not \(plan.status)"
+            )
             if !plan.isBad {
-                reporter.expect(head.body == plan.body, "request \(request): framing \(head.body), not \(plan.body)")
+                reporter.expect(
+                    head.body == plan.body,
+                    "request \(request): framing \(head.body), not \(plan.body)"
+                )
             }
         case .trailers(let request, let serve, let count):
             let isOwn = serve == record.requests[request].serve && count == 1

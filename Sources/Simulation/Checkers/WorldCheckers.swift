@@ -52,7 +52,8 @@ struct Bounds: Checker {
             let credit = facts.creditGiven - facts.received
             most += Self.controlBytesMax + min(credit, 4_000_000) + credit / 50
             if let write = facts.writes.last {
-                let chunks = record.links[write.link].serves.last.map { record.serves[$0].plan.chunkCount } ?? 0
+                let chunks =
+                    record.links[write.link].serves.last.map { record.serves[$0].plan.chunkCount } ?? 0
                 most += Self.frameBytes * (record.links[write.link].reads + chunks)
             }
         }
@@ -86,13 +87,19 @@ struct Liveness: Checker {
                 reporter("nothing more will happen, but request \(request) is open")
             }
             for proxy in reporter.world.proxies where proxy.state == .open {
-                reporter("proxy \(proxy.index) still waits: \(proxy.pingsOwed) pings, \(proxy.streams.count) streams")
+                reporter(
+                    "proxy \(proxy.index) waits for \(proxy.pingsOwed) pings, \(proxy.streams.count) streams"
+                )
             }
         case .endless(let steps): reporter("still at it after \(steps) steps")
-        case .deadlineInThePast(let nanoseconds): reporter("the next deadline is \(nanoseconds) ns ago, after advance")
+        case .deadlineInThePast(let nanoseconds):
+            reporter("the next deadline is \(nanoseconds) ns ago, after advance")
         case .sessionOver(let proxy, byEngine: true):
             let mayEnd = record.scenario.roughness == .rough || record.hostileProxies.contains(proxy)
-            reporter.expect(mayEnd, "the engine has closed the session of proxy \(proxy), which keeps the rules")
+            reporter.expect(
+                mayEnd,
+                "the engine has closed the session of proxy \(proxy), which keeps the rules"
+            )
         default: break
         }
     }
@@ -117,13 +124,19 @@ struct Outcomes: Checker {
         reporter.expect(hasCause(report.outcome, facts, record, reporter.world), "\(what) without a cause")
     }
 
-    private func hasCause(_ outcome: Outcome, _ facts: RequestFacts, _ record: Record, _ world: SimWorld) -> Bool {
+    private func hasCause(
+        _ outcome: Outcome,
+        _ facts: RequestFacts,
+        _ record: Record,
+        _ world: SimWorld
+    ) -> Bool {
         let limits = record.scenario.limits
         let manners = facts.plan.endpoints.map { record.scenario.endpoints[$0].manner }
         switch outcome {
         case .complete, .completeByEOF: return true
         case .truncated: return facts.writes.contains { record.links[$0.link].isOverReported }
-        case .reset: return facts.writes.isEmpty || facts.writes.contains { record.links[$0.link].isOverReported }
+        case .reset:
+            return facts.writes.isEmpty || facts.writes.contains { record.links[$0.link].isOverReported }
         case .badReply: return facts.writes.contains { isBad($0.link, record) }
         case .badRequest: return facts.plan.flaw != nil
         case .cancelled: return facts.isCancelled
@@ -135,7 +148,8 @@ struct Outcomes: Checker {
         case .replyTimeout, .idleTimeout: return record.scenario.roughness != .calm
         case .deadline: return facts.plan.deadlines.totalMilliseconds > 0 || limits.totalMilliseconds > 0
         case .draining: return record.isDraining
-        case .pinLost, .pinMismatch, .pinBusy, .tlsHandshake, .tlsVerify, .peerRefused, .internal: return false
+        case .pinLost, .pinMismatch, .pinBusy, .tlsHandshake, .tlsVerify, .peerRefused, .internal:
+            return false
         }
     }
 

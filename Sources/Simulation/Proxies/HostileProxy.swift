@@ -4,8 +4,10 @@ import Model
 
 /// What a hostile session does once it has behaved for a while.
 enum HostileKind: CaseIterable {
-    case garbage, flippedBit, oversize, unknownType, reusedStream, bodyWithoutStream, creditExceeded, bodyTooLong
-    case badTrailers, zeroCredit, wrongHello, noHello, sidecarFrames, streamZero, floodOfRequests, silentReader
+    case garbage, flippedBit, oversize, unknownType, reusedStream, bodyWithoutStream, creditExceeded,
+        bodyTooLong
+    case badTrailers, zeroCredit, wrongHello, noHello, sidecarFrames, streamZero, floodOfRequests,
+        silentReader
     case halfFrame, forbidden
 }
 

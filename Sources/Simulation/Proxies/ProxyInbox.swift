@@ -1,4 +1,5 @@
-// ProxyInbox.swift: what an honest proxy makes of the engine's frames: every one is decoded, judged and noted.
+// ProxyInbox.swift: what an honest proxy makes of the engine's frames: every one is decoded, judged and
+// noted.
 import Frames
 import Model
 
@@ -7,7 +8,11 @@ extension SimProxy {
         while true {
             let header: FrameHeader
             do {
-                guard let next = try FrameHeader.decode(inbound.bytes, payloadBytesMax: own.framePayloadBytesMax)
+                guard
+                    let next = try FrameHeader.decode(
+                        inbound.bytes,
+                        payloadBytesMax: own.framePayloadBytesMax
+                    )
                 else { return }
                 header = next
             } catch {
@@ -62,7 +67,12 @@ extension SimProxy {
     ) throws(FrameError) {
         guard var place = streams.firstIndex(where: { $0.id == header.stream }) else {
             return world.observe(
-                .strayFrame(proxy: index, stream: header.stream, type: type, lastRequest: lastRequest[header.stream])
+                .strayFrame(
+                    proxy: index,
+                    stream: header.stream,
+                    type: type,
+                    lastRequest: lastRequest[header.stream]
+                )
             )
         }
         if type == .reply || type == .body, streams.count > 1, world.sabotages(.swapStreams) {
@@ -102,7 +112,8 @@ extension SimProxy {
         let request = streams[place].request
         var (report, attempts) = try decoder.end(payload.span)
         if !header.endsStream { world.observe(.badFrame(proxy: index, reason: "END without END_STREAM")) }
-        if report.outcome != .complete && report.outcome != .completeByEOF && world.sabotages(.claimComplete) {
+        if report.outcome != .complete && report.outcome != .completeByEOF && world.sabotages(.claimComplete)
+        {
             report.outcome = .complete
         }
         if world.sabotages(.miscount) { report.replyBodyBytes += 1 }
@@ -127,7 +138,8 @@ extension SimProxy {
         if !bytes.isEmpty && world.sabotages(.flipByte) { bytes[bytes.count / 2] ^= 0x20 }
         let offset = streams[place].received
         streams[place].received += bytes.count
-        let mismatch = streams[place].serve.map { Pattern(serve: $0).mismatch(bytes.span, at: offset) } ?? offset
+        let mismatch =
+            streams[place].serve.map { Pattern(serve: $0).mismatch(bytes.span, at: offset) } ?? offset
         world.observe(
             .body(request: streams[place].request, offset: offset, count: bytes.count, mismatchAt: mismatch)
         )
@@ -145,7 +157,9 @@ extension SimProxy {
         case .slowly:
             streams[place].creditOwed += bytes + 2000
             if streams[place].creditAt == .never {
-                streams[place].creditAt = world.now.adding(microseconds: random.pick([1000, 50_000, 900_000]))
+                streams[place].creditAt = world.now.adding(
+                    microseconds: random.pick([1000, 50_000, 900_000])
+                )
             }
         }
     }
@@ -163,8 +177,8 @@ extension SimProxy {
 
     /// The value of the first field called `name`, which is in lower case.
     private func value(_ name: String, _ fields: [FieldSlice]) -> String? {
-        for field in fields {
-            if text(field.name).lowercased() == name { return text(field.value) }
+        for field in fields where text(field.name).lowercased() == name {
+            return text(field.value)
         }
         return nil
     }

@@ -61,7 +61,9 @@ extension RequestPlan {
     /// A plan out of the blue.
     init(id: Int, scenario: Scenario, random: inout SeededRandom) {
         self.id = id
-        method = random.pick(["GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"])
+        method = random.pick([
+            "GET", "GET", "GET", "HEAD", "POST", "POST", "PUT", "DELETE", "OPTIONS", "PURGE",
+        ])
         var order = Array(scenario.endpoints.indices)
         random.shuffle(&order)
         endpoints = Array(order.prefix(random.chance(70) ? 1 : 3))
@@ -123,7 +125,9 @@ extension RequestPlan {
         request.method = slice(method)
         request.authority = slice(authority)
         request.target = slice(flaw == .spaceInTarget ? "\(target) HTTP/1.1" : target)
-        for (name, value) in fields { request.fields.append(FieldSlice(name: slice(name), value: slice(value))) }
+        for (name, value) in fields {
+            request.fields.append(FieldSlice(name: slice(name), value: slice(value)))
+        }
         request.endpoints = endpoints.map { scenario.endpoints[$0].endpoint }
         request.route = route
         if hasLocalAddress { request.localAddress = .v4(0x0A00_00FE) }

@@ -1,5 +1,6 @@
 // SimProxy.swift: an honest proxy: one session, many streams, frames that keep every rule of the protocol.
-// Owns: pace. What it sees goes to the checkers word for word. Source: DESIGN "The protocol"; proto/outrigger.proto.
+// Owns: pace. What it sees goes to the checkers word for word. Source: DESIGN "The protocol";
+// proto/outrigger.proto.
 import Frames
 import Model
 
@@ -113,7 +114,9 @@ final class SimProxy {
         if scenario.roughness == .rough && random.chance(5) {
             helloAt = world.now.adding(milliseconds: random.pick([5, 3000]))
         }
-        for request in plans { world.record.requests[request].plan.startsAt.nanoseconds += world.now.nanoseconds }
+        for request in plans {
+            world.record.requests[request].plan.startsAt.nanoseconds += world.now.nanoseconds
+        }
     }
 
     private func leave(_ world: SimWorld, byReset: Bool) {
@@ -157,7 +160,9 @@ final class SimProxy {
         plan.encode(&encoder, stream: stream.id, scenario: scenario, into: &outgoing)
         stream.credit = hello?.initialCreditBytes ?? 0
         stream.isSendDone = plan.body == .none && !plan.upgrades
-        if let after = plan.cancelsAfterMilliseconds { stream.cancelAt = world.now.adding(milliseconds: after) }
+        if let after = plan.cancelsAfterMilliseconds {
+            stream.cancelAt = world.now.adding(milliseconds: after)
+        }
         world.observe(.opened(request: request))
         world.observe(.creditGiven(request: request, bytes: own.initialCreditBytes))
         if let hello { world.observe(.creditTaken(request: request, bytes: hello.initialCreditBytes)) }
@@ -201,7 +206,9 @@ final class SimProxy {
         guard !stream.isSendDone, hello != nil, world.now >= stream.sendsAt else { return }
         if plan.upgrades && !stream.isTunnel { return }
         let total = plan.upgrades ? 500 : plan.bodyBytes
-        while stream.sent < total && stream.credit > 0 && world.now >= stream.sendsAt && outgoing.count < 100_000 {
+        while stream.sent < total && stream.credit > 0 && world.now >= stream.sendsAt
+            && outgoing.count < 100_000
+        {
             let payloadMax = BodyPlace.dataBytesMax(payloadBytesMax: hello?.framePayloadBytesMax ?? 1024)
             let count = min(plan.chunkBytesMax, stream.credit, total - stream.sent, payloadMax)
             let data = Pattern(request: plan.id).bytes(stream.sent..<stream.sent + count)
@@ -217,13 +224,18 @@ final class SimProxy {
             )
             world.record.requests[plan.id].bodySent += count
             world.record.requests[plan.id].bodyFrames += 1
-            if plan.pauseMicroseconds > 0 { stream.sendsAt = world.now.adding(microseconds: plan.pauseMicroseconds) }
+            if plan.pauseMicroseconds > 0 {
+                stream.sendsAt = world.now.adding(microseconds: plan.pauseMicroseconds)
+            }
         }
         guard stream.sent == total, !stream.isSendDone else { return }
         stream.isSendDone = true
         if plan.hasTrailers {
             let text = Array("X-Request-Trailer\(plan.id)".utf8)
-            let field = FieldSlice(name: Slice(start: 0, count: 17), value: Slice(start: 17, count: text.count - 17))
+            let field = FieldSlice(
+                name: Slice(start: 0, count: 17),
+                value: Slice(start: 17, count: text.count - 17)
+            )
             encoder.trailers([field], in: text.span, stream: stream.id, endsStream: true, into: &outgoing)
         } else {
             encoder.body(Span(), stream: stream.id, endsStream: true, payloadBytesMax: 1024, into: &outgoing)
@@ -237,7 +249,13 @@ final class SimProxy {
             if random.chance(50) {
                 encoder.cancel(detail: "", stream: stream.id, into: &outgoing)
             } else {
-                encoder.body(Span(), stream: stream.id, endsStream: true, payloadBytesMax: 1024, into: &outgoing)
+                encoder.body(
+                    Span(),
+                    stream: stream.id,
+                    endsStream: true,
+                    payloadBytesMax: 1024,
+                    into: &outgoing
+                )
             }
         }
         freeStreams.append(stream.id)
@@ -272,7 +290,9 @@ final class SimProxy {
             next = min(next, max(readsAt, world.now.adding(microseconds: 1)))
         }
         if !hasGreeted { next = min(next, helloAt) }
-        for request in plans where hasGreeted { next = min(next, world.record.requests[request].plan.startsAt) }
+        for request in plans where hasGreeted {
+            next = min(next, world.record.requests[request].plan.startsAt)
+        }
         for stream in streams {
             next = min(next, stream.creditAt, stream.cancelAt)
             if !stream.isSendDone && stream.sendsAt > world.now { next = min(next, stream.sendsAt) }

@@ -9,7 +9,8 @@ enum ReplyEnding: Equatable {
 
 /// A fault in a reply.
 enum ReplyFlaw: CaseIterable {
-    case truncated, badStatusLine, badChunkSize, codingAndLength, twoLengths, nulInField, hugeHead, bareLineFeed
+    case truncated, badStatusLine, badChunkSize, codingAndLength, twoLengths, nulInField, hugeHead,
+        bareLineFeed
     case manyInterims, secondReply, strayBytes, codingInOldVersion, unaskedUpgrade
 }
 
@@ -50,6 +51,7 @@ struct ReplyWriter {
     /// - Parameters:
     ///   - head: of the request to answer.
     ///   - serve: the reply's own number.
+    /// - Returns: what is going to be sent, and what is true about it.
     mutating func plan(_ head: ParsedHead, serve: Int) -> ReplyPlan {
         var plan = ReplyPlan()
         let isRough = scenario.roughness == .rough
@@ -78,7 +80,10 @@ struct ReplyWriter {
     private mutating func interims(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ count: Int) {
         for _ in 0..<count {
             let line = random.pick(["103 Early Hints", "102 Processing", "199 "])
-            append("HTTP/1.1 \(line)\r\nX-Request: \(head.requestID ?? -1)\r\nX-Serve: \(serve)\r\n\r\n", &plan)
+            append(
+                "HTTP/1.1 \(line)\r\nX-Request: \(head.requestID ?? -1)\r\nX-Serve: \(serve)\r\n\r\n",
+                &plan
+            )
         }
     }
 
@@ -86,7 +91,10 @@ struct ReplyWriter {
         plan.status = 101
         plan.isEarly = true
         plan.persists = false
-        append("HTTP/1.1 101 Switching Protocols\r\nX-Request: \(head.requestID ?? -1)\r\nX-Serve: \(serve)\r\n", &plan)
+        append(
+            "HTTP/1.1 101 Switching Protocols\r\nX-Request: \(head.requestID ?? -1)\r\nX-Serve: \(serve)\r\n",
+            &plan
+        )
         append("Connection: Upgrade\r\nUpgrade: echo\r\n\r\n", &plan)
         guard !head.values("upgrade").isEmpty else {
             plan.isBad = true
@@ -101,7 +109,8 @@ struct ReplyWriter {
         plan.ending = random.pick([.finish, .stall])
     }
 
-    private mutating func write(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ flaw: ReplyFlaw?) {
+    private mutating func write(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ flaw: ReplyFlaw?)
+    {
         if random.chance(15) { interims(&plan, head, serve, random.between(1, 3)) }
         if flaw == .manyInterims {
             interims(&plan, head, serve, scenario.limits.interimRepliesMax + 1)
@@ -110,7 +119,12 @@ struct ReplyWriter {
         chooseFraming(&plan, head, flaw)
         let isOld = flaw == .codingInOldVersion || (flaw == nil && plan.body != .chunked && random.chance(12))
         if flaw == .badStatusLine {
-            append(random.pick(["HTTP/1.1 2000 OK\r\n", "HTTQ/1.1 200 OK\r\n", "\u{1}\u{2}\u{3}\r\n", "<html>\r\n"]), &plan)
+            append(
+                random.pick([
+                    "HTTP/1.1 2000 OK\r\n", "HTTQ/1.1 200 OK\r\n", "\u{1}\u{2}\u{3}\r\n", "<html>\r\n",
+                ]),
+                &plan
+            )
         } else {
             append("HTTP/1.\(isOld ? 0 : 1) \(plan.status) \(random.pick(["OK", "", "A b"]))\r\n", &plan)
         }
@@ -129,7 +143,9 @@ struct ReplyWriter {
 
     private mutating func chooseFraming(_ plan: inout ReplyPlan, _ head: ParsedHead, _ flaw: ReplyFlaw?) {
         plan.bodyBytes = random.small(upTo: scenario.bodyBytesMax)
-        plan.body = random.pick([.length(UInt64(plan.bodyBytes)), .length(UInt64(plan.bodyBytes)), .chunked, .untilEOF])
+        plan.body = random.pick([
+            .length(UInt64(plan.bodyBytes)), .length(UInt64(plan.bodyBytes)), .chunked, .untilEOF,
+        ])
         switch flaw {
         case .badChunkSize, .codingInOldVersion, .bareLineFeed, .codingAndLength: plan.body = .chunked
         case .twoLengths: plan.body = .length(UInt64(plan.bodyBytes))
@@ -152,7 +168,9 @@ struct ReplyWriter {
             append(random.pick(["Connection: close\r\n", "connection: x-foo, Close\r\n"]), &plan)
         }
         if random.chance(25) { append("Keep-Alive: timeout=\(random.between(1, 20)), max=100\r\n", &plan) }
-        if random.chance(20) { append("Set-Cookie: a=\(random.below(99))\r\nSet-Cookie: b\r\nX-Empty:\r\n", &plan) }
+        if random.chance(20) {
+            append("Set-Cookie: a=\(random.below(99))\r\nSet-Cookie: b\r\nX-Empty:\r\n", &plan)
+        }
         if !plan.persists { plan.ending = random.pick([.finish, .finish, .keep]) }
     }
 
@@ -206,7 +224,9 @@ struct ReplyWriter {
                 offset += count
                 plan.chunkCount += 1
             }
-            if flaw == .badChunkSize { append(random.pick(["-1\r\n", "0x5\r\n", "g\r\n", " \r\n", "+2\r\n"]), &plan) }
+            if flaw == .badChunkSize {
+                append(random.pick(["-1\r\n", "0x5\r\n", "g\r\n", " \r\n", "+2\r\n"]), &plan)
+            }
             append(random.pick(["0\r\n", "000\r\n", "0;last\r\n"]), &plan)
             if plan.hasTrailers { append("X-Trailer: \(serve)\r\n", &plan) }
             append("\r\n", &plan)
@@ -215,7 +235,8 @@ struct ReplyWriter {
             plan.bytes += pattern.bytes(0..<plan.bodyBytes)
         }
         let isEitherWay = flaw == .codingAndLength || flaw == .codingInOldVersion || plan.body == .none
-        let isNeverWhole = plan.isBad && (!isEitherWay || [.nulInField, .hugeHead, .badStatusLine].contains(flaw))
+        let isNeverWhole =
+            plan.isBad && (!isEitherWay || [.nulInField, .hugeHead, .badStatusLine].contains(flaw))
         plan.wholeAt = isNeverWhole || plan.body == .untilEOF ? nil : plan.bytes.count
     }
 
@@ -236,7 +257,9 @@ struct ReplyWriter {
             append(random.pick(["\r\n", "x", "\u{0}", "HTTP/1.1 200"]), &plan)
             plan.tailBytes = plan.bytes.count - before + 1
         case nil:
-            if scenario.roughness == .rough && random.chance(8) { plan.ending = random.pick([.finish, .reset]) }
+            if scenario.roughness == .rough && random.chance(8) {
+                plan.ending = random.pick([.finish, .reset])
+            }
         default:
             if plan.isBad { plan.ending = random.pick([.finish, .stall, .keep]) }
         }

@@ -1,5 +1,5 @@
-// RequestParser.swift: a strict parser of HTTP/1.1 requests, written for the simulation only: an oracle that shares
-// no code with what it judges. Accepts nothing but what RFC 9112 tells a client to send.
+// RequestParser.swift: a strict parser of HTTP/1.1 requests, written for the simulation only: an oracle
+// that shares no code with what it judges. Accepts nothing but what RFC 9112 tells a client to send.
 
 /// The head of a request as an upstream reads it.
 struct ParsedHead: Equatable {
@@ -133,7 +133,9 @@ struct RequestParser {
         head.method = String(words[0])
         head.target = String(words[1])
         guard fields(lines.dropFirst(), &head) else { return fail("field lines \(lines)", &parts) }
-        guard head.values("host").count == 1 else { return fail("\(head.values("host").count) Hosts", &parts) }
+        guard head.values("host").count == 1 else {
+            return fail("\(head.values("host").count) Hosts", &parts)
+        }
         lines.removeAll(keepingCapacity: true)
         let lengths = head.values("content-length")
         let codings = head.values("transfer-encoding")

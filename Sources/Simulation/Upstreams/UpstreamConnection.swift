@@ -55,7 +55,9 @@ final class UpstreamConnection {
         let pipe = world.links[link].fromEngine
         if pipe.isReset { return close() }
         if !pipe.arrived.isEmpty {
-            guard world.now >= readsNotBefore else { return world.plan(.upstreamWake(link: link), at: readsNotBefore) }
+            guard world.now >= readsNotBefore else {
+                return world.plan(.upstreamWake(link: link), at: readsNotBefore)
+            }
             var parts: [RequestPart] = []
             parser.parse(world.farRead(link, upTo: readBytesMax), into: &parts)
             for part in parts { take(part, world) }
@@ -179,7 +181,8 @@ final class UpstreamConnection {
                     steps[0] = .bytes(Array(bytes[taken...]))
                     return
                 }
-            case .pause(let nanoseconds): notBefore = Instant(nanoseconds: world.now.nanoseconds + nanoseconds)
+            case .pause(let nanoseconds):
+                notBefore = Instant(nanoseconds: world.now.nanoseconds + nanoseconds)
             case .finish:
                 world.farFinish(link)
                 steps = []
@@ -194,7 +197,11 @@ final class UpstreamConnection {
                 return close()
             case .strayWhenIdle:
                 guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
-                _ = world.farWrite(link, Array("HTTP/1.1 408 Late\r\nX-Request: -1\r\n\r\n".utf8), arrivesAtOnce: true)
+                _ = world.farWrite(
+                    link,
+                    Array("HTTP/1.1 408 Late\r\nX-Request: -1\r\n\r\n".utf8),
+                    arrivesAtOnce: true
+                )
             case .finishWhenIdle:
                 guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
                 steps[0] = random.chance(70) ? .finish : .reset
@@ -207,5 +214,7 @@ final class UpstreamConnection {
 
 extension Instant {
     /// This instant and `microseconds` more.
-    func adding(microseconds: Int) -> Instant { Instant(nanoseconds: nanoseconds + Int64(microseconds) * 1000) }
+    func adding(microseconds: Int) -> Instant {
+        Instant(nanoseconds: nanoseconds + Int64(microseconds) * 1000)
+    }
 }

@@ -10,7 +10,9 @@ extension SimWorld {
         }
         let plan = record.requests[request].plan
         func expect(_ holds: Bool, _ reason: String) {
-            if !holds && !plan.isHostile { observe(.foreignRequest(request: request, link: link, reason: reason)) }
+            if !holds && !plan.isHostile {
+                observe(.foreignRequest(request: request, link: link, reason: reason))
+            }
         }
         let target = plan.route == .peer ? "http://\(plan.authority)\(plan.target)" : plan.target
         expect(head.method == plan.method, "method \(head.method)")

@@ -16,7 +16,8 @@ extension Observation {
         case .reply(let request, let head): (4, request, head.serveField ?? -1)
         case .body(let request, let offset, let count, _): (5, request, offset &* 31 &+ count)
         case .trailers(let request, let serve, _): (6, request, serve ?? -1)
-        case .ended(let request, let report, let attempts): (7, request, report.outcome.rawValue * 64 + attempts.count)
+        case .ended(let request, let report, let attempts):
+            (7, request, report.outcome.rawValue * 64 + attempts.count)
         case .creditGiven(let request, let bytes): (8, request, bytes)
         case .creditTaken(let request, let bytes): (9, request, bytes)
         case .strayFrame(let proxy, let stream, _, _): (10, proxy, Int(stream))

@@ -36,7 +36,7 @@ extension SimWorld {
     /// The worker has made room for the far end's bytes.
     func farRoomChanged(_ link: Link) { wakeFarEnd(link) }
 
-    /// The worker's socket is gone: unread bytes mean a reset for the far end, else it sees FIN behind the rest.
+    /// The worker's socket is gone: unread bytes mean a reset for the far end, else FIN comes behind the rest.
     func closeAtWorker(_ link: Link) {
         let wasOpen = link.workerSide == .open
         link.workerSide = .over
@@ -100,15 +100,19 @@ extension SimWorld {
 
     /// Reads along what the engine hands to a connection's kernel.
     /// - Parameters:
+    ///   - link: the connection.
     ///   - output: all that the engine has ready, so that a head is known before it is written whole.
     ///   - count: how much of it is written now.
-    func tap(_ link: Link, _ output: [UInt8], _ count: Int) {
+    /// - Returns: whether the last byte written belongs to a body.
+    func tap(_ link: Link, _ output: [UInt8], _ count: Int) -> Bool {
         if sabotages(.sendTwice, when: { self.isRepeatForbidden(link, output) }) {
             observe(.requestBegan(link: link.id, request: requestID(in: output)))
         }
         var parts: [RequestPart] = []
         taps[link.id]?.parse(Array(output[..<count]), into: &parts)
         for part in parts { apply(part, link.id, output) }
+        if case .body = parts.last { return true }
+        return false
     }
 
     private func apply(_ part: RequestPart, _ link: Int, _ output: [UInt8]) {
@@ -117,7 +121,9 @@ extension SimWorld {
         case .began:
             let request = requestID(in: output)
             observe(.requestBegan(link: link, request: request))
-            guard let broken = record.links.indices.first(where: { record.hasBrokenReply($0) }) else { return }
+            guard let broken = record.links.indices.first(where: { record.hasBrokenReply($0) }) else {
+                return
+            }
             if sabotages(.keepBrokenConnection) { observe(.requestBegan(link: broken, request: request)) }
         case .head, .trailers: break
         case .body(let bytes), .tunnel(let bytes):

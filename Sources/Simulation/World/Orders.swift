@@ -39,7 +39,8 @@ extension SimWorld {
         switch effect {
         case .dial(let connection, _, _):
             return worker.linkOfConnection[connection] == nil ? nil : "dial under an id that was used"
-        case .writeConnection(let connection, _), .pauseReading(let connection), .resumeReading(let connection),
+        case .writeConnection(let connection, _), .pauseReading(let connection),
+            .resumeReading(let connection),
             .shutdownWriting(let connection):
             guard let link = link(of: connection) else { return "no such connection" }
             if link.isCloseOrdered { return "the connection was ordered closed" }
@@ -98,7 +99,9 @@ extension SimWorld {
         case .closeSession(let session):
             guard let id = worker.linkOfSession[session], links[id].workerSide == .open else { return }
             let count = writeSegments(links[id], session)
-            if count > 0 && scenario.reportsLastWrites { callEngine { $0.wrote(count, to: session, now: $1) } }
+            if count > 0 && scenario.reportsLastWrites {
+                callEngine { $0.wrote(count, to: session, now: $1) }
+            }
             loseSession(links[id], session, byEngine: true)
         }
     }

@@ -128,14 +128,16 @@ final class Record {
         case .creditGiven(let request, let bytes): requests[request].creditGiven += bytes
         case .creditTaken(let request, let bytes): requests[request].creditTaken += bytes
         case .sessionOver(let proxy, _):
-            for index in requests.indices where requests[index].proxy == proxy && requests[index].endCount == 0 {
+            for index in requests.indices
+            where requests[index].proxy == proxy && requests[index].endCount == 0 {
                 requests[index].isOrphan = true
             }
         case .jumped(let seconds): jumpedSeconds += seconds
         case .drained: isDraining = true
         case .requestBegan, .requestBody, .requestSent, .read, .connectionOver, .serveBegan:
             applyToLink(event)
-        case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn, .dialed,
+        case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
+            .dialed,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless:
             break

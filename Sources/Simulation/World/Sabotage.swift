@@ -11,6 +11,8 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case claimComplete
     /// One body byte is another.
     case flipByte
+    /// One body byte of a request is another on its way to the upstream.
+    case flipRequestByte
     /// Heads of replies go to the stream beside theirs.
     case swapStreams
     /// A request that must not be repeated goes out a second time.
@@ -29,4 +31,22 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case miscount
     /// END names a cause that never was.
     case blameInternal
+
+    /// The checker that has to see it.
+    package var checker: String {
+        switch self {
+        case .repeatEnd: ExactEnd.name
+        case .loseEnd: Liveness.name
+        case .claimComplete: Wholeness.name
+        case .flipByte: ReplyBytes.name
+        case .flipRequestByte, .swapStreams: Isolation.name
+        case .sendTwice: Replay.name
+        case .keepBrokenConnection: Reuse.name
+        case .inflateCredit: Bounds.name
+        case .forgetSession, .leakConnection: Leaks.name
+        case .repeatOrder: Orders.name
+        case .miscount: Reports.name
+        case .blameInternal: Outcomes.name
+        }
+    }
 }

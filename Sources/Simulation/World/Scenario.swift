@@ -94,7 +94,9 @@ package struct Scenario {
         limits.firstByteMilliseconds = 600_000
         limits.connectMilliseconds = 60_000
         // With so little credit every byte is a round trip.
-        if limits.initialCreditBytes < 1000 { bodyBytesMax = min(bodyBytesMax, 20 + 20 * limits.initialCreditBytes) }
+        if limits.initialCreditBytes < 1000 {
+            bodyBytesMax = min(bodyBytesMax, 20 + 20 * limits.initialCreditBytes)
+        }
         guard roughness != .calm else { return }
         limits.connectMilliseconds = random.pick([300, 10_000])
         limits.firstByteMilliseconds = random.pick([200, 5000, 60_000])
@@ -125,7 +127,9 @@ package struct Scenario {
             case .rough: [.serves, .serves, .serves, .refuses, .unreachable, .blackHole, .slow, .unsteady]
             }
         for (index, address) in addresses.prefix(random.between(1, 4)).enumerated() {
-            endpoints.append(SimEndpoint(endpoint: address, manner: index == 0 ? .serves : random.pick(manners)))
+            endpoints.append(
+                SimEndpoint(endpoint: address, manner: index == 0 ? .serves : random.pick(manners))
+            )
         }
     }
 }

@@ -1,5 +1,5 @@
-// SeededRandom.swift: the only source of chance in a simulated world: same seed, same numbers, on every machine.
-// Source: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+// SeededRandom.swift: the only source of chance in a simulated world: same seed, same numbers, on every
+// machine. Source: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 
 /// A seeded stream of numbers.
 package struct SeededRandom: Sendable {

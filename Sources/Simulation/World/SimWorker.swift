@@ -1,6 +1,7 @@
-// SimWorker.swift: plays the worker: polls, reads, writes and runs the engine's orders as the real one does.
-// Rules of the seam: connection events before session events; orders in the order given, after the call that gave
-// them has returned; nothing is reported for an id that is dead. Source: WorkerEngine.swift, Effect.
+// SimWorker.swift: plays the worker: polls, reads, writes and runs the engine's orders as the real one
+// does. Rules of the seam: connection events before session events; orders in the order given, after the
+// call that gave them has returned; nothing is reported for an id that is dead. Source: WorkerEngine.swift,
+// Effect.
 import Engine
 import Model
 
@@ -176,14 +177,18 @@ extension SimWorld {
             let output = engine.copyOutput(of: connection, upTo: .max)
             var count = min(output.count, link.fromEngine.room)
             if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
-            tap(link, output, count)
-            send(.bytes(Array(output[..<count])), on: link, towardsEngine: false)
+            let endsInBody = tap(link, output, count)
+            var bytes = Array(output[..<count])
+            if endsInBody && sabotages(.flipRequestByte) { bytes[count - 1] ^= 0x20 }
+            send(.bytes(bytes), on: link, towardsEngine: false)
             callEngine { $0.wrote(count, to: connection, now: $1) }
         }
     }
 
     private func failWrite(_ link: Link, _ connection: ConnectionID) {
-        while !link.toEngine.arrived.isEmpty && !link.isPaused && link.isOpenAtWorker { readBytes(link, connection) }
+        while !link.toEngine.arrived.isEmpty && !link.isPaused && link.isOpenAtWorker {
+            readBytes(link, connection)
+        }
         if link.isOpenAtWorker { lose(link, connection, .reset) }
     }
 

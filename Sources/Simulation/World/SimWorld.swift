@@ -1,6 +1,6 @@
 // SimWorld.swift: a whole sidecar in one thread: the real engine between simulated proxies and upstreams.
-// Owns: the clock, the queue of events, the links, and what is planned on them. Same seed, same run, bit for bit.
-// Source: DESIGN "Rules"; each is held by a checker (Checkers/).
+// Owns: the clock, the queue of events, the links, and what is planned on them. Same seed, same run, bit
+// for bit. Source: DESIGN "Rules"; each is held by a checker (Checkers/).
 import Engine
 import Frames
 import Model
@@ -58,6 +58,7 @@ package final class SimWorld {
     ///   - seed: decides everything.
     ///   - sabotage: breaks one rule on purpose, to show that its checker sees it.
     ///   - traceLinesMax: how many of the last events to keep in words; 0 is fastest.
+    ///   - follow: is given each event in words as it happens.
     package init(
         seed: UInt64,
         sabotage: Sabotage? = nil,
@@ -83,7 +84,9 @@ package final class SimWorld {
     }
 
     private func populate() {
-        proxies = (0..<scenario.proxyCount).map { SimProxy(index: $0, scenario: scenario, random: random.fork()) }
+        proxies = (0..<scenario.proxyCount).map {
+            SimProxy(index: $0, scenario: scenario, random: random.fork())
+        }
         var plans = random.fork()
         for id in 0..<scenario.requestCount {
             let plan = RequestPlan(id: id, scenario: scenario, random: &plans)
@@ -91,7 +94,9 @@ package final class SimWorld {
             record.requests.append(RequestFacts(plan: plan, proxy: proxy))
             proxies[proxy].plans.append(id)
         }
-        for proxy in proxies { plan(.proxyWake(proxy: proxy.index), at: now.adding(microseconds: plans.below(5000))) }
+        for proxy in proxies {
+            plan(.proxyWake(proxy: proxy.index), at: now.adding(microseconds: plans.below(5000)))
+        }
         var hostileKinds: [HostileKind] = []
         if scenario.hasHostileProxy { hostileKinds.append(plans.pick(HostileKind.allCases)) }
         if scenario.hasForbiddenProxy { hostileKinds.append(.forbidden) }
@@ -122,7 +127,9 @@ package final class SimWorld {
         observe(.quiescent(engine.counts, openLinks: openLinks))
         verdict.requests = record.requests.filter(\.isOpened).count
         verdict.replyBytes = record.requests.reduce(0) { $0 + $1.received }
-        for facts in record.requests { verdict.outcomes[facts.outcome?.rawValue ?? 0] += facts.isOpened ? 1 : 0 }
+        for facts in record.requests {
+            verdict.outcomes[facts.outcome?.rawValue ?? 0] += facts.isOpened ? 1 : 0
+        }
         verdict.connections = Int(engine.counts.dialsTotal)
         verdict.reuses = Int(engine.counts.reusesTotal)
         verdict.retries = Int(engine.counts.retriesTotal)
@@ -185,7 +192,9 @@ package final class SimWorld {
     /// Adds a link, open or dialing at the worker.
     func addLink(_ farEnd: FarEnd, workerSide: Link.WorkerSide) -> Link {
         // A reply's stray bytes have to fit into one piece: see ReplyPlan.tailBytes.
-        let capacities = (toEngine: max(300, random.pick(scenario.pipeBytes)), fromEngine: random.pick(scenario.pipeBytes))
+        let capacities = (
+            toEngine: max(300, random.pick(scenario.pipeBytes)), fromEngine: random.pick(scenario.pipeBytes)
+        )
         let link = Link(id: links.count, farEnd: farEnd, workerSide: workerSide, capacities: capacities)
         links.append(link)
         var facts = LinkFacts()
@@ -206,7 +215,11 @@ package final class SimWorld {
     func observe(_ event: Observation) {
         record.apply(event, now: now)
         for index in checkers.indices {
-            checkers[index].observe(event, record, Reporter(world: self, checker: type(of: checkers[index]).name))
+            checkers[index].observe(
+                event,
+                record,
+                Reporter(world: self, checker: type(of: checkers[index]).name)
+            )
         }
         verdict.digest = (verdict.digest ^ UInt64(bitPattern: now.nanoseconds)) &* 1_099_511_628_211
         verdict.digest = (verdict.digest ^ event.fingerprint) &* 1_099_511_628_211
