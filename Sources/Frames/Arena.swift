@@ -105,8 +105,7 @@ typealias Unpack<Message> = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, Uns
         unsafe Array(UnsafeBufferPointer(start: bytes.data, count: bytes.len))
     }
 
-    /// A copy of a string field.
-    /// - Parameter what: names the field in the error.
+    /// A copy of a string field, which `what` names in the error.
     func text(_ string: UnsafePointer<CChar>?, _ what: StaticString) throws(FrameError) -> String {
         // SAFETY: protobuf-c points at an allocation of the arena that ends with the NUL it added, or, for an absent
         // field, at a constant of its own that lies elsewhere.
@@ -127,9 +126,7 @@ extension ByteBuffer {
     private static let growth = 4
 
     /// Replaces the bytes by protobuf-c's reading of `payload` and hands it to `read` for the time of the call.
-    /// - Parameters:
-    ///   - messageBytesMax: memory the message may take; what the buffer already holds is used first.
-    ///   - unpack: the generated function.
+    /// `messageBytesMax` is the memory that the message may take; what the buffer already holds is used first.
     mutating func unpack<Message, Result>(
         _ payload: Span<UInt8>,
         messageBytesMax: Int,

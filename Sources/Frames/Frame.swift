@@ -56,9 +56,7 @@ package struct FrameHeader: Equatable, Sendable {
     package var type: FrameType?
     package var endsStream: Bool
 
-    /// - Parameters:
-    ///   - payloadBytes: 0...1048576.
-    ///   - type: `nil` only for what was decoded; such a header cannot be encoded.
+    /// A header; `payloadBytes` is 0...1048576.
     package init(payloadBytes: Int, stream: UInt32, type: FrameType?, endsStream: Bool) {
         self.payloadBytes = payloadBytes
         self.stream = stream
@@ -66,9 +64,9 @@ package struct FrameHeader: Equatable, Sendable {
         self.endsStream = endsStream
     }
 
-    /// Decodes the header at the front of `bytes`.
-    /// - Parameter payloadBytesMax: what we offered in HELLO.
-    /// - Returns: `nil` when fewer than `byteCount` bytes are there.
+    /// Decodes the header at the front of `bytes`; `nil` when fewer than `byteCount` bytes are there.
+    /// `payloadBytesMax` is what we offered in HELLO. The reserved bytes are judged first, then type and flags,
+    /// then the length.
     package static func decode(
         _ bytes: Span<UInt8>,
         payloadBytesMax: Int

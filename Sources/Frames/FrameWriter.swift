@@ -5,6 +5,9 @@ import Model
 extension ByteBuffer {
     /// Appends one frame whose payload `pack` writes.
     /// - Parameters:
+    ///   - type: goes into the header, as do the next two.
+    ///   - stream: 0 for the session itself.
+    ///   - endsStream: the flag.
     ///   - bound: bytes that `pack` writes at most. More is a fault of ours and traps, as memory was overwritten.
     ///   - payloadBytesMax: of the other side.
     ///   - pack: writes at the pointer and returns how many bytes.
@@ -42,9 +45,8 @@ extension ByteBuffer {
         return fits
     }
 
-    /// Appends one BODY frame with what `read` puts in place; nothing when that is nothing.
-    /// - Parameter countMax: bytes that `read` may add.
-    /// - Returns: bytes that `read` added.
+    /// Appends one BODY frame with up to `countMax` bytes that `read` puts in place; nothing when that is nothing.
+    /// Returns how many bytes `read` added.
     mutating func appendBodyFrame(
         upTo countMax: Int,
         stream: UInt32,

@@ -41,8 +41,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
         )
     }
 
-    /// - Parameter request: reset, then filled; its slices point into `block`. What is well formed but cannot be
-    ///   served (`unsupported`, `invalid`) does not throw: it ends the stream, not the session.
+    /// Resets and fills `request`; its slices point into `block`. What is well formed but cannot be served
+    /// (`unsupported`, `invalid`) does not throw: it ends the stream, not the session.
     package mutating func request(
         _ payload: Span<UInt8>,
         into request: inout Request,
@@ -75,7 +75,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
         )
     }
 
-    /// - Parameter fields: replaced.
+    /// Replaces `fields`.
     package mutating func trailers(
         _ payload: Span<UInt8>,
         into fields: inout [FieldSlice],
@@ -151,8 +151,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
     }
 
     // What a proxy receives.
-    /// Of INTERIM and REPLY.
-    /// - Parameter facts: `init()` when the message has none.
+    /// Of INTERIM and REPLY. `facts` is as after `init()` when the message has none.
     package mutating func reply(
         _ payload: Span<UInt8>,
         into head: inout ReplyHead,

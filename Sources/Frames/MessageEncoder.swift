@@ -16,11 +16,9 @@ package struct MessageEncoder: ~Copyable, Sendable {
         scratch = Scratch(fieldCountMax: fieldCountMax, attemptsMax: MessageEncoder.attemptsMax)
     }
 
-    /// Of INTERIM (`facts` is `nil`) and REPLY.
-    /// - Parameters:
-    ///   - block: what the head's slices point into.
-    ///   - payloadBytesMax: what the other side accepts.
-    /// - Returns: whether the payload is within `payloadBytesMax`; if not, nothing is appended.
+    /// Of INTERIM (`facts` is `nil`) and REPLY. `block` is what the head's slices point into.
+    /// Returns whether the payload is within `payloadBytesMax`, what the other side accepts; if not, nothing is
+    /// appended.
     @discardableResult
     package mutating func reply(
         _ head: borrowing ReplyHead,
@@ -84,9 +82,8 @@ package struct MessageEncoder: ~Copyable, Sendable {
     }
 
     /// One BODY frame of up to `countMax` bytes that `read` puts in place, behind a header that is filled in after.
-    /// Appends nothing when `read` adds nothing.
-    /// - Parameter countMax: at most `BodyPlace.dataBytesMax` of what the other side accepts.
-    /// - Returns: bytes of data added.
+    /// Appends nothing when `read` adds nothing. `countMax` must not exceed `BodyPlace.dataBytesMax` of what the
+    /// other side accepts. Returns the bytes of data added.
     package mutating func body(
         upTo countMax: Int,
         stream: UInt32,
@@ -96,7 +93,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         output.appendBodyFrame(upTo: countMax, stream: stream, endsStream: false, read: read)
     }
 
-    /// - Returns: whether the payload is within `payloadBytesMax`; if not, nothing is appended.
+    /// Returns whether the payload is within `payloadBytesMax`; if not, nothing is appended.
     @discardableResult
     package mutating func trailers(
         _ fields: [FieldSlice],
@@ -121,7 +118,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         ) { unsafe outrigger__v1__trailers__pack(&message, $0) }
     }
 
-    /// - Parameter bytes: 1...16777216.
+    /// `bytes` is 1...16777216.
     package mutating func credit(_ bytes: UInt32, stream: UInt32, into output: inout ByteBuffer) {
         // SAFETY: a struct of one number.
         var message = unsafe Outrigger__V1__Credit()
@@ -132,9 +129,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         }
     }
 
-    /// - Parameters:
-    ///   - data: at most 64 bytes.
-    ///   - isReply: PONG.
+    /// PING, or PONG when `isReply`, with at most 64 bytes.
     package mutating func ping(_ data: Span<UInt8>, isReply: Bool, into output: inout ByteBuffer) {
         // SAFETY: the struct and `data` live until it is packed.
         var message = unsafe Outrigger__V1__Ping()
@@ -173,7 +168,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         ) { unsafe outrigger__v1__end__pack(&message, $0) }
     }
 
-    /// - Parameter detail: cut to 256 bytes, and before a NUL.
+    /// `detail` is cut to 256 bytes, and before a NUL.
     package mutating func goAway(_ code: GoAwayCode, detail: String, into output: inout ByteBuffer) {
         // SAFETY: the struct and the scratch memory that it points to live until it is packed.
         var message = unsafe Outrigger__V1__GoAway()
@@ -186,11 +181,9 @@ package struct MessageEncoder: ~Copyable, Sendable {
     }
 
     // What a proxy sends.
-    /// - Parameters:
-    ///   - request: `unsupported` and `invalid` are not looked at.
-    ///   - endsStream: set with a body of `.none` unless an upgrade is asked for.
-    ///   - payloadBytesMax: what the other side accepts.
-    /// - Returns: whether the payload is within `payloadBytesMax`; if not, nothing is appended.
+    /// `endsStream` is set with a body of `.none` unless an upgrade is asked for. The request's `unsupported` and
+    /// `invalid` are not looked at. Returns whether the payload is within `payloadBytesMax`, what the other side
+    /// accepts; if not, nothing is appended.
     @discardableResult
     package mutating func request(
         _ request: borrowing Request,
@@ -216,7 +209,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         ) { unsafe outrigger__v1__request__pack(&message, $0) }
     }
 
-    /// - Parameter detail: cut to 256 bytes, and before a NUL.
+    /// `detail` is cut to 256 bytes, and before a NUL.
     package mutating func cancel(detail: String, stream: UInt32, into output: inout ByteBuffer) {
         // SAFETY: the struct and the scratch memory that it points to live until it is packed.
         var message = unsafe Outrigger__V1__Cancel()
@@ -227,7 +220,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         }
     }
 
-    /// - Parameter token: 1 to 64 bytes.
+    /// `token` is 1 to 64 bytes.
     package mutating func unpin(token: Span<UInt8>, into output: inout ByteBuffer) {
         // SAFETY: the struct and `token` live until it is packed.
         var message = unsafe Outrigger__V1__Unpin()

@@ -133,7 +133,8 @@ struct RequestReader: Sendable {
     /// Methods are case-sensitive (RFC 9110 §9.1).
     private static func isConnect(_ method: ProtobufCBinaryData) -> Bool {
         // SAFETY: `data` has `len` bytes.
-        unsafe UnsafeBufferPointer(start: method.data, count: method.len).elementsEqual("CONNECT".utf8)
+        guard unsafe method.len == "CONNECT".utf8.count else { return false }
+        return unsafe UnsafeBufferPointer(start: method.data, count: method.len).elementsEqual("CONNECT".utf8)
     }
 }
 

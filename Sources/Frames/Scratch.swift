@@ -10,7 +10,7 @@ import Model
     private(set) var capacity: Int
     private let initial: Message
 
-    /// - Parameter initial: what the generated init function makes.
+    /// `initial` is what the generated init function makes.
     init(capacity: Int, initial: Message) {
         self.capacity = max(1, capacity)
         self.initial = initial

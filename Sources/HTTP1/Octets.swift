@@ -194,8 +194,9 @@ extension Span<UInt8> {
             let digit = self[index] &- Octet.zero
             guard digit < 10 else { return nil }
             let (tenfold, tooLarge) = number.multipliedReportingOverflow(by: 10)
-            number = tenfold &+ UInt64(digit)
-            guard !tooLarge && number <= UInt64(Int64.max) else { return nil }
+            let (sum, wraps) = tenfold.addingReportingOverflow(UInt64(digit))
+            guard !tooLarge && !wraps && sum <= UInt64(Int64.max) else { return nil }
+            number = sum
         }
         return number
     }

@@ -4,9 +4,10 @@ import BasicContainers
 
 /// A queue of bytes in one contiguous block. Appending copies; reading gives a span; nothing allocates while the
 /// bytes in it fit the capacity it once grew to.
+@usableFromInline
 package struct ByteBuffer: ~Copyable, Sendable {
-    private var storage: UniqueArray<UInt8>
-    private var start = 0
+    @usableFromInline var storage: UniqueArray<UInt8>
+    @usableFromInline var start = 0
 
     /// An empty buffer that owns no memory until the first append.
     package init() { storage = UniqueArray() }
@@ -15,27 +16,33 @@ package struct ByteBuffer: ~Copyable, Sendable {
     package init(capacity: Int) { storage = UniqueArray(minimumCapacity: capacity) }
 
     /// Bytes waiting.
+    @inlinable
     package var count: Int { storage.count &- start }
 
     /// Whether no byte waits.
+    @inlinable
     package var isEmpty: Bool { storage.count == start }
 
     /// Bytes of memory held, used or not.
+    @inlinable
     package var capacity: Int { storage.capacity }
 
     /// The bytes that wait, oldest first.
+    @inlinable
     package var bytes: Span<UInt8> {
         @_lifetime(borrow self)
         get { storage.span.extracting(droppingFirst: start) }
     }
 
     /// Appends a copy of `bytes`.
+    @inlinable
     package mutating func append(_ bytes: Span<UInt8>) {
         makeRoom(bytes.count)
         storage.append(copying: bytes)
     }
 
     /// Appends one byte.
+    @inlinable
     package mutating func append(_ byte: UInt8) {
         makeRoom(1)
         storage.append(byte)
@@ -45,6 +52,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
     package mutating func append(_ text: String) { append(text.utf8.span) }
 
     /// Appends up to `countMax` bytes that `body` writes.
+    @inlinable
     package mutating func append<E: Error>(
         upTo countMax: Int,
         _ body: (inout OutputSpan<UInt8>) throws(E) -> Void
@@ -54,6 +62,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
     }
 
     /// Drops `count` bytes from the front. `count` must not exceed what waits.
+    @inlinable
     package mutating func consume(_ count: Int) {
         precondition(count >= 0 && count <= self.count, "consume past the end")
         start &+= count
@@ -61,12 +70,14 @@ package struct ByteBuffer: ~Copyable, Sendable {
     }
 
     /// Drops `count` bytes from the end. `count` must not exceed what waits.
+    @inlinable
     package mutating func removeLast(_ count: Int) {
         precondition(count >= 0 && count <= self.count, "remove past the start")
         storage.removeLast(count)
     }
 
     /// Drops every byte and keeps the memory.
+    @inlinable
     package mutating func removeAll() {
         storage.removeAll(keepingCapacity: true)
         start = 0
@@ -84,7 +95,8 @@ package struct ByteBuffer: ~Copyable, Sendable {
 
     /// Slides the waiting bytes to the front when growing is the alternative, and only when at least as many were
     /// consumed as wait, so that sliding stays O(1) a byte.
-    private mutating func makeRoom(_ needed: Int) {
+    @inlinable
+    mutating func makeRoom(_ needed: Int) {
         if start > 0 && storage.count &+ needed > storage.capacity && start >= count {
             storage.removeSubrange(0..<start)
             start = 0

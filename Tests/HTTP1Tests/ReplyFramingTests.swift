@@ -81,6 +81,7 @@ private let chunks = "5\r\nhello\r\n0\r\n\r\n"
             "200 length 9223372036854775807 | x | eof cut"
         ),
         ReplyRow("§6.2: one more", reply("Content-Length: 9223372036854775808"), fails: .contentLength),
+        ReplyRow("§6.2: 2 to the 64", reply("Content-Length: 18446744073709551616"), fails: .contentLength),
         ReplyRow(
             "§6.2: past 64 bits",
             reply("Content-Length: 18446744073709551621", "hello"),

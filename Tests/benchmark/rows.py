@@ -41,7 +41,7 @@ ROWS = {row.name: row for row in TIMED_ROWS + COUNTED_ROWS}
 class Results:
     """What was measured, by row and by program."""
 
-    # Row name and program to CPU microseconds a request, one for each round.
+    # Row name, program and variant to CPU microseconds a request, one for each round.
     times: dict = field(default_factory=dict)
     # Row name and program to a number.
     counts: dict = field(default_factory=dict)
@@ -49,19 +49,19 @@ class Results:
     failures: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
 
-    def add_time(self, row, program, microseconds):
+    def add_time(self, row, program, microseconds, variant=""):
         """One more round."""
-        self.times.setdefault((row, program), []).append(microseconds)
+        self.times.setdefault((row, program, variant), []).append(microseconds)
+
+    def best(self, row, program):
+        """The variant of a program that was best by its median, and its rounds; None when nothing was measured."""
+        variants = [(key[2], rounds) for key, rounds in self.times.items() if key[:2] == (row, program)]
+        return min(variants, key=lambda variant: median(variant[1]), default=None)
 
     def time(self, row, program):
-        """The median of the rounds; None when there were none."""
-        rounds = self.times.get((row, program))
-        return median(rounds) if rounds else None
-
-    def spread(self, row, program):
-        """The smallest and the largest round."""
-        rounds = self.times[row, program]
-        return min(rounds), max(rounds)
+        """The median of the rounds of the best variant; None when there were none."""
+        best = self.best(row, program)
+        return median(best[1]) if best else None
 
 
 def number(value):
@@ -116,13 +116,17 @@ def counted_lines(results, rows):
     return lines, is_met
 
 
-def spread_lines(results, rows, programs):
-    """How far the rounds of each cell lie apart."""
-    lines = [f"| smallest and largest round, {MICROSECONDS} | {' | '.join(programs)} |", "|---|" + "---:|" * len(programs)]
+def variant_lines(results, rows):
+    """Every variant of every program: the median, and how far the rounds lie apart."""
+    programs = list(dict.fromkeys(key[1:] for key in results.times))
+    titles = [" ".join((name, f"({variant})" if variant else "")).strip() for name, variant in programs]
+    lines = [f"| median (smallest … largest round), {MICROSECONDS} | {' | '.join(titles)} |"]
+    lines.append("|---|" + "---:|" * len(programs))
     for row in rows:
         cells = [row.title]
-        for program in programs:
-            measured = (row.name, program) in results.times
-            cells.append("–".join(map(number, results.spread(row.name, program))) if measured else "–")
+        for name, variant in programs:
+            rounds = results.times.get((row.name, name, variant))
+            spread = f"{number(median(rounds))} ({number(min(rounds))} … {number(max(rounds))})" if rounds else "–"
+            cells.append(spread)
         lines.append(f"| {' | '.join(cells)} |")
     return lines

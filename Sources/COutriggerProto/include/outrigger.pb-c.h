@@ -362,7 +362,7 @@ struct  Outrigger__V1__Endpoint
    */
   uint32_t port;
   /*
-   * IPv6 scope (interface index) for link-local addresses. Default 0: none.
+   * IPv6 scope (interface index) for link-local addresses. Default 0: none. Must be 0 with all else.
    */
   uint32_t scope_id;
   /*
@@ -508,7 +508,7 @@ struct  Outrigger__V1__Request
   Outrigger__V1__Endpoint *local_address;
   Outrigger__V1__BodyKind body;
   /*
-   * With BODY_LENGTH: the exact number of body bytes.
+   * With BODY_LENGTH: the exact number of body bytes. Otherwise 0.
    */
   uint64_t body_length;
   Outrigger__V1__Deadlines *deadlines;
@@ -600,6 +600,9 @@ struct  Outrigger__V1__Credit
 struct  Outrigger__V1__Unpin
 {
   ProtobufCMessage base;
+  /*
+   * 1..64 bytes.
+   */
   ProtobufCBinaryData token;
 };
 #define OUTRIGGER__V1__UNPIN__INIT \
@@ -681,7 +684,7 @@ struct  Outrigger__V1__ReplyHead
   Outrigger__V1__Field **fields;
   Outrigger__V1__ReplyBody body;
   /*
-   * With REPLY_BODY_LENGTH.
+   * With REPLY_BODY_LENGTH. Otherwise 0.
    */
   uint64_t body_length;
   /*
@@ -755,7 +758,7 @@ struct  Outrigger__V1__End
   ProtobufCMessage base;
   Outrigger__V1__Outcome outcome;
   /*
-   * In words, for people and logs. Empty when the outcome is COMPLETE. Never contains a secret.
+   * In words, for people and logs, at most 256 bytes. Empty when the outcome is COMPLETE. Never contains a secret.
    */
   char *detail;
   /*
@@ -774,6 +777,9 @@ struct  Outrigger__V1__End
    * True when the sidecar knows that sending the request again cannot make it count twice.
    */
   protobuf_c_boolean repeatable;
+  /*
+   * In the order in which they began, at most the first 32.
+   */
   size_t n_attempts;
   Outrigger__V1__Attempt **attempts;
   Outrigger__V1__ConnectionFate connection;
@@ -807,7 +813,7 @@ struct  Outrigger__V1__GoAway
   ProtobufCMessage base;
   Outrigger__V1__GoAwayCode code;
   /*
-   * In words, for people and logs.
+   * In words, for people and logs, at most 256 bytes.
    */
   char *detail;
 };

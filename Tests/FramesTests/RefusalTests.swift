@@ -1,0 +1,302 @@
+// RefusalTests.swift: what is no message ends the session; what cannot be served ends the stream.
+// Source: proto/outrigger.proto, where every limit stands beside its field.
+import Frames
+import Model
+import Testing
+
+struct RequestRow: CustomTestStringConvertible, Sendable {
+    let testDescription: String
+    let payload: [UInt8]
+    let error: String?
+    let unsupported: UnsupportedFeature?
+    let invalid: String?
+
+    /// A request of a method and one endpoint, and what `change` adds.
+    init(
+        _ rule: String,
+        error: String? = nil,
+        unsupported: UnsupportedFeature? = nil,
+        invalid: String? = nil,
+        base: Wire = RequestRow.base,
+        _ change: (Wire) -> Wire
+    ) {
+        testDescription = rule
+        payload = change(base).bytes
+        self.error = error
+        self.unsupported = unsupported
+        self.invalid = invalid
+    }
+
+    static let address = Wire().data(1, [127, 0, 0, 1])
+    static let base = Wire().text(1, "GET").message(6, address.number(2, 80))
+    static let noEndpoint = Wire().text(1, "GET")
+
+    static let malformed: [RequestRow] = [
+        RequestRow("garbage is no message", error: "not valid protobuf for its type") { _ in
+            Wire(bytes: [0xff, 0xff])
+        },
+        RequestRow("a field cut short is no message", error: "not valid protobuf for its type") {
+            Wire(bytes: $0.text(3, "example.com").bytes.dropLast())
+        },
+        RequestRow("an unknown scheme", error: "scheme is unknown") { $0.number(2, 2) },
+        RequestRow("a negative scheme", error: "scheme is unknown") { $0.number(2, .max) },
+        RequestRow("an unknown route", error: "route is unknown") { $0.number(8, 3) },
+        RequestRow("an unknown body", error: "body is unknown") { $0.number(10, 3) },
+        RequestRow("an unknown retry", error: "retry is unknown") { $0.number(13, 3) },
+        RequestRow("an unknown pin mode", error: "pin mode is unknown") {
+            $0.message(16, Wire().number(2, 4))
+        },
+        RequestRow("no body and a length", error: "body_length without BODY_LENGTH") { $0.number(11, 1) },
+        RequestRow("a chunked body and a length", error: "body_length without BODY_LENGTH") {
+            $0.number(10, 2).number(11, 1)
+        },
+        RequestRow("an endpoint of nothing", error: "endpoint has neither ip nor unix_path") {
+            $0.message(6, Wire())
+        },
+        RequestRow("an endpoint of both kinds", error: "endpoint has both ip and unix_path") {
+            $0.message(6, address.text(4, "/a"))
+        },
+        RequestRow("an ip of 3 bytes", error: "endpoint has an ip of neither 4 nor 16 bytes") {
+            $0.message(6, Wire().data(1, [1, 2, 3]).number(2, 80))
+        },
+        RequestRow("an ip of 17 bytes", error: "endpoint has an ip of neither 4 nor 16 bytes") {
+            $0.message(6, Wire().data(1, Array(0...16)).number(2, 80))
+        },
+        RequestRow("port 0", error: "endpoint has a port outside 1...65535") { $0.message(6, address) },
+        RequestRow("port 65536", error: "endpoint has a port outside 1...65535") {
+            $0.message(6, address.number(2, 65_536))
+        },
+        RequestRow("a scope for IPv4", error: "endpoint has a scope_id with an IPv4 address") {
+            $0.message(6, address.number(2, 80).number(3, 1))
+        },
+        RequestRow("a port for a Unix path", error: "endpoint has a port or scope_id with a unix_path") {
+            $0.message(6, Wire().number(2, 80).text(4, "/a"))
+        },
+        RequestRow("a scope for a Unix path", error: "endpoint has a port or scope_id with a unix_path") {
+            $0.message(6, Wire().number(3, 1).text(4, "/a"))
+        },
+        RequestRow("a Unix path of 108 bytes", error: "endpoint has a unix_path over 107 bytes") {
+            $0.message(6, Wire().data(4, Array(repeating: 0x61, count: 108)))
+        },
+        RequestRow("a NUL in a Unix path", error: "endpoint has a NUL in unix_path") {
+            $0.message(6, Wire().data(4, [0x2f, 0, 0x61]))
+        },
+        RequestRow("an abstract Unix path", error: "endpoint has a NUL in unix_path") {
+            $0.message(6, Wire().data(4, [0, 0x61]))
+        },
+        RequestRow("a local address that is a path", error: "local_address is not an ip") {
+            $0.message(9, Wire().text(4, "/a"))
+        },
+        RequestRow("a local address of nothing", error: "local_address is not an ip") {
+            $0.message(9, Wire())
+        },
+        RequestRow("a NUL in the group", error: "group has a NUL") { $0.data(7, [0x61, 0, 0x62]) },
+        RequestRow("a NUL in front of the group", error: "group has a NUL") { $0.data(7, [0, 0x62]) },
+        RequestRow("a group that is not UTF-8", error: "group is not UTF-8") { $0.data(7, [0xc3, 0x28]) },
+        RequestRow("a NUL in a TLS profile", error: "tls profile has a NUL") {
+            $0.message(17, Wire().data(1, [0]))
+        },
+        RequestRow("a NUL in a server name", error: "tls server_name has a NUL") {
+            $0.message(17, Wire().data(2, Array("good".utf8) + [0] + Array(".evil".utf8)))
+        },
+        RequestRow("a NUL in a credentials name", error: "credentials origin_name has a NUL") {
+            $0.message(18, Wire().data(1, [0x61, 0]))
+        },
+        RequestRow("a NUL in a peer credentials name", error: "credentials peer_name has a NUL") {
+            $0.message(18, Wire().data(2, [0x61, 0]))
+        },
+    ]
+
+    static let refused: [RequestRow] = [
+        RequestRow("the base itself is served") { $0 },
+        RequestRow("a local address needs no port") { $0.message(9, address) },
+        RequestRow("16 endpoints are served") { wire in
+            (0..<15).reduce(wire) { wire, _ in wire.message(6, address.number(2, 80)) }
+        },
+        RequestRow("17 endpoints", invalid: "over 16 endpoints") { wire in
+            (0..<16).reduce(wire) { wire, _ in wire.message(6, address.number(2, 80)) }
+        },
+        RequestRow("no endpoint", invalid: "neither endpoints nor group", base: noEndpoint) { $0 },
+        RequestRow("256 fields are served") { wire in
+            (0..<256).reduce(wire) { wire, _ in wire.message(5, Wire().text(1, "a")) }
+        },
+        RequestRow("257 fields", invalid: "over 256 fields") { wire in
+            (0..<257).reduce(wire) { wire, _ in wire.message(5, Wire().text(1, "a")) }
+        },
+        RequestRow("a method of 64 bytes is served", base: Wire().message(6, address.number(2, 80))) {
+            $0.data(1, Array(repeating: 0x41, count: 64))
+        },
+        RequestRow("a method of 65 bytes", invalid: "method over 64 bytes") {
+            $0.data(1, Array(repeating: 0x41, count: 65))
+        },
+        RequestRow("an authority of 1024 bytes is served") {
+            $0.data(3, Array(repeating: 0x41, count: 1024))
+        },
+        RequestRow("an authority of 1025 bytes", invalid: "authority over 1024 bytes") {
+            $0.data(3, Array(repeating: 0x41, count: 1025))
+        },
+        RequestRow("an upgrade of 65 bytes", invalid: "upgrade over 64 bytes") {
+            $0.data(14, Array(repeating: 0x41, count: 65))
+        },
+        RequestRow("an upgrade with a body", invalid: "an upgrade with a body") {
+            $0.number(10, 2).text(14, "h2c")
+        },
+        RequestRow("a tag of 129 bytes", invalid: "tag over 128 bytes") {
+            $0.data(15, Array(repeating: 0, count: 129))
+        },
+        RequestRow("a deadline of a day is served") { $0.message(12, Wire().number(5, 86_400_000)) },
+        RequestRow("a deadline over a day", invalid: "a deadline over 86400000 ms") {
+            $0.message(12, Wire().number(4, 86_400_001))
+        },
+        RequestRow("CONNECT", unsupported: .connect, base: Wire().message(6, address.number(2, 80))) {
+            $0.text(1, "CONNECT")
+        },
+        RequestRow("methods are case-sensitive", base: Wire().message(6, address.number(2, 80))) {
+            $0.text(1, "Connect")
+        },
+        RequestRow("https", unsupported: .https) { $0.number(2, 1) },
+        RequestRow("a group needs no endpoint", unsupported: .group, base: noEndpoint) { $0.text(7, "g") },
+        RequestRow("a tunnel through a peer", unsupported: .peerTunnel) { $0.number(8, 2) },
+        RequestRow("a pin", unsupported: .pin) { $0.message(16, Wire().data(1, [1]).number(2, 3)) },
+        RequestRow("TLS", unsupported: .tls) { $0.message(17, Wire()) },
+        RequestRow("credentials", unsupported: .credentials) { $0.message(18, Wire().text(2, "x")) },
+        RequestRow("of several the first in field order is named", unsupported: .group) {
+            $0.message(18, Wire()).message(16, Wire()).text(7, "g")
+        },
+    ]
+}
+
+@Suite struct RefusalTests {
+    static func read(_ row: RequestRow, _ payload: [UInt8]) -> (request: PlainRequest?, error: FrameError?) {
+        var request: PlainRequest?
+        let error = failure { () throws(FrameError) in request = try PlainRequest(payload: payload) }
+        return (request, error)
+    }
+
+    @Test(arguments: RequestRow.malformed) func `what is no request is a bad message`(_ row: RequestRow) {
+        #expect(RefusalTests.read(row, row.payload).error == row.error.map { .badMessage($0) })
+    }
+
+    @Test(arguments: RequestRow.refused) func `what cannot be served is still read`(_ row: RequestRow) {
+        let (request, error) = RefusalTests.read(row, row.payload)
+        #expect(error == nil)
+        #expect(request?.unsupported == row.unsupported)
+        #expect(request?.invalid == row.invalid)
+    }
+
+    @Test(arguments: RequestRow.malformed.dropFirst(2) + RequestRow.refused)
+    func `an unknown field behind changes nothing`(_ row: RequestRow) {
+        let plain = RefusalTests.read(row, row.payload)
+        let more = RefusalTests.read(row, Wire(bytes: row.payload).text(99, "later").number(2000, 1).bytes)
+        #expect(plain.request == more.request && plain.error == more.error)
+    }
+
+    @Test(arguments: RequestRow.malformed.dropFirst(2) + RequestRow.refused)
+    func `a stray byte behind is a bad message`(_ row: RequestRow) {
+        let error = RefusalTests.read(row, row.payload + [0x0a]).error
+        #expect(error == .badMessage("not valid protobuf for its type"))
+    }
+
+    @Test func `a request cut anywhere is a bad message or a shorter request`() {
+        let payload = RoundTripTests.requests[1].frame(stream: 1, endsStream: true).payload
+        let whole = RoundTripTests.requests[1]
+        for count in 0..<payload.count {
+            let (request, error) = RefusalTests.read(RequestRow("cut") { $0 }, Array(payload[..<count]))
+            #expect(request != whole)
+            #expect(request != nil || error?.goAwayCode == .badMessage)
+        }
+    }
+
+    @Test func `numbers of a hello out of range are a bad hello`() {
+        let version = Wire().number(1, 1)
+        let rows: [(Wire, String)] = [
+            (version.number(2, 1023), "frame_payload_bytes_max outside 1024...1048576"),
+            (version.number(2, 1_048_577), "frame_payload_bytes_max outside 1024...1048576"),
+            (version.number(3, 16_777_217), "initial_credit_bytes outside 1...16777216"),
+            (version.data(4, Array(repeating: 0, count: 65)), "instance_id over 64 bytes"),
+            ((0..<65).reduce(version) { wire, _ in wire.text(6, "c") }, "over 64 capabilities"),
+            (version.data(7, Array(repeating: 0x61, count: 257)), "software over 256 bytes"),
+        ]
+        var decoder = MessageDecoder(messageBytesMax: 524_288)
+        for (wire, words) in rows {
+            let error = failure { () throws(FrameError) in _ = try decoder.hello(wire.bytes.span) }
+            #expect(error == .badHello(words))
+        }
+        let nul = version.data(6, [0x61, 0]).bytes
+        let error = failure { () throws(FrameError) in _ = try decoder.hello(nul.span) }
+        #expect(error == .badMessage("a capability has a NUL"))
+    }
+
+    @Test func `another version's hello is not judged`() throws {
+        var decoder = MessageDecoder(messageBytesMax: 524_288)
+        #expect(try decoder.hello(Wire().number(1, 2).number(2, 1).bytes.span).version == 2)
+        #expect(try decoder.hello([UInt8]().span).version == 0)
+    }
+
+    @Test func `small messages keep their limits`() {
+        var decoder = MessageDecoder(messageBytesMax: 524_288)
+        var block = ByteBuffer()
+        func words(_ error: FrameError?) -> String? {
+            if case .badMessage(let words)? = error { words } else { nil }
+        }
+        for bytes: UInt64 in [0, 16_777_217] {
+            let wire = Wire().number(1, bytes).bytes
+            #expect(
+                words(failure { () throws(FrameError) in _ = try decoder.credit(wire.span) })
+                    == "credit outside 1...16777216 bytes"
+            )
+        }
+        let ping = Wire().data(1, Array(repeating: 0, count: 65)).bytes
+        #expect(
+            words(failure { () throws(FrameError) in _ = try decoder.ping(ping.span, block: &block) })
+                == "ping over 64 bytes"
+        )
+        for count in [0, 65] {
+            let unpin = Wire().data(1, Array(repeating: 0, count: count)).bytes
+            #expect(
+                words(failure { () throws(FrameError) in try decoder.unpin(unpin.span) })
+                    == "token outside 1...64 bytes"
+            )
+        }
+        let cancel = Wire().data(1, [0x61, 0]).bytes
+        #expect(
+            words(failure { () throws(FrameError) in try decoder.cancel(cancel.span) }) == "detail has a NUL"
+        )
+    }
+
+    @Test func `what a sidecar must not send is a bad message`() {
+        var decoder = MessageDecoder(messageBytesMax: 524_288)
+        let status = Wire().number(1, 200).number(3, 11)
+        let replies: [(Wire, String)] = [
+            (Wire().number(1, 99).number(3, 11), "status outside 100...999"),
+            (Wire().number(1, 1000).number(3, 11), "status outside 100...999"),
+            (Wire().number(1, 200).number(3, 20), "version is neither 10 nor 11"),
+            (status.number(5, 5), "body is unknown"),
+            (status.number(5, 2).number(6, 1), "body_length without REPLY_BODY_LENGTH"),
+            (status.message(7, Wire().message(5, Wire())), "endpoint has neither ip nor unix_path"),
+        ]
+        for (wire, words) in replies {
+            var head = ReplyHead()
+            var facts = ConnectionFacts()
+            var block = ByteBuffer()
+            let error = failure { () throws(FrameError) in
+                try decoder.reply(wire.bytes.span, into: &head, facts: &facts, block: &block)
+            }
+            #expect(error == .badMessage(words))
+        }
+        let ends: [(Wire, String)] = [
+            (Wire(), "outcome is unknown"),
+            (Wire().number(1, 24), "outcome is unknown"),
+            (Wire().number(1, 1).number(8, 4), "connection is unknown"),
+            (Wire().number(1, 1).message(7, Wire().number(2, 9)), "result of an attempt is unknown"),
+            (Wire().number(1, 1).data(2, [0]), "detail has a NUL"),
+        ]
+        for (wire, words) in ends {
+            let error = failure { () throws(FrameError) in _ = try decoder.end(wire.bytes.span) }
+            #expect(error == .badMessage(words))
+        }
+        let goAway = Wire().number(1, 12).bytes
+        let error = failure { () throws(FrameError) in _ = try decoder.goAway(goAway.span) }
+        #expect(error == .badMessage("code is unknown"))
+    }
+}
