@@ -23,7 +23,9 @@ extension SimWorld {
             case .closeSession(let session):
                 if let link = worker.linkOfSession[session] { links[link].isCloseOrdered = true }
             case .dial(let connection, let endpoint, _): dial(connection, endpoint)
-            case .writeConnection, .writeSession, .pauseReading, .resumeReading, .shutdownWriting: break
+            case .writeConnection(let connection, _):
+                if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
+            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting: break
             }
             worker.waiting.append(effect)
         }

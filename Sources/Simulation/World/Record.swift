@@ -5,7 +5,7 @@ import Model
 /// One time that a request's bytes were given to a connection.
 struct WriteFacts {
     var link: Int
-    /// The connection had carried a request before.
+    /// The connection had carried a request before, or had at least been idle or another's.
     var wasReused: Bool
     /// Reply bytes that the engine had read from the connection before.
     var readBefore: Int
@@ -50,6 +50,10 @@ struct RequestFacts {
 struct LinkFacts {
     /// Index into the scenario's endpoints; `nil`: a session.
     var endpoint: Int?
+    var dialedAt = Instant.never
+    /// When the engine first ordered something written, and how often it has.
+    var firstOrderAt = Instant.never
+    var writeOrders = 0
     var requestsBegan = 0
     var currentRequest: Int?
     var isCurrentSent = true
@@ -62,6 +66,9 @@ struct LinkFacts {
     var isFinishRead = false
     /// Replies on it, in order.
     var serves: [Int] = []
+
+    /// Whether a request that begins now is not the one for which it was established.
+    var isUsed: Bool { requestsBegan > 0 || writeOrders > 1 || firstOrderAt > dialedAt }
 }
 
 /// One reply of an upstream.
@@ -134,23 +141,29 @@ final class Record {
             }
         case .jumped(let seconds): jumpedSeconds += seconds
         case .drained: isDraining = true
-        case .requestBegan, .requestBody, .requestSent, .read, .connectionOver, .serveBegan:
-            applyToLink(event)
+        case .dialed, .requestBegan, .requestBody, .requestSent, .read, .connectionOver, .serveBegan:
+            applyToLink(event, now)
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
-            .dialed,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless:
             break
         }
     }
 
-    private func applyToLink(_ event: Observation) {
+    /// The engine has ordered something to be written.
+    func noteWriteOrder(_ link: Int, now: Instant) {
+        links[link].writeOrders += 1
+        links[link].firstOrderAt = min(links[link].firstOrderAt, now)
+    }
+
+    private func applyToLink(_ event: Observation, _ now: Instant) {
         switch event {
+        case .dialed(let link, _): links[link].dialedAt = now
         case .requestBegan(let link, let request):
             if let request {
                 let facts = links[link]
                 requests[request].writes.append(
-                    WriteFacts(link: link, wasReused: facts.requestsBegan > 0, readBefore: facts.bytesRead)
+                    WriteFacts(link: link, wasReused: facts.isUsed, readBefore: facts.bytesRead)
                 )
             }
             links[link].requestsBegan += 1

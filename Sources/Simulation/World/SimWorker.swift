@@ -105,18 +105,14 @@ extension SimWorld {
             observe(.dialed(link: link.id, answer))
             return callEngine { $0.dialed(connection, answer, now: $1) }
         }
-        if random.chance(50) {
-            readConnection(link, connection)
-            if link.isOpenAtWorker && link.wantsWrite { writeConnection(link, connection) }
-        } else {
-            if link.wantsWrite { writeConnection(link, connection) }
-            if link.isOpenAtWorker { readConnection(link, connection) }
-        }
+        // Bytes before room: what has arrived may forbid what is about to be written.
+        readConnection(link, connection)
+        if link.isOpenAtWorker && link.wantsWrite { writeConnection(link, connection) }
     }
 
     private func readConnection(_ link: Link, _ connection: ConnectionID) {
         guard !link.isPaused else { return }
-        // Until a read comes back short: what has arrived on a connection is known before sessions are served.
+        // Until a read comes back short: what has arrived is known before sessions are served.
         while link.isOpenAtWorker && !link.isPaused && link.isReady {
             if !link.toEngine.arrived.isEmpty {
                 readBytes(link, connection)
