@@ -109,8 +109,14 @@ extension WorkerEngine {
             armDeadline(stream)
         }
         totals.dialsTotal &+= 1
-        let key = targets[target].key
-        effects.append(.dial(id(ofConnection: slot), key.endpoint, localAddress: key.localAddress))
+        effects.append(.dial(id(ofConnection: slot)))
+    }
+
+    /// Where to dial, and the local address to bind; `nil` when the connection is no longer wanted.
+    package func address(of connection: ConnectionID) -> (endpoint: Endpoint, local: IPAddress?)? {
+        guard let slot = connections.find(connection.slot, connection.generation) else { return nil }
+        let key = targets[connections[slot].target].key
+        return (key.endpoint, key.localAddress)
     }
 
     /// How a dial went. A connection serves whoever waits longest, not necessarily the one who dialed it.

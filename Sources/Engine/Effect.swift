@@ -16,7 +16,8 @@ package struct ConnectionID: Hashable, Sendable {
 /// One order to the worker, run after the engine has returned, in the order given.
 package enum Effect: Equatable, Sendable {
     /// Connect without blocking; answer with `dialed` once, unless `closeConnection` comes first.
-    case dial(ConnectionID, Endpoint, localAddress: IPAddress?)
+    /// `address(of:)` says where to and from where.
+    case dial(ConnectionID)
     /// Write `output(of:)`, now and whenever there is room, until it is empty; report each time with `wrote`.
     /// With `probeFirst`: when the socket has anything to read or is closed, write nothing and report `closed`.
     case writeConnection(ConnectionID, probeFirst: Bool)

@@ -62,8 +62,7 @@ extension WorkerEngine {
 
     private func dueAt(_ stream: Int) -> Instant {
         min(
-            streams[stream].totalUntil,
-            streams[stream].raceAt,
+            min(streams[stream].totalUntil, streams[stream].raceAt),
             min(streams[stream].continueUntil, phaseDueAt(stream))
         )
     }

@@ -64,6 +64,9 @@ package struct WorkerEngine: ~Copyable {
     /// Sessions with more output than they may have.
     var sessionsTooSlow: [Int] = []
     var effects: [Effect] = []
+    /// Makes the engine a type that is passed by address: without it each call of a method that only reads copies all
+    /// of these fields to the stack first (measured: 12 % of all instructions).
+    private let passedByAddress: (any Sendable)? = nil
     var totals = Counts()
 
     /// - Parameters:

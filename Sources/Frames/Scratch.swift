@@ -104,6 +104,7 @@ import Model
 
     /// Makes room for so many endpoints. Set them after, not before.
     mutating func reserveEndpoints(_ count: Int) {
+        // SAFETY: as said above, pointers into the rows are taken only after this.
         unsafe endpoints.reserve(count)
         addresses.reserve(count * Scratch.addressBytes)
     }

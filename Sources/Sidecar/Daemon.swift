@@ -56,7 +56,7 @@ package struct Daemon: ~Copyable {
             daemon = try Daemon(
                 configuration,
                 listener,
-                Signals([SIGTERM, SIGINT]),
+                Signals([SIGTERM, SIGINT, SIGHUP]),
                 Poller(eventsMax: 16),
                 SidecarServer(configuration)
             )
@@ -139,12 +139,18 @@ package struct Daemon: ~Copyable {
 
     // Signals.
 
-    /// The first SIGTERM begins draining. Returns the signal that ends the process at once.
+    /// The first SIGTERM or SIGINT begins draining. Returns the second: it ends the process at once.
     private mutating func handleSignals() -> Int32? {
         while let signal = signals.next() {
-            if signal == SIGINT || drainDeadline != nil { return signal }
+            // A terminal that goes away is no reason to stop serving.
+            if signal == SIGHUP { continue }
+            if drainDeadline != nil { return signal }
             let milliseconds = configuration.limits.drainMilliseconds
-            Log.write(.info, "draining", ["milliseconds_max": String(milliseconds)])
+            Log.write(
+                .info,
+                "draining",
+                ["signal": String(signal), "milliseconds_max": String(milliseconds)]
+            )
             drainDeadline = Instant(nanoseconds: Clock.now).adding(milliseconds: milliseconds)
                 .adding(milliseconds: Self.drainGraceMilliseconds)
             // The path becomes free for a successor now.

@@ -217,7 +217,7 @@ struct Worker: ~Copyable {
 
     private mutating func run(_ effect: Effect) {
         switch effect {
-        case .dial(let id, let endpoint, let localAddress): dial(id, endpoint, localAddress)
+        case .dial(let id): dial(id)
         case .writeConnection(let id, let probeFirst): willWrite(id, probeFirst: probeFirst)
         case .writeSession(let id): willWrite(id)
         case .pauseReading(let id): pauseReading(id)

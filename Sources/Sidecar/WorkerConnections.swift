@@ -40,7 +40,8 @@ extension Worker {
 
     // Dialing.
 
-    mutating func dial(_ id: ConnectionID, _ endpoint: Endpoint, _ localAddress: IPAddress?) {
+    mutating func dial(_ id: ConnectionID) {
+        guard let (endpoint, localAddress) = engine.address(of: id) else { return }
         do throws(SocketError) {
             let (socket, state) = try Socket.connect(
                 to: SocketAddress(endpoint),

@@ -8,8 +8,8 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serve proxies over a Unix socket.",
         discussion: """
-            Runs in the foreground until SIGTERM: then proxies are told to go, open streams may end, and the process \
-            exits with 0. A second SIGTERM, or SIGINT, ends it at once. Events go to standard error, one line each.
+            Runs in the foreground until SIGTERM or SIGINT: then proxies are told to go, open streams may end, and the \
+            process exits with 0. A second such signal ends it at once. Events go to standard error, one line each.
 
             Exit codes: 64 wrong usage, 69 another process serves the socket, 71 the system refuses something, \
             73 the socket cannot be made, 77 no permission.
@@ -80,10 +80,11 @@ extension DaemonError {
     /// As sysexits.h has it.
     fileprivate var exitCode: ExitCode {
         switch self {
-        case .socketInUse: ExitCode(69)
+        case .socketInUse: ExitStatus.unavailable
+        // EX_NOPERM.
         case .noPermission: ExitCode(77)
-        case .cannotCreateSocket: ExitCode(73)
-        case .system: ExitCode(71)
+        case .cannotCreateSocket: ExitStatus.cannotCreate
+        case .system: ExitStatus.osError
         }
     }
 }

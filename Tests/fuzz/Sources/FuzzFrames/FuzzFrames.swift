@@ -1,18 +1,19 @@
 // FuzzFrames.swift: libFuzzer's inputs to the oracle of frames.
 import CFuzzer
 import FuzzOracles
+import Glibc
 
-/// SwiftPM names the main function of an executable after its target.
-@_cdecl("FuzzFrames_main")
-public func main(
-    _ argumentCount: Int32,
-    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
-) -> Int32 {
-    var count = argumentCount
-    var list = unsafe arguments
-    // SAFETY: libFuzzer lends `size` bytes at `data` for the time of the call.
-    return unsafe LLVMFuzzerRunDriver(&count, &list) { data, size in
-        unsafe FuzzOracles.checkFrames(UnsafeBufferPointer(start: data, count: size).span)
-        return 0
+@main
+enum FuzzFrames {
+    static func main() {
+        var count = CommandLine.argc
+        // SAFETY: the arguments live as long as the process.
+        var arguments = unsafe Optional(CommandLine.unsafeArgv)
+        // SAFETY: libFuzzer lends `size` bytes at `data` for the time of the call.
+        let status = unsafe LLVMFuzzerRunDriver(&count, &arguments) { data, size in
+            unsafe FuzzOracles.checkFrames(UnsafeBufferPointer(start: data, count: size).span)
+            return 0
+        }
+        exit(status)
     }
 }

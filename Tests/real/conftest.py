@@ -1,0 +1,57 @@
+# conftest.py: runs coroutine tests, each in a world of its own, and gives the fixtures.
+# Owns: how a test gets its sidecar and nginx. Never touches: frames.
+import asyncio
+import inspect
+import os
+import pathlib
+
+import pytest
+
+from nginx import Nginx
+from world import World
+
+TEST_SECONDS_MAX = 60
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Runs `async def` tests under asyncio.run, inside their world when they ask for one."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    long = pyfuncitem.get_closest_marker("alone") is not None
+
+    async def run():
+        async with asyncio.timeout(1800 if long else TEST_SECONDS_MAX):
+            if world := arguments.get("world"):
+                async with world:
+                    await pyfuncitem.obj(**arguments)
+            else:
+                await pyfuncitem.obj(**arguments)
+
+    asyncio.run(run())
+    return True
+
+
+@pytest.fixture(scope="session")
+def executable():
+    path = pathlib.Path(os.environ.get("OUTRIGGER", ROOT / ".build/release/outrigger")).resolve()
+    if not path.exists():
+        pytest.fail(f"no executable at {path}: build it, or name it in OUTRIGGER", pytrace=False)
+    return str(path)
+
+
+@pytest.fixture
+def world(request, executable):
+    """A sidecar with the flags of the `sidecar` marker, and whatever upstreams the test makes."""
+    flags = {}
+    for marker in reversed(list(request.node.iter_markers("sidecar"))):
+        flags |= marker.kwargs
+    return World(executable, flags)
+
+
+@pytest.fixture(scope="session")
+def nginx():
+    with Nginx() as origin:
+        yield origin

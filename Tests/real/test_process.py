@@ -1,0 +1,261 @@
+# test_process.py: the process: its socket file, who may speak to it, how it stops.
+# Source: DESIGN "The protocol"; issue "Connections"; sysexits.h.
+import asyncio
+import os
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from origin import HEAD_END, Blackhole, answering, reply
+from outrigger import HEADER, HELLO, REPLY, REQUEST, Session, exchange, pb
+from world import Sidecar, ask, get, goaway, outcome
+
+EX_UNAVAILABLE, EX_CANTCREAT = 69, 73
+
+
+async def test_the_socket_is_for_its_owner_and_group_only(world):
+    mode = os.stat(world.sidecar.path).st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o660
+
+
+async def test_the_mode_does_not_follow_the_umask(world):
+    before = os.umask(0o077)
+    try:
+        other = await world.start_sidecar(f"{world.folder}/umask.sock")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(other.path).st_mode) == 0o660
+
+
+FOREIGN = """
+import os, socket, sys
+os.setgid(65534); os.setuid(65534)
+one = socket.socket(socket.AF_UNIX)
+one.connect(sys.argv[1])
+one.sendall(bytes.fromhex(sys.argv[2]))
+while data := one.recv(65536): sys.stdout.buffer.write(data)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_a_peer_of_another_user_is_told_to_go_away_even_if_the_file_lets_it_in(world):
+    os.chmod(world.sidecar.path, 0o666)
+    hello = b"\0\0\0\2\0\0\0\0\1\0\0\0\x08\1".hex()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", FOREIGN, world.sidecar.path, hello, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    words, complaint = await child.communicate()
+    assert words[8:9] == b"\x14", complaint.decode()
+    assert pb.GoAway.FromString(words[12:]).code == pb.GOAWAY_FORBIDDEN
+    own = await world.session()
+    await world.barrier(own)
+
+
+async def test_a_stale_socket_file_is_replaced(world):
+    path = f"{world.folder}/stale.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    assert os.path.exists(path)
+    second = await world.start_sidecar(path)
+    await second.kill()
+    assert os.path.exists(path), "a process that is killed leaves it"
+    third = await world.start_sidecar(path)
+    assert await speaks(third)
+
+
+async def speaks(sidecar):
+    async with await Session.open(sidecar.path) as session:
+        return session.hello is not None
+
+
+async def test_a_live_socket_file_is_left_to_its_owner(world):
+    rival = await Sidecar(world.executable, world.folder, {}, world.sidecar.path).launch()
+    assert await rival.exited() == EX_UNAVAILABLE
+    assert world.sidecar.path in rival.words()
+    assert await speaks(world.sidecar)
+
+
+async def test_a_file_that_is_no_socket_is_never_replaced(world):
+    path = f"{world.folder}/precious"
+    with open(path, "w") as file:
+        file.write("data")
+    rival = await Sidecar(world.executable, world.folder, {}, path).launch()
+    assert await rival.exited() in (EX_CANTCREAT, EX_UNAVAILABLE)
+    assert path in rival.words()
+    assert open(path).read() == "data"
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all.sock", "x" * 200])
+async def test_a_socket_that_cannot_be_made_is_a_clear_error(world, path):
+    rival = await Sidecar(world.executable, world.folder, {}, path).launch()
+    assert await rival.exited() in (EX_CANTCREAT, 64, 77)
+    assert rival.words()
+    assert not os.path.exists(path)
+
+
+async def test_the_socket_file_is_gone_after_an_orderly_stop(world):
+    world.ends_itself = True
+    world.sidecar.terminate()
+    assert await world.sidecar.exited() == 0
+    assert not os.path.exists(world.sidecar.path)
+
+
+async def test_sigterm_lets_open_streams_finish_and_then_exits_with_0(world):
+    world.ends_itself = True
+    origin = await world.origin()
+    session, quiet = await world.session(), await world.session()
+    download, upload = session.start(get(origin)), session.start(ask("PUT", origin, length=4))
+    peers = [await origin.connection() for _ in range(2)]
+    for peer in peers:
+        await peer.head()
+    peers.sort(key=lambda peer: peer.requests[0].method)
+    await peers[0].send(b"HTTP/1.1 200 OK\r\nContent-Length: 8" + HEAD_END + b"half")
+    assert (await download.receive()).type == REPLY
+
+    world.sidecar.terminate()
+    for one in session, quiet:
+        await one.leaving.wait()
+        assert goaway(one) == "DRAINING"
+    late = await session.exchange(get(origin, "/late"))
+    assert outcome(late) == "DRAINING" and late.end.repeatable
+    assert world.sidecar.process.returncode is None
+    await peers[0].send(b"half")
+    answer = await download.answer()
+    assert (outcome(answer), bytes(answer.body)) == ("COMPLETE", b"halfhalf")
+    await upload.send(b"body")
+    upload.finish()
+    await peers[1].body()
+    await peers[1].send(reply(b"stored"))
+    assert (await upload.answer()).body == b"stored"
+    assert await world.sidecar.exited() == 0
+    assert len(origin.requests) == 2
+    for one in session, quiet:
+        await one.closed.wait()
+
+
+async def test_while_it_drains_no_new_session_is_served(world):
+    world.ends_itself = True
+    origin = await world.origin()
+    session = await world.session()
+    stream = session.start(get(origin))
+    peer = await origin.connection()
+    await peer.head()
+    world.sidecar.terminate()
+    await session.leaving.wait()
+    try:
+        late = await Session.open(world.sidecar.path)
+        assert late.hello is None or outcome(await late.exchange(get(origin, "/late"))) == "DRAINING"
+        late.writer.close()
+    except OSError:
+        pass  # refused, or no such file
+    await peer.send(reply())
+    assert outcome(await stream.answer()) == "COMPLETE"
+    assert await world.sidecar.exited() == 0
+
+
+@pytest.mark.sidecar(drain_milliseconds=200, connections_per_endpoint_max=1)
+async def test_streams_that_outlast_the_grace_period_end_draining(world):
+    world.ends_itself = True
+    origin = await world.origin()
+    session = await world.session()
+    with Blackhole() as hole:
+        streams = {"head sent": session.start(get(origin))}
+        peer = await origin.connection()
+        await peer.head()
+        streams["queued"] = session.start(get(origin))
+        streams["dialing"] = session.start(get([hole.endpoint]))
+        await world.barrier(session)
+        world.sidecar.terminate()
+        ends = {name: outcome(await stream.answer()) for name, stream in streams.items()}
+        assert ends == dict.fromkeys(streams, "DRAINING")
+        assert await world.sidecar.exited() == 0
+    await peer.ended()
+
+
+@pytest.mark.sidecar(drain_milliseconds=600_000)
+async def test_sigint_exits_at_once(world):
+    world.ends_itself = True
+    origin = await world.origin()
+    session = await world.session()
+    session.start(get(origin))
+    peer = await origin.connection()
+    await peer.head()
+    world.sidecar.process.send_signal(signal.SIGINT)
+    assert await world.sidecar.exited() in (130, -signal.SIGINT)
+    await peer.ended()
+    await session.closed.wait()
+
+
+@pytest.mark.sidecar(drain_milliseconds=600_000)
+async def test_a_second_sigterm_exits_at_once(world):
+    world.ends_itself = True
+    origin = await world.origin()
+    session = await world.session()
+    session.start(get(origin))
+    peer = await origin.connection()
+    await peer.head()
+    world.sidecar.terminate()
+    await session.leaving.wait()
+    assert world.sidecar.process.returncode is None
+    world.sidecar.terminate()
+    await world.sidecar.exited()
+    await peer.ended()
+    await session.closed.wait()
+
+
+async def test_sigterm_with_nothing_open_exits_with_0_at_once(world):
+    world.ends_itself = True
+    origin = await world.origin(answering())
+    session = await world.session()
+    assert outcome(await session.exchange(get(origin))) == "COMPLETE"  # leaves an idle connection
+    world.sidecar.terminate()
+    assert await world.sidecar.exited(5) == 0
+
+
+@pytest.mark.sidecar(drain_milliseconds=300)
+async def test_a_proxy_that_does_not_read_cannot_hold_up_the_exit(world):
+    world.ends_itself = True
+    origin = await world.origin(answering(reply(bytes(4 << 20))))
+    _, writer = await asyncio.open_unix_connection(world.sidecar.path, limit=1)
+    hello = pb.Hello(version=1, initial_credit_bytes=1 << 24).SerializeToString()
+    message = get(origin).SerializeToString()
+    for kind, stream, payload in (HELLO, 0, hello), (REQUEST, 1, message):
+        writer.write(HEADER.pack(len(payload), stream, kind, stream, 0) + payload)
+    await origin.connection()
+    world.sidecar.terminate()
+    assert await world.sidecar.exited() == 0
+    writer.transport.abort()
+
+
+async def test_sigpipe_does_not_end_it(world):
+    world.sidecar.process.send_signal(signal.SIGPIPE)
+    assert await speaks(world.sidecar)
+
+
+async def test_the_blocking_helper_of_the_harness_works_too(world):
+    origin = await world.origin(answering())
+    answer = await asyncio.to_thread(exchange, world.sidecar.path, get(origin, "/blocking"))
+    assert (outcome(answer), answer.body) == ("COMPLETE", b"/blocking")
+
+
+@pytest.mark.sidecar(connections_max=64)
+async def test_running_out_of_descriptors_refuses_and_recovers(world):
+    origin = await world.origin(answering())
+    session = await world.session()
+    pid = world.sidecar.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(world.sidecar.descriptors()), before[1]))
+    answer = await session.exchange(get(origin))
+    assert outcome(answer) != "COMPLETE" and answer.end.detail
+    crowd = [await asyncio.open_unix_connection(world.sidecar.path) for _ in range(5)]
+    for _, writer in crowd:
+        writer.close()
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    answer = await session.exchange(get(origin))
+    assert outcome(answer) == "COMPLETE"
+    assert await speaks(world.sidecar)

@@ -1,0 +1,210 @@
+# world.py: one sidecar process with its upstreams and sessions, and the proof at the end that nothing is left of them.
+# Owns: the process, its folder, its flags. Never touches: what a test expects.
+import asyncio
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import outrigger
+from origin import Origin
+from outrigger import Session, pb
+
+START_SECONDS_MAX = 20
+EXIT_SECONDS_MAX = 10
+SETTLE_SECONDS_MAX = 10
+CANARY = b"canary-3f9a1c"  # in every secret that a test sends: no log line, detail or error may ever contain it
+
+
+async def until(condition, what, seconds=SETTLE_SECONDS_MAX):
+    """Waits for what only /proc or a file system can tell; those have no events, so this looks again and again."""
+    async def look():
+        while not condition():
+            await asyncio.sleep(0.002)
+
+    try:
+        await asyncio.wait_for(look(), seconds)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}") from None
+
+
+class Sidecar:
+    """`outrigger serve` as a process."""
+
+    def __init__(self, executable, folder, flags, path=None):
+        self.path = path or f"{folder}/outrigger.sock"
+        self.log = pathlib.Path(tempfile.mkstemp(dir=folder, prefix="sidecar-", suffix=".log")[1])
+        options = {"socket": self.path, "workers": 1, **flags}
+        self.command = [executable, "serve"]
+        for name, value in options.items():
+            if value is not None:
+                self.command += [f"--{name.replace('_', '-')}", str(value)]
+
+    async def start(self):
+        """Starts the process and waits until it has answered a HELLO."""
+        await self.launch()
+        session = await self.first_session()
+        self.descriptors_before = len(self.descriptors()) - 1  # without this session
+        session.writer.close()
+        await session.task
+        await self.settled()
+        return self
+
+    async def launch(self):
+        with open(self.log, "wb") as log:
+            environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no"}
+            self.process = await asyncio.create_subprocess_exec(
+                *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+            )
+        return self
+
+    async def first_session(self):
+        async def attempt():
+            while self.process.returncode is None:
+                try:
+                    return await Session.open(self.path)
+                except (FileNotFoundError, ConnectionRefusedError):
+                    await asyncio.sleep(0.002)  # it has not bound its socket yet
+            raise AssertionError(f"exit code {self.process.returncode}: {self.words()}")
+
+        return await asyncio.wait_for(attempt(), START_SECONDS_MAX)
+
+    def words(self):
+        return self.log.read_text(errors="replace")
+
+    def descriptors(self):
+        return os.listdir(f"/proc/{self.process.pid}/fd")
+
+    def resident(self, peak=False):
+        """Resident bytes, now or at most so far."""
+        key = "VmHWM:" if peak else "VmRSS:"
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(key):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no such line in /proc/PID/status")
+
+    async def settled(self, more=0):
+        """Waits until it has as many descriptors open as at its start, and `more`."""
+        def links():
+            folder = f"/proc/{self.process.pid}/fd"
+            return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
+
+        expected = self.descriptors_before + more
+        await until(lambda: len(self.descriptors()) == expected, lambda: f"{expected} descriptors, but {links()}")
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    async def exited(self, seconds=EXIT_SECONDS_MAX):
+        """Waits for the process to end by itself. Returns its exit code, negative for a signal."""
+        return await asyncio.wait_for(self.process.wait(), seconds)
+
+    async def kill(self):
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+
+
+class World:
+    """`async with` makes the sidecar; at the end every descriptor is given back and SIGTERM leads to exit code 0."""
+
+    def __init__(self, executable, flags):
+        self.executable, self.flags = executable, dict(flags)
+        self.origins, self.sessions, self.sidecars = [], [], []
+        self.ends_itself = False  # the test ends the sidecar: do not do it again
+
+    async def __aenter__(self):
+        # Short, for paths of Unix sockets; open to all, for the test with another user.
+        self.folder = tempfile.mkdtemp(prefix="outrigger-")
+        os.chmod(self.folder, 0o711)
+        try:
+            self.sidecar = await self.start_sidecar()
+        except BaseException:
+            await self.discard()
+            raise
+        return self
+
+    async def start_sidecar(self, path=None, **flags):
+        sidecar = Sidecar(self.executable, self.folder, {**self.flags, **flags}, path)
+        self.sidecars.append(sidecar)
+        return await sidecar.start()
+
+    async def session(self, **hello):
+        session = await Session.open(self.sidecar.path, **hello)
+        self.sessions.append(session)
+        return session
+
+    async def origin(self, serve=None, host="127.0.0.1", unix=False):
+        path = f"{self.folder}/origin-{len(self.origins)}.sock" if unix else None
+        origin = Origin(serve)
+        self.origins.append(origin)
+        return await origin.start(host, path)
+
+    async def barrier(self, session):
+        """When this returns, the sidecar has acted on everything that was sent on `session` before."""
+        mark = os.urandom(8)
+        session.send(outrigger.PING, 0, pb.Ping(data=mark))
+        while (await session.pongs.get()).data != mark:
+            pass
+
+    async def __aexit__(self, kind, *_):
+        try:
+            if kind is None:
+                await self.prove_clean()
+        finally:
+            await self.discard()
+
+    async def prove_clean(self):
+        for session in self.sessions:
+            session.writer.close()
+            await session.task
+        for origin in self.origins:
+            await origin.stop()
+        if not self.ends_itself:
+            await self.sidecar.settled()
+            self.sidecar.terminate()
+            assert await self.sidecar.exited() == 0, self.sidecar.words()
+        for sidecar in self.sidecars:
+            log = sidecar.log.read_bytes()
+            assert b"Fatal error" not in log and CANARY not in log, log.decode(errors="replace")
+
+    async def discard(self):
+        for sidecar in self.sidecars:
+            if hasattr(sidecar, "process"):
+                await sidecar.kill()
+        for session in self.sessions:
+            session.writer.close()
+        for origin in self.origins:
+            origin.server.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def get(origin, target="/", headers=(), **more):
+    """A GET for one origin, or for a list of endpoints."""
+    return ask("GET", origin, target, headers, **more)
+
+
+def ask(method, origin, target="/", headers=(), authority="origin.test", length=None, **more):
+    """`length`: the request has a body of so many bytes."""
+    endpoints = origin if isinstance(origin, list) else [origin.endpoint]
+    if length is not None:
+        more |= {"body": pb.BODY_LENGTH, "body_length": length}
+    return outrigger.request(method, authority, target, endpoints, headers, **more)
+
+
+def outcome(answer):
+    """The outcome's name, for assertions that can be read."""
+    return pb.Outcome.Name(answer.end.outcome).removeprefix("OUTCOME_")
+
+
+def fate(answer):
+    return pb.ConnectionFate.Name(answer.end.connection).removeprefix("FATE_")
+
+
+def attempts(answer):
+    return [pb.AttemptResult.Name(one.result).removeprefix("ATTEMPT_") for one in answer.end.attempts]
+
+
+def goaway(session):
+    return pb.GoAwayCode.Name(session.goaway.code).removeprefix("GOAWAY_") if session.goaway else None
