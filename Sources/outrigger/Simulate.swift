@@ -15,6 +15,9 @@ struct Simulate: ParsableCommand {
             """
     )
 
+    /// Seeds from one line of progress to the next.
+    private static let progressSeeds: UInt64 = 10
+
     @Option(help: ArgumentHelp("Seeds to run, both ends included.", valueName: "A..B"))
     var seeds: SeedRange = SeedRange(first: 0, last: 499)
 
@@ -43,10 +46,10 @@ struct Simulate: ParsableCommand {
         let broken = sabotage.flatMap { Sabotage(rawValue: $0) }
         var sum = Sum()
         for seed in seeds.first...seeds.last {
-            // A trap ends the process: the last line then names the seed.
-            if verbose { print("seed \(seed)") }
-            let world = SimWorld(seed: seed, sabotage: broken, follow: verbose ? { print($0) } : nil)
-            let verdict = world.run()
+            if (seed - seeds.first) % Self.progressSeeds == 0 { show(sum, next: seed) }
+            if verbose { Self.say("seed \(seed)") }
+            let verdict = SimWorld(seed: seed, sabotage: broken, follow: verbose ? { Self.say($0) } : nil)
+                .run()
             sum.add(verdict)
             if !verdict.violations.isEmpty {
                 sum.failures += 1
@@ -56,18 +59,21 @@ struct Simulate: ParsableCommand {
                 }
                 print("\rseed \(seed): \(verdict.violations[0]), \(verdict.violations.count) in all")
             }
-            if sum.worlds % 100 == 0 || seed == seeds.last { show(sum) }
         }
         print("\n\(sum.failures) worlds in which a rule was broken\n\(sum.table)")
         if sum.failures > 0 { throw ExitCode(1) }
     }
 
-    private func show(_ sum: Sum) {
-        let total = seeds.last - seeds.first + 1
-        print(
-            "\r\(sum.worlds) of \(total) worlds, \(sum.requests) requests, \(sum.steps) events",
-            terminator: ""
-        )
+    /// Written out at once: a trap in the engine ends the process, and the last line has to be there.
+    private static func say(_ line: String) {
+        print(line)
+        fflush(nil)
+    }
+
+    /// After a trap the last of these lines tells in which ten seeds it was.
+    private func show(_ sum: Sum, next: UInt64) {
+        let last = min(seeds.last, next + Self.progressSeeds - 1)
+        print("\rseeds \(next)..\(last) of \(seeds.last), \(sum.requests) requests so far", terminator: "")
         fflush(nil)
     }
 

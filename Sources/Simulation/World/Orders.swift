@@ -22,7 +22,7 @@ extension SimWorld {
                 }
             case .closeSession(let session):
                 if let link = worker.linkOfSession[session] { links[link].isCloseOrdered = true }
-            case .dial(let connection, let endpoint, _): dial(connection, endpoint)
+            case .dial(let connection): dial(connection)
             case .writeConnection(let connection, _):
                 if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
             case .writeSession, .pauseReading, .resumeReading, .shutdownWriting: break
@@ -39,7 +39,7 @@ extension SimWorld {
     /// Why an order comes out of turn; `nil`: it does not.
     private func fault(of effect: Effect) -> String? {
         switch effect {
-        case .dial(let connection, _, _):
+        case .dial(let connection):
             return worker.linkOfConnection[connection] == nil ? nil : "dial under an id that was used"
         case .writeConnection(let connection, _), .pauseReading(let connection),
             .resumeReading(let connection),
@@ -110,17 +110,21 @@ extension SimWorld {
 
     // Dialing.
 
-    private func dial(_ connection: ConnectionID, _ endpoint: Endpoint) {
-        let known = scenario.endpoints.firstIndex { $0.endpoint == endpoint }
-        if known == nil && !scenario.hasHostileProxy {
+    private func dial(_ connection: ConnectionID) {
+        // Without an address it is closed again by an order behind this one.
+        let address = engine.address(of: connection)
+        let known = scenario.endpoints.firstIndex { $0.endpoint == address?.endpoint }
+        if address != nil && known == nil && !scenario.hasHostileProxy {
             observe(.effectOutOfTurn(.closeConnection(connection), reason: "dial to nowhere"))
         }
         let index = known ?? 0
         var manner = known.map { scenario.endpoints[$0].manner } ?? .refuses
+        if address == nil { manner = .blackHole }
         if manner == .unsteady { manner = random.pick([.serves, .refuses, .unreachable, .blackHole, .slow]) }
         let answer: DialResult =
             switch manner {
-            case .serves, .slow, .blackHole, .unsteady: .connected(local: localEndpoint(for: endpoint))
+            case .serves, .slow, .blackHole, .unsteady:
+                .connected(local: address.flatMap { localEndpoint(for: $0.endpoint) })
             case .refuses: .failed(.refused)
             case .unreachable: .failed(random.pick([.unreachable, .failed, .timeout]))
             }
