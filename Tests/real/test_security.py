@@ -179,6 +179,7 @@ async def test_27_a_cancelled_request_and_the_next_never_share_a_connection_or_a
         await peer.head()
         first.cancel()
         second = session.start(get(origin, f"/{number}/second"))
+        await world.barrier(session)
         with contextlib.suppress(ConnectionError):
             await peer.send(reply(b"of the first"))
         fresh = await origin.connection()
@@ -188,6 +189,30 @@ async def test_27_a_cancelled_request_and_the_next_never_share_a_connection_or_a
         assert (outcome(answer), answer.body) == ("COMPLETE", b"of the second")
         assert outcome(await first.answer()) == "CANCELLED"
         assert len(peer.requests) == 1
+
+
+async def test_27_when_a_cancel_crosses_its_reply_every_request_still_gets_its_own(world):
+    async def serve(peer):
+        while True:
+            await peer.send(reply((await peer.head()).target))
+
+    origin = await world.origin(serve)
+    session = await world.session()
+
+    async def pair(number):
+        first, second = (session.start(get(origin, f"/{number}/{name}")) for name in ("first", "second"))
+        await session.writer.drain()
+        if number % 3:
+            await world.barrier(session)
+        first.cancel()
+        third = session.start(get(origin, f"/{number}/third"))
+        for stream, name in (first, "first"), (second, "second"), (third, "third"):
+            answer = await stream.answer()
+            assert outcome(answer) == "COMPLETE" or (name, outcome(answer)) == ("first", "CANCELLED")
+            assert f"/{number}/{name}".encode().startswith(bytes(answer.body))
+
+    for begin in range(0, 200, 20):
+        await asyncio.gather(*(pair(number) for number in range(begin, begin + 20)))
 
 
 async def test_27_a_retry_never_delivers_the_reply_of_the_first_connection(world):
