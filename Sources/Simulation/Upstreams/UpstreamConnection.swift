@@ -1,0 +1,220 @@
+// UpstreamConnection.swift: the far end of one connection: reads requests strictly and plays its reply plans.
+// Owns: pace, order and endings. Never touches: the engine; it sees bytes only.
+import Model
+
+/// One accepted connection of a simulated origin or peer.
+final class UpstreamConnection {
+    /// What it does next towards the engine, in order.
+    private enum Step {
+        case bytes([UInt8])
+        case pause(nanoseconds: Int64)
+        case finish
+        case reset
+        /// Only while no request has begun: bytes that nobody asked for, then FIN.
+        case strayWhenIdle
+        case finishWhenIdle
+    }
+
+    private let link: Int
+    private var writer: ReplyWriter
+    private var random: SeededRandom
+    private var parser = RequestParser()
+    private var steps: [Step] = []
+    private var notBefore = Instant(nanoseconds: 0)
+    private var readsNotBefore = Instant(nanoseconds: 0)
+    /// Bytes that were or are going to be written towards the engine.
+    private var plannedTotal = 0
+    /// The request being read, and its plan when the head was there.
+    private var current: (request: Int, serve: Int, plan: ReplyPlan)?
+    private var bodyRead = 0
+    private var requestsRead = 0
+    private var isTunnel = false
+    private(set) var isClosed = false
+    private let isCalm: Bool
+    /// Bytes it reads at a time.
+    private let readBytesMax: Int
+    private let readPauseMicroseconds: Int
+
+    init(link: Int, scenario: Scenario, random: SeededRandom) {
+        self.link = link
+        self.random = random
+        writer = ReplyWriter(scenario: scenario, random: self.random.fork())
+        isCalm = scenario.roughness == .calm
+        readBytesMax = self.random.pick([65_536, 65_536, 1000, 100])
+        readPauseMicroseconds = self.random.pick([0, 0, 100, 3000])
+    }
+
+    /// Reads, thinks, writes.
+    func wake(_ world: SimWorld) {
+        guard !isClosed else { return }
+        read(world)
+        write(world)
+    }
+
+    private func read(_ world: SimWorld) {
+        let pipe = world.links[link].fromEngine
+        if pipe.isReset { return close() }
+        if !pipe.arrived.isEmpty {
+            guard world.now >= readsNotBefore else {
+                return world.plan(.upstreamWake(link: link), at: readsNotBefore)
+            }
+            var parts: [RequestPart] = []
+            parser.parse(world.farRead(link, upTo: readBytesMax), into: &parts)
+            for part in parts { take(part, world) }
+            readsNotBefore = world.now.adding(microseconds: readPauseMicroseconds)
+            world.plan(.upstreamWake(link: link), at: readsNotBefore)
+        } else if pipe.hasFinishArrived {
+            // The client is done. What is still to be sent is sent, then this side is closed too.
+            if steps.isEmpty || random.chance(30) {
+                world.farFinish(link)
+                close()
+                world.links[link].isFarClosed = true
+            } else if case .finish = steps[steps.count - 1] {
+            } else {
+                steps.append(.finish)
+            }
+        }
+    }
+
+    private func close() {
+        isClosed = true
+        steps = []
+    }
+
+    private func take(_ part: RequestPart, _ world: SimWorld) {
+        switch part {
+        case .began: bodyRead = 0
+        case .head(let head): takeHead(head, world)
+        case .body(let bytes):
+            guard let current else { return }
+            world.upstreamRead(bytes, of: current.request, at: bodyRead, link: link)
+            bodyRead += bytes.count
+        case .tunnel(let bytes):
+            guard let current else { return }
+            world.upstreamRead(bytes, of: current.request, at: bodyRead, link: link)
+            bodyRead += bytes.count
+        case .trailers(let section):
+            guard let current else { return }
+            world.upstreamReadTrailers(section, of: current.request, link: link)
+        case .whole:
+            guard let current else { return }
+            world.upstreamReadWhole(current.request, bodyBytes: bodyRead, link: link)
+            if !current.plan.isEarly { start(world) }
+            if !isTunnel { self.current = nil }
+        case .malformed(let reason):
+            world.observe(.malformedRequest(link: link, reason: reason))
+            steps.append(.reset)
+        }
+    }
+
+    private func takeHead(_ head: ParsedHead, _ world: SimWorld) {
+        guard let request = world.upstreamReadHead(head, link: link) else { return }
+        requestsRead += 1
+        if !isCalm && random.chance(requestsRead > 1 ? 12 : 2) {
+            // It was about to close anyway: the race of every persistent connection (RFC 9112 §9.6).
+            steps.append(random.chance(50) ? .finish : .reset)
+            return
+        }
+        let serve = world.record.serves.count
+        let plan = writer.plan(head, serve: serve)
+        current = (request, serve, plan)
+        world.record.serves.append(ServeFacts(request: request, link: link, plan: plan))
+        if plan.sendsContinue && !head.values("expect").isEmpty {
+            queue(Array("HTTP/1.1 100 Continue\r\nX-Request: \(request)\r\nX-Serve: \(serve)\r\n\r\n".utf8))
+        }
+        if plan.isEarly { start(world) }
+    }
+
+    private func queue(_ bytes: [UInt8]) {
+        steps.append(.bytes(bytes))
+        plannedTotal += bytes.count
+    }
+
+    /// Queues the reply of the current request.
+    private func start(_ world: SimWorld) {
+        guard let (_, serve, plan) = current else { return }
+        world.record.serves[serve].start(at: plannedTotal)
+        world.observe(.serveBegan(serve: serve, link: link))
+        if random.chance(40) { steps.append(.pause(nanoseconds: Int64(random.small(upTo: 200_000_000)))) }
+        if !isCalm && random.chance(3) { steps.append(.pause(nanoseconds: 90_000_000_000)) }
+        let tailStart = plan.bytes.count - plan.tailBytes
+        var place = 0
+        while place < tailStart {
+            let count = min(plan.pieceBytesMax, tailStart - place)
+            queue(Array(plan.bytes[place..<place + count]))
+            if plan.pauseMicroseconds > 0 && random.chance(30) {
+                steps.append(.pause(nanoseconds: Int64(plan.pauseMicroseconds) * 1000))
+            }
+            place += count
+        }
+        if plan.tailBytes > 0 { queue(Array(plan.bytes[tailStart...])) }
+        if plan.body == .tunnel {
+            isTunnel = true
+            parser.becomeTunnel()
+            world.becomeTunnel(link)
+        }
+        queueEnding(plan)
+    }
+
+    private func queueEnding(_ plan: ReplyPlan) {
+        switch plan.ending {
+        case .finish: steps.append(.finish)
+        case .reset: steps.append(.reset)
+        case .stall: break
+        case .keep:
+            guard !isCalm else { return }
+            if random.chance(35) {
+                steps.append(.pause(nanoseconds: Int64(random.small(upTo: 5_000_000_000))))
+                steps.append(random.chance(25) ? .strayWhenIdle : .finishWhenIdle)
+            }
+        }
+    }
+
+    private func write(_ world: SimWorld) {
+        while let step = steps.first, !isClosed {
+            guard world.now >= notBefore else { return world.plan(.upstreamWake(link: link), at: notBefore) }
+            switch step {
+            case .bytes(let bytes):
+                guard world.links[link].toEngine.room >= bytes.count || bytes.count > 200 else { return }
+                let taken = world.farWrite(link, bytes)
+                if taken < bytes.count {
+                    steps[0] = .bytes(Array(bytes[taken...]))
+                    return
+                }
+            case .pause(let nanoseconds):
+                notBefore = Instant(nanoseconds: world.now.nanoseconds + nanoseconds)
+            case .finish:
+                world.farFinish(link)
+                steps = []
+                // Half-closed: it may go on reading, or be gone.
+                if !isCalm && random.chance(60) {
+                    world.links[link].isFarClosed = true
+                    close()
+                }
+                return
+            case .reset:
+                world.farReset(link, overtakes: random.chance(40))
+                return close()
+            case .strayWhenIdle:
+                guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
+                _ = world.farWrite(
+                    link,
+                    Array("HTTP/1.1 408 Late\r\nX-Request: -1\r\n\r\n".utf8),
+                    arrivesAtOnce: true
+                )
+            case .finishWhenIdle:
+                guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
+                steps[0] = random.chance(70) ? .finish : .reset
+                continue
+            }
+            steps.removeFirst()
+        }
+    }
+}
+
+extension Instant {
+    /// This instant and `microseconds` more.
+    func adding(microseconds: Int) -> Instant {
+        Instant(nanoseconds: nanoseconds + Int64(microseconds) * 1000)
+    }
+}

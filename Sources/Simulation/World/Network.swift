@@ -1,0 +1,156 @@
+// Network.swift: moves bytes along links: delays, arrivals, FIN and RST, and the taps that read along.
+import Engine
+import Model
+
+extension SimWorld {
+    /// Puts a piece on its way.
+    func send(_ piece: Pipe.Piece, on link: Link, towardsEngine: Bool) {
+        let pipe = towardsEngine ? link.toEngine : link.fromEngine
+        pipe.write(piece)
+        pipe.lastArrival = max(pipe.lastArrival, now.adding(microseconds: randomDelay()))
+        plan(.arrival(link: link.id, towardsEngine: towardsEngine), at: pipe.lastArrival)
+    }
+
+    func arrive(_ link: Link, towardsEngine: Bool) {
+        let pipe = towardsEngine ? link.toEngine : link.fromEngine
+        guard let piece = pipe.arrive() else { return }
+        if towardsEngine {
+            if link.workerSide == .over { return pipe.dropArrived() }
+            return planTurn(at: now.adding(microseconds: randomDelay() / 10))
+        }
+        if link.isFarClosed, case .bytes = piece {
+            // Nobody is there to read: the far kernel answers with a reset.
+            pipe.dropArrived()
+            return resetTowardsEngine(link, overtakes: false)
+        }
+        wakeFarEnd(link)
+    }
+
+    private func wakeFarEnd(_ link: Link) {
+        switch link.farEnd {
+        case .proxy(let proxy): plan(.proxyWake(proxy: proxy), at: now)
+        case .upstream: plan(.upstreamWake(link: link.id), at: now)
+        }
+    }
+
+    /// The worker has made room for the far end's bytes.
+    func farRoomChanged(_ link: Link) { wakeFarEnd(link) }
+
+    /// The worker's socket is gone: unread bytes mean a reset for the far end, else FIN comes behind the rest.
+    func closeAtWorker(_ link: Link) {
+        let wasOpen = link.workerSide == .open
+        link.workerSide = .over
+        link.isCloseOrdered = true
+        guard wasOpen, !link.fromEngine.isFinished else { return }
+        let hasUnread = !link.toEngine.arrived.isEmpty
+        link.toEngine.dropArrived()
+        send(hasUnread ? .reset : .finish, on: link, towardsEngine: false)
+    }
+
+    // What the far ends call.
+
+    /// - Returns: bytes taken, all of them when there is room.
+    func farWrite(_ link: Int, _ bytes: [UInt8], arrivesAtOnce: Bool = false) -> Int {
+        let link = links[link]
+        if link.workerSide == .over { return bytes.count }
+        let count = min(bytes.count, link.toEngine.room)
+        if count > 0 {
+            send(.bytes(Array(bytes[..<count])), on: link, towardsEngine: true)
+            if arrivesAtOnce { arrive(link, towardsEngine: true) }
+        }
+        return link.toEngine.isFinished ? bytes.count : count
+    }
+
+    func farRead(_ link: Int, upTo countMax: Int) -> [UInt8] {
+        let bytes = links[link].fromEngine.read(upTo: countMax)
+        if links[link].wantsWrite { planTurn(at: now.adding(microseconds: randomDelay() / 10)) }
+        return bytes
+    }
+
+    func farFinish(_ link: Int) {
+        guard !links[link].toEngine.isFinished else { return }
+        send(.finish, on: links[link], towardsEngine: true)
+    }
+
+    func farReset(_ link: Int, overtakes: Bool) {
+        links[link].isFarClosed = true
+        resetTowardsEngine(links[link], overtakes: overtakes)
+    }
+
+    /// - overtakes: what is in flight is lost.
+    private func resetTowardsEngine(_ link: Link, overtakes: Bool) {
+        guard !link.toEngine.isReset, link.workerSide != .over else { return }
+        if overtakes { link.toEngine.dropInFlight() }
+        link.toEngine.writeReset()
+        link.toEngine.lastArrival = max(link.toEngine.lastArrival, now.adding(microseconds: randomDelay()))
+        plan(.arrival(link: link.id, towardsEngine: true), at: link.toEngine.lastArrival)
+    }
+
+    /// Whether every request on the link has been answered, and nothing is on its way to the engine.
+    func isIdle(_ link: Int) -> Bool {
+        let facts = record.links[link]
+        return facts.requestsBegan == facts.serves.count && taps[link]?.isAtStart == true
+            && links[link].toEngine.inFlight.isEmpty && links[link].workerSide == .open
+            && links[link].toEngine.lastArrival <= now
+    }
+
+    func becomeTunnel(_ link: Int) { taps[link]?.becomeTunnel() }
+
+    // The taps.
+
+    /// Reads along what the engine hands to a connection's kernel.
+    /// - Parameters:
+    ///   - link: the connection.
+    ///   - output: all that the engine has ready, so that a head is known before it is written whole.
+    ///   - count: how much of it is written now.
+    /// - Returns: whether the last byte written belongs to a body.
+    func tap(_ link: Link, _ output: [UInt8], _ count: Int) -> Bool {
+        if sabotages(.sendTwice, when: { self.isRepeatForbidden(link, output) }) {
+            observe(.requestBegan(link: link.id, request: requestID(in: output)))
+        }
+        var parts: [RequestPart] = []
+        taps[link.id]?.parse(Array(output[..<count]), into: &parts)
+        for part in parts { apply(part, link.id, output) }
+        if case .body = parts.last { return true }
+        return false
+    }
+
+    private func apply(_ part: RequestPart, _ link: Int, _ output: [UInt8]) {
+        let request = record.links[link].currentRequest
+        switch part {
+        case .began:
+            let request = requestID(in: output)
+            observe(.requestBegan(link: link, request: request))
+            guard let broken = record.links.indices.first(where: { record.hasBrokenReply($0) }) else {
+                return
+            }
+            if sabotages(.keepBrokenConnection) { observe(.requestBegan(link: broken, request: request)) }
+        case .head, .trailers: break
+        case .body(let bytes), .tunnel(let bytes):
+            guard let request else { return }
+            observe(.requestBody(link: link, request: request, count: bytes.count))
+        case .whole:
+            guard let request else { return }
+            observe(.requestSent(link: link, request: request))
+        case .malformed(let reason): observe(.malformedRequest(link: link, reason: reason))
+        }
+    }
+
+    private func isRepeatForbidden(_ link: Link, _ output: [UInt8]) -> Bool {
+        guard taps[link.id]?.isAtStart == true, let request = requestID(in: output) else { return false }
+        return !record.requests[request].plan.mayRepeat
+    }
+
+    /// The number behind "X-Request: ".
+    private func requestID(in output: [UInt8]) -> Int? {
+        let mark = Array("X-Request: ".utf8)
+        guard output.count > mark.count else { return nil }
+        for start in 0..<output.count - mark.count where output[start] == mark[0] {
+            guard output[start..<start + mark.count].elementsEqual(mark) else { continue }
+            let digits = output[(start + mark.count)...].prefix { (0x30...0x39).contains($0) }
+            let id = Int(String(decoding: digits, as: UTF8.self))
+            return id.flatMap { $0 < record.requests.count ? $0 : nil }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,79 @@
+// Observation.swift: everything that a checker may see of a run, one case for each kind of event.
+// The record (Record.swift) is brought up to date before a checker sees an event.
+import Engine
+import Frames
+import Model
+
+/// Names of a reply that the upstream wrote into its head, as they reached the proxy.
+struct SeenHead: Equatable {
+    var status = 0
+    var requestField: Int?
+    var serveField: Int?
+    var body = ReplyBody.none
+}
+
+/// One event of a run. `request` is an index into the record's requests, `link` one into its links.
+enum Observation: Equatable {
+    // At the proxies.
+    case opened(request: Int)
+    case cancelled(request: Int)
+    case interim(request: Int, SeenHead)
+    case reply(request: Int, SeenHead)
+    case body(request: Int, offset: Int, count: Int, mismatchAt: Int?)
+    case trailers(request: Int, serveField: Int?, fieldCount: Int)
+    case ended(request: Int, EndReport, [Attempt])
+    case creditGiven(request: Int, bytes: Int)
+    case creditTaken(request: Int, bytes: Int)
+    /// A frame of a stream that is not open; the last request under its number, if any.
+    case strayFrame(proxy: Int, stream: UInt32, type: FrameType, lastRequest: Int?)
+    case badFrame(proxy: Int, reason: String)
+    case goAway(proxy: Int, GoAwayCode, detail: String)
+    case sessionOpened(proxy: Int, link: Int)
+    /// - byEngine: otherwise the proxy left.
+    case sessionOver(proxy: Int, byEngine: Bool)
+    case pingAnswered(proxy: Int)
+
+    // At the worker's sockets.
+    case effect(Effect)
+    /// An order for an id that is no longer, or not yet, there; or one out of turn.
+    case effectOutOfTurn(Effect, reason: String)
+    case dialed(link: Int, DialResult)
+    /// The first byte of a request was written. `request` is `nil` when it does not say whose it is.
+    case requestBegan(link: Int, request: Int?)
+    case requestBody(link: Int, request: Int, count: Int)
+    case requestSent(link: Int, request: Int)
+    case malformedRequest(link: Int, reason: String)
+    case read(link: Int, count: Int, inPlace: Bool)
+    case connectionOver(link: Int, reason: String)
+    case connectionClosed(link: Int)
+    case sessionOutput(proxy: Int, bytes: Int)
+    case connectionOutput(link: Int, bytes: Int)
+    case deadlineInThePast(nanoseconds: Int64)
+    case drained
+    case jumped(seconds: Int)
+
+    // At the upstreams.
+    case serveBegan(serve: Int, link: Int)
+    /// Bytes, fields or a length that are not those the proxy sent.
+    case foreignRequest(request: Int, link: Int, reason: String)
+
+    // At the end.
+    case quiescent(Counts, openLinks: Int)
+    case endless(steps: Int)
+}
+
+/// One thing that went wrong.
+package struct Violation: Equatable, Sendable, CustomStringConvertible {
+    package var checker: String
+    package var time: Instant
+    package var text: String
+
+    package var description: String { "[\(formatted(time))] \(checker): \(text)" }
+}
+
+/// Seconds with six digits behind the point.
+func formatted(_ time: Instant) -> String {
+    let microseconds = time.nanoseconds / 1000
+    let fraction = String(microseconds % 1_000_000)
+    return "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - fraction.count) + fraction
+}

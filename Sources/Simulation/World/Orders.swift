@@ -1,0 +1,146 @@
+// Orders.swift: takes the engine's orders, checks their turn, and runs them.
+// The turn of an order is judged when the engine gives it; it is run then or at the end of the worker's turn.
+import Engine
+import Model
+
+extension SimWorld {
+    /// Moves new orders to the queue and notes at once what they make true.
+    func takeEffects() {
+        worker.taken.removeAll(keepingCapacity: true)
+        engine.takeEffects(into: &worker.taken)
+        for effect in worker.taken {
+            observe(.effect(effect))
+            if let reason = fault(of: effect) {
+                observe(.effectOutOfTurn(effect, reason: reason))
+                continue
+            }
+            switch effect {
+            case .closeConnection(let connection):
+                if let link = link(of: connection) { link.isCloseOrdered = true }
+                if sabotages(.repeatOrder), let reason = fault(of: effect) {
+                    observe(.effectOutOfTurn(effect, reason: reason))
+                }
+            case .closeSession(let session):
+                if let link = worker.linkOfSession[session] { links[link].isCloseOrdered = true }
+            case .dial(let connection): dial(connection)
+            case .writeConnection(let connection, _):
+                if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
+            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting: break
+            }
+            worker.waiting.append(effect)
+        }
+        worker.taken.removeAll(keepingCapacity: true)
+    }
+
+    private func link(of connection: ConnectionID) -> Link? {
+        worker.linkOfConnection[connection].map { links[$0] }
+    }
+
+    /// Why an order comes out of turn; `nil`: it does not.
+    private func fault(of effect: Effect) -> String? {
+        switch effect {
+        case .dial(let connection):
+            return worker.linkOfConnection[connection] == nil ? nil : "dial under an id that was used"
+        case .writeConnection(let connection, _), .pauseReading(let connection),
+            .resumeReading(let connection),
+            .shutdownWriting(let connection):
+            guard let link = link(of: connection) else { return "no such connection" }
+            if link.isCloseOrdered { return "the connection was ordered closed" }
+            if case .dialing = link.workerSide { return "the connection is not established" }
+            if link.workerSide == .over { return "the connection is dead" }
+            if case .writeConnection = effect, link.fromEngine.isFinished { return "FIN is written" }
+            if case .shutdownWriting = effect, outputCount(of: connection) > 0 {
+                return "output is left to write"
+            }
+            return nil
+        case .closeConnection(let connection):
+            guard let link = link(of: connection) else { return "no such connection" }
+            if link.isCloseOrdered { return "ordered closed twice" }
+            return link.workerSide == .over ? "the connection is dead" : nil
+        case .writeSession(let session), .closeSession(let session):
+            guard let id = worker.linkOfSession[session] else { return "no such session" }
+            if links[id].isCloseOrdered { return "the session was ordered closed" }
+            return links[id].workerSide == .over ? "the session is dead" : nil
+        }
+    }
+
+    /// Runs what is waiting; orders that come of it are run behind it.
+    func runEffects() {
+        guard !worker.isRunning else { return }
+        worker.isRunning = true
+        var place = 0
+        while place < worker.waiting.count {
+            run(worker.waiting[place])
+            place += 1
+        }
+        worker.waiting.removeAll(keepingCapacity: true)
+        worker.isRunning = false
+    }
+
+    private func run(_ effect: Effect) {
+        switch effect {
+        case .dial: break
+        case .writeConnection(let connection, let probeFirst):
+            guard let link = link(of: connection), link.isOpenAtWorker else { return }
+            link.wantsWrite = true
+            link.probesFirst = link.probesFirst || probeFirst
+            writeConnection(link, connection)
+        case .pauseReading(let connection): link(of: connection)?.isPaused = true
+        case .resumeReading(let connection): link(of: connection)?.isPaused = false
+        case .shutdownWriting(let connection):
+            guard let link = link(of: connection), link.isOpenAtWorker else { return }
+            send(.finish, on: link, towardsEngine: false)
+        case .closeConnection(let connection):
+            guard let link = link(of: connection), link.workerSide != .over else { return }
+            if link.workerSide == .open { observe(.connectionClosed(link: link.id)) }
+            if !sabotages(.leakConnection) { closeAtWorker(link) }
+        case .writeSession(let session):
+            guard let id = worker.linkOfSession[session], links[id].isOpenAtWorker else { return }
+            links[id].wantsWrite = true
+            writeSession(links[id], session)
+        case .closeSession(let session):
+            guard let id = worker.linkOfSession[session], links[id].workerSide == .open else { return }
+            let count = writeSegments(links[id], session)
+            if count > 0 && scenario.reportsLastWrites {
+                callEngine { $0.wrote(count, to: session, now: $1) }
+            }
+            loseSession(links[id], session, byEngine: true)
+        }
+    }
+
+    // Dialing.
+
+    private func dial(_ connection: ConnectionID) {
+        // Without an address it is closed again by an order behind this one.
+        let address = engine.address(of: connection)
+        let known = scenario.endpoints.firstIndex { $0.endpoint == address?.endpoint }
+        if address != nil && known == nil && !scenario.hasHostileProxy {
+            observe(.effectOutOfTurn(.closeConnection(connection), reason: "dial to nowhere"))
+        }
+        let index = known ?? 0
+        var manner = known.map { scenario.endpoints[$0].manner } ?? .refuses
+        if address == nil { manner = .blackHole }
+        if manner == .unsteady { manner = random.pick([.serves, .refuses, .unreachable, .blackHole, .slow]) }
+        let answer: DialResult =
+            switch manner {
+            case .serves, .slow, .blackHole, .unsteady:
+                .connected(local: address.flatMap { localEndpoint(for: $0.endpoint) })
+            case .refuses: .failed(.refused)
+            case .unreachable: .failed(random.pick([.unreachable, .failed, .timeout]))
+            }
+        let link = addLink(.upstream(index), workerSide: .dialing(answer: answer, isDue: false))
+        link.connection = connection
+        worker.linkOfConnection[connection] = link.id
+        worker.live.append(link.id)
+        guard manner != .blackHole else { return }
+        let wait = manner == .slow ? random.between(100_000, 4_000_000) : randomDelay()
+        plan(.dialAnswer(link: link.id), at: now.adding(microseconds: wait))
+    }
+
+    private func localEndpoint(for endpoint: Endpoint) -> Endpoint? {
+        switch endpoint {
+        case .ip: .ip(.v4(0x0A00_00FE), port: UInt16(30_000 + links.count))
+        case .unix: nil
+        }
+    }
+}

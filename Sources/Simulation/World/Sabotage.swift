@@ -1,0 +1,52 @@
+// Sabotage.swift: ways to break a rule on purpose, between the engine and the rest of the world, one for each
+// checker: a checker that stays silent then would also stay silent for a broken engine.
+
+/// What is broken in a run.
+package enum Sabotage: String, CaseIterable, Sendable {
+    /// END arrives twice at the proxy.
+    case repeatEnd
+    /// END does not arrive.
+    case loseEnd
+    /// A stream that ended otherwise is said to be complete.
+    case claimComplete
+    /// One body byte is another.
+    case flipByte
+    /// One body byte of a request is another on its way to the upstream.
+    case flipRequestByte
+    /// Heads of replies go to the stream beside theirs.
+    case swapStreams
+    /// A request that must not be repeated goes out a second time.
+    case sendTwice
+    /// The next request goes to the connection whose reply broke off.
+    case keepBrokenConnection
+    /// The engine is told of more credit than the proxy gave.
+    case inflateCredit
+    /// The worker does not tell the engine that a session is over.
+    case forgetSession
+    /// A connection that was ordered closed stays open.
+    case leakConnection
+    /// An order is given twice.
+    case repeatOrder
+    /// END counts one byte too many.
+    case miscount
+    /// END names a cause that never was.
+    case blameInternal
+
+    /// The checker that has to see it.
+    package var checker: String {
+        switch self {
+        case .repeatEnd: ExactEnd.name
+        case .loseEnd: Liveness.name
+        case .claimComplete: Wholeness.name
+        case .flipByte: ReplyBytes.name
+        case .flipRequestByte, .swapStreams: Isolation.name
+        case .sendTwice: Replay.name
+        case .keepBrokenConnection: Reuse.name
+        case .inflateCredit: Bounds.name
+        case .forgetSession, .leakConnection: Leaks.name
+        case .repeatOrder: Orders.name
+        case .miscount: Reports.name
+        case .blameInternal: Outcomes.name
+        }
+    }
+}

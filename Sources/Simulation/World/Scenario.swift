@@ -1,0 +1,135 @@
+// Scenario.swift: what kind of world a seed makes: its size, its speed, how hostile it is, which limits hold.
+import Model
+
+/// How much goes wrong.
+package enum Roughness: Int, Sendable {
+    /// Nothing: every stream has to be complete.
+    case calm
+    case mild
+    case rough
+}
+
+/// How an endpoint takes connections.
+enum EndpointManner: Equatable {
+    case serves, refuses, unreachable, blackHole
+    /// Answers after seconds.
+    case slow
+    /// Any of the others, each time anew.
+    case unsteady
+}
+
+/// An address in the world.
+struct SimEndpoint {
+    var endpoint: Endpoint
+    var manner: EndpointManner
+}
+
+/// Everything about a world that is decided before it begins.
+package struct Scenario {
+    package let seed: UInt64
+    package let roughness: Roughness
+    var limits = Limits()
+    var endpoints: [SimEndpoint] = []
+    var proxyCount = 1
+    var hasHostileProxy = false
+    var hasForbiddenProxy = false
+    var requestCount = 1
+    /// Largest body, bytes.
+    var bodyBytesMax = 1000
+    /// Whether the worker runs orders after each call or once at the end of a turn.
+    var runsEffectsAtOnce = false
+    /// Whether the worker reports bytes that it writes after `closeSession`.
+    var reportsLastWrites = false
+    /// Bytes the worker reads from a socket at a time, and times in a turn.
+    var readBytesMax = 65_536
+    var readsPerTurnMax = 1
+    var pipeBytes = [65_536]
+    var delayMicrosecondsMax = 0
+    /// Calls that would block although they need not, percent.
+    var spuriousPercent = 0
+    /// Jumps of the clock still to come.
+    var jumpsMax = 0
+    /// When SIGTERM comes.
+    var drainAt: Instant?
+
+    package init(seed: UInt64) {
+        var random = SeededRandom(seed: seed)
+        self.seed = seed
+        let roughness = random.pick([Roughness.calm, .mild, .mild, .rough, .rough])
+        self.roughness = roughness
+        proxyCount = random.between(1, 4)
+        requestCount = random.pick([1, 3, 8, 15, 25, 40])
+        runsEffectsAtOnce = random.chance(50)
+        reportsLastWrites = random.chance(50)
+        delayMicrosecondsMax = random.pick([0, 20, 500, 20_000])
+        readBytesMax = random.pick([65_536, 65_536, 16_384, 1024, 61, 1])
+        readsPerTurnMax = random.between(1, 4)
+        pipeBytes = random.pick([[65_536], [65_536, 4096], [4096, 300], [300, 65_536, 50]])
+        spuriousPercent = random.pick([0, 0, 10, 60])
+        bodyBytesMax = random.pick([300, 2000, 20_000, 120_000])
+        if readBytesMax < 100 || (pipeBytes.min() ?? 0) < 100 { bodyBytesMax = min(bodyBytesMax, 2000) }
+        if spuriousPercent > 50 { bodyBytesMax = min(bodyBytesMax, 20_000) }
+        hasHostileProxy = roughness != .calm && random.chance(35)
+        hasForbiddenProxy = random.chance(10)
+        if roughness == .rough && random.chance(15) {
+            drainAt = Instant(nanoseconds: Int64(random.between(1, 3_000)) * 1_000_000)
+        }
+        if roughness == .rough && random.chance(40) { jumpsMax = random.between(1, 3) }
+        chooseLimits(&random)
+        chooseEndpoints(&random)
+    }
+
+    private mutating func chooseLimits(_ random: inout SeededRandom) {
+        limits.framePayloadBytesMax = random.pick([1024, 4096, 65_536])
+        limits.initialCreditBytes = random.pick([1, 100, 4096, 262_144])
+        limits.livenessProbeIdleMilliseconds = random.pick([0, 1000, 1000])
+        limits.idleConnectionMilliseconds = random.pick([500, 10_000, 60_000])
+        limits.requestsPerConnectionMax = random.pick([0, 0, 1, 3])
+        limits.connectionAgeMilliseconds = random.pick([0, 0, 2000])
+        limits.connectionsPerEndpointMax = random.pick([0, 0, 1, 2, 4])
+        limits.idlePerKeyMax = random.pick([256, 256, 1, 0])
+        limits.replayBytesMax = random.pick([65_536, 65_536, 1000, 0])
+        limits.queueMilliseconds = 600_000
+        limits.idleMilliseconds = 600_000
+        limits.firstByteMilliseconds = 600_000
+        limits.connectMilliseconds = 60_000
+        // With so little credit every byte is a round trip.
+        if limits.initialCreditBytes < 1000 {
+            bodyBytesMax = min(bodyBytesMax, 20 + 20 * limits.initialCreditBytes)
+        }
+        guard roughness != .calm else { return }
+        limits.connectMilliseconds = random.pick([300, 10_000])
+        limits.firstByteMilliseconds = random.pick([200, 5000, 60_000])
+        limits.idleMilliseconds = random.pick([200, 5000, 60_000])
+        limits.queueMilliseconds = random.pick([100, 10_000])
+        guard roughness == .rough else { return }
+        limits.connectionsMax = random.pick([1, 2, 5, 16_384])
+        limits.queueLengthMax = random.pick([0, 2, 8192, 8192])
+        limits.idleMax = random.pick([0, 1, 16_384, 16_384])
+        limits.streamsPerSessionMax = random.pick([1, 5, 4096, 4096])
+        limits.totalMilliseconds = random.pick([0, 0, 3000])
+        limits.sessionOutputBytesMax = random.pick([1 << 30, 1 << 30, 30_000])
+        limits.drainMilliseconds = random.pick([0, 500, 25_000])
+        limits.continueMilliseconds = random.pick([10, 1000])
+    }
+
+    private mutating func chooseEndpoints(_ random: inout SeededRandom) {
+        let addresses: [Endpoint] = [
+            .ip(.v4(0x0A00_0001), port: 80),
+            .ip(.v4(0x0A00_0001), port: 81),
+            .ip(.v6(high: 0x2001_0DB8_0000_0000, low: 1, scope: 0), port: 80),
+            .unix(path: Array("/run/origin".utf8)),
+        ]
+        let manners: [EndpointManner] =
+            switch roughness {
+            case .calm: [.serves]
+            case .mild: [.serves, .serves, .serves, .refuses, .slow]
+            case .rough: [.serves, .serves, .serves, .refuses, .unreachable, .blackHole, .slow, .unsteady]
+            }
+        for (index, address) in addresses.prefix(random.between(1, 4)).enumerated() {
+            endpoints.append(
+                SimEndpoint(endpoint: address, manner: index == 0 ? .serves : random.pick(manners))
+            )
+        }
+    }
+}

@@ -1,0 +1,275 @@
+// SimWorker.swift: plays the worker: polls, reads, writes and runs the engine's orders as the real one
+// does. Rules of the seam: connection events before session events; orders in the order given, after the
+// call that gave them has returned; nothing is reported for an id that is dead. Source: WorkerEngine.swift,
+// Effect.
+import Engine
+import Model
+
+/// What the worker keeps between turns.
+struct SimWorker {
+    var taken: [Effect] = []
+    var waiting: [Effect] = []
+    var isRunning = false
+    var isInTurn = false
+    /// When it wakes next; `never`: no wake-up is planned.
+    var turnAt = Instant.never
+    /// For lookups only.
+    var linkOfConnection: [ConnectionID: Int] = [:]
+    var linkOfSession: [SessionID: Int] = [:]
+    /// Links whose worker side is not over, in order of their making.
+    var live: [Int] = []
+}
+
+extension SimWorld {
+    /// Wakes the worker up at `time`, unless it wakes earlier anyway.
+    func planTurn(at time: Instant) {
+        let time = max(time, now)
+        guard time < worker.turnAt || worker.turnAt < now else { return }
+        worker.turnAt = time
+        plan(.workerTurn, at: time)
+    }
+
+    /// One call into the engine, then its orders.
+    func callEngine(_ call: (inout WorkerEngine, Instant) -> Void) {
+        call(&engine, now)
+        takeEffects()
+        if scenario.runsEffectsAtOnce || !worker.isInTurn { runEffects() }
+        if !worker.isInTurn { planNextTurn() }
+    }
+
+    /// One turn of the event loop.
+    func workerTurn() {
+        if worker.turnAt <= now { worker.turnAt = .never }
+        worker.isInTurn = true
+        var ready = worker.live.filter { links[$0].isReady }
+        random.shuffle(&ready)
+        for id in ready where links[id].session == nil { serveConnection(links[id]) }
+        for id in ready where links[id].session != nil { serveSession(links[id]) }
+        runEffects()
+        if let deadline = engine.nextDeadline, deadline <= now {
+            callEngine { $0.advance(to: $1) }
+            if let next = engine.nextDeadline, next <= now {
+                observe(.deadlineInThePast(nanoseconds: now.nanoseconds - next.nanoseconds))
+                isStuck = true
+            }
+        } else if random.chance(5) {
+            // A timer that fires early.
+            callEngine { $0.advance(to: $1) }
+        }
+        runEffects()
+        observeBuffers()
+        worker.live.removeAll { links[$0].workerSide == .over }
+        worker.isInTurn = false
+        planNextTurn()
+    }
+
+    private func planNextTurn() {
+        if worker.live.contains(where: { links[$0].isReady }) {
+            planTurn(at: now.adding(microseconds: 1 + randomDelay() / 10))
+        }
+        if let deadline = engine.nextDeadline {
+            planTurn(at: max(deadline, now).adding(microseconds: random.pick([0, 0, 1, 2000])))
+        }
+    }
+
+    /// Bytes that wait to be written.
+    func outputCount(of connection: ConnectionID) -> Int { engine.outputCount(of: connection) }
+
+    func outputCount(of session: SessionID) -> Int { engine.outputCount(of: session) }
+
+    private func observeBuffers() {
+        for id in worker.live where links[id].workerSide == .open && !links[id].isCloseOrdered {
+            let link = links[id]
+            if let session = link.session, case .proxy(let proxy) = link.farEnd {
+                let bytes = outputCount(of: session)
+                if bytes > 0 { observe(.sessionOutput(proxy: proxy, bytes: bytes)) }
+            } else if let connection = link.connection {
+                let bytes = outputCount(of: connection)
+                if bytes > 0 { observe(.connectionOutput(link: id, bytes: bytes)) }
+            }
+        }
+    }
+
+    // Connections.
+
+    func dialAnswer(_ link: Link) {
+        guard case .dialing(let answer, _) = link.workerSide, !link.isCloseOrdered else { return }
+        link.workerSide = .dialing(answer: answer, isDue: true)
+        planTurn(at: now.adding(microseconds: randomDelay() / 10))
+    }
+
+    private func serveConnection(_ link: Link) {
+        guard link.isReady, let connection = link.connection else { return }
+        if case .dialing(let answer, _) = link.workerSide {
+            if case .connected = answer { link.workerSide = .open } else { link.workerSide = .over }
+            observe(.dialed(link: link.id, answer))
+            return callEngine { $0.dialed(connection, answer, now: $1) }
+        }
+        // Bytes before room: what has arrived may forbid what is about to be written.
+        readConnection(link, connection)
+        if link.isOpenAtWorker && link.wantsWrite { writeConnection(link, connection) }
+    }
+
+    private func readConnection(_ link: Link, _ connection: ConnectionID) {
+        guard !link.isPaused else { return }
+        // Until a read comes back short: what has arrived is known before sessions are served.
+        while link.isOpenAtWorker && !link.isPaused && link.isReady {
+            if !link.toEngine.arrived.isEmpty {
+                readBytes(link, connection)
+            } else if link.toEngine.isReset {
+                return lose(link, connection, .reset)
+            } else if link.toEngine.hasFinishArrived && !link.isEndOfFileReported {
+                link.isEndOfFileReported = true
+                observe(.connectionOver(link: link.id, reason: "FIN"))
+                return callEngine { $0.endOfFile(from: connection, now: $1) }
+            } else {
+                return
+            }
+        }
+    }
+
+    private func readBytes(_ link: Link, _ connection: ConnectionID) {
+        let inPlaceMax = engine.bytesInPlaceMax(connection)
+        let pipe = link.toEngine
+        if inPlaceMax > 0 && random.chance(70) {
+            let countMax = min(inPlaceMax, scenario.readBytesMax)
+            let before = pipe.readTotal
+            callEngine { engine, now in
+                engine.receivedInPlace(from: connection, now: now) { output in
+                    let bytes = pipe.read(upTo: min(countMax, output.freeCapacity))
+                    for byte in bytes { output.append(byte) }
+                    self.observe(.read(link: link.id, count: bytes.count, inPlace: true))
+                }
+            }
+            precondition(pipe.readTotal - before <= inPlaceMax)
+        } else {
+            let bytes = pipe.read(upTo: scenario.readBytesMax)
+            observe(.read(link: link.id, count: bytes.count, inPlace: false))
+            callEngine { $0.received(bytes.span, from: connection, now: $1) }
+        }
+        farRoomChanged(link)
+    }
+
+    /// The socket is gone without the engine's order.
+    private func lose(_ link: Link, _ connection: ConnectionID, _ cause: CloseCause) {
+        observe(.connectionOver(link: link.id, reason: "\(cause)"))
+        closeAtWorker(link)
+        callEngine { $0.closed(connection, cause, now: $1) }
+    }
+
+    /// Writes what there is room for. A reset socket is drained of what arrived before, then reported.
+    func writeConnection(_ link: Link, _ connection: ConnectionID) {
+        if link.probesFirst {
+            link.probesFirst = false
+            if link.toEngine.isReadable { return lose(link, connection, .stale) }
+        }
+        while link.isOpenAtWorker && link.wantsWrite {
+            if outputCount(of: connection) == 0 {
+                link.wantsWrite = false
+                return
+            }
+            if link.toEngine.isReset { return failWrite(link, connection) }
+            guard link.fromEngine.room > 0, !random.chance(scenario.spuriousPercent) else { return }
+            let output = engine.copyOutput(of: connection, upTo: .max)
+            var count = min(output.count, link.fromEngine.room)
+            if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
+            let endsInBody = tap(link, output, count)
+            var bytes = Array(output[..<count])
+            if endsInBody && sabotages(.flipRequestByte) { bytes[count - 1] ^= 0x20 }
+            send(.bytes(bytes), on: link, towardsEngine: false)
+            callEngine { $0.wrote(count, to: connection, now: $1) }
+        }
+    }
+
+    private func failWrite(_ link: Link, _ connection: ConnectionID) {
+        while !link.toEngine.arrived.isEmpty && !link.isPaused && link.isOpenAtWorker {
+            readBytes(link, connection)
+        }
+        if link.isOpenAtWorker { lose(link, connection, .reset) }
+    }
+
+    // Sessions.
+
+    private func serveSession(_ link: Link) {
+        guard link.isReady, let session = link.session else { return }
+        if link.wantsWrite { writeSession(link, session) }
+        guard link.isOpenAtWorker, !random.chance(scenario.spuriousPercent) else { return }
+        for _ in 0..<scenario.readsPerTurnMax where link.isOpenAtWorker {
+            if !link.toEngine.arrived.isEmpty {
+                let bytes = link.toEngine.read(upTo: scenario.readBytesMax)
+                farRoomChanged(link)
+                callEngine { $0.received(bytes.span, from: session, now: $1) }
+            } else if link.toEngine.isReset || link.toEngine.hasFinishArrived {
+                return loseSession(link, session, byEngine: false)
+            }
+        }
+    }
+
+    func loseSession(_ link: Link, _ session: SessionID, byEngine: Bool) {
+        closeAtWorker(link)
+        if case .proxy(let proxy) = link.farEnd { observe(.sessionOver(proxy: proxy, byEngine: byEngine)) }
+        if sabotages(.forgetSession) { return }
+        callEngine { $0.closed(session, now: $1) }
+    }
+
+    func writeSession(_ link: Link, _ session: SessionID) {
+        while link.isOpenAtWorker && link.wantsWrite {
+            if outputCount(of: session) == 0 {
+                link.wantsWrite = false
+                return
+            }
+            if link.toEngine.isReset { return loseSession(link, session, byEngine: false) }
+            guard link.fromEngine.room > 0, !random.chance(scenario.spuriousPercent) else { return }
+            let count = writeSegments(link, session)
+            callEngine { $0.wrote(count, to: session, now: $1) }
+        }
+    }
+
+    /// One gathering write. - Returns: bytes written.
+    func writeSegments(_ link: Link, _ session: SessionID) -> Int {
+        let output = engine.copyOutput(of: session, upTo: link.fromEngine.room)
+        var count = output.count
+        if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
+        if count > 0 { send(.bytes(Array(output[..<count])), on: link, towardsEngine: false) }
+        return count
+    }
+}
+
+extension SimWorld {
+    /// The worker accepts a proxy.
+    func connectSession(_ link: Link, isRefused: Bool) {
+        var session: SessionID?
+        callEngine { engine, now in
+            session = isRefused ? engine.refused(detail: "not you", now: now) : engine.opened(now: now)
+            link.session = session
+            if let session { self.worker.linkOfSession[session] = link.id }
+        }
+        worker.live.append(link.id)
+        if case .proxy(let proxy) = link.farEnd { observe(.sessionOpened(proxy: proxy, link: link.id)) }
+    }
+}
+
+extension WorkerEngine {
+    /// Bytes that wait to be written to an upstream.
+    borrowing func copyOutput(of connection: ConnectionID, upTo countMax: Int) -> [UInt8] {
+        let bytes = output(of: connection)
+        return copy(bytes, min(countMax, bytes.count))
+    }
+
+    borrowing func outputCount(of connection: ConnectionID) -> Int { output(of: connection).count }
+
+    borrowing func outputCount(of session: SessionID) -> Int {
+        outputSegment(0, of: session).count + outputSegment(1, of: session).count
+            + outputSegment(2, of: session).count
+    }
+
+    /// Bytes that wait to be written to a proxy.
+    borrowing func copyOutput(of session: SessionID, upTo countMax: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for index in 0..<3 {
+            let segment = outputSegment(index, of: session)
+            bytes += copy(segment, min(segment.count, countMax - bytes.count))
+        }
+        return bytes
+    }
+}

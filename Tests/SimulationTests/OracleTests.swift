@@ -1,0 +1,136 @@
+// OracleTests.swift: the parts of a world on which its verdicts rest.
+import Model
+import Testing
+
+@testable import Simulation
+
+@Suite struct OracleTests {
+    struct Row: CustomTestStringConvertible {
+        var testDescription: String
+        var bytes: String
+        var parts: [String]
+
+        init(_ name: String, _ bytes: String, _ parts: [String]) {
+            testDescription = name
+            self.bytes = bytes
+            self.parts = parts
+        }
+    }
+
+    static let rows = [
+        Row("no body", "GET /a HTTP/1.1\r\nHost: h\r\n\r\n", ["began", "head GET /a", "whole"]),
+        Row(
+            "by length",
+            "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
+            ["began", "head PUT /", "body abc", "whole"]
+        ),
+        Row(
+            "chunked with trailers",
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: v\r\n\r\n",
+            ["began", "head PUT /", "body abc", "trailers T", "whole"]
+        ),
+        Row(
+            "two in a row",
+            "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n",
+            ["began", "head GET /", "whole", "began", "head GET /b", "whole"]
+        ),
+        Row("no Host", "GET / HTTP/1.1\r\n\r\n", ["began", "malformed"]),
+        Row("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", ["began", "malformed"]),
+        Row("a bare LF", "GET / HTTP/1.1\nHost: a\r\n\r\n", ["began", "malformed"]),
+        Row("a CR inside a line", "GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", ["began", "malformed"]),
+        Row("a folded line", "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", ["began", "malformed"]),
+        Row("a space in the target", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", ["began", "malformed"]),
+        Row(
+            "a length and a coding",
+            "PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+            ["began", "head PUT /", "malformed"]
+        ),
+        Row(
+            "a chunk extension, which a client has no use for",
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3;a\r\nabc\r\n0\r\n\r\n",
+            ["began", "head PUT /", "malformed"]
+        ),
+        Row(
+            "a chunk that is longer than it says",
+            "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+            ["began", "head PUT /", "body ab", "malformed"]
+        ),
+    ]
+
+    @Test(arguments: rows) func `the oracle takes requests as RFC 9112 has a client send them`(_ row: Row) {
+        for size in [row.bytes.utf8.count, 1, 2, 7] {
+            var parser = RequestParser()
+            var parts: [RequestPart] = []
+            let bytes = Array(row.bytes.utf8)
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                parser.parse(Array(bytes[start..<min(bytes.count, start + size)]), into: &parts)
+            }
+            #expect(words(parts) == row.parts, "\(size) bytes at a time")
+        }
+    }
+
+    /// The parts in words, pieces of a body joined.
+    private func words(_ parts: [RequestPart]) -> [String] {
+        var words: [String] = []
+        for part in parts {
+            switch part {
+            case .began: words.append("began")
+            case .head(let head): words.append("head \(head.method) \(head.target)")
+            case .body(let bytes):
+                let text = String(decoding: bytes, as: UTF8.self)
+                if let last = words.last, last.hasPrefix("body ") {
+                    words[words.count - 1] = last + text
+                } else {
+                    words.append("body \(text)")
+                }
+            case .trailers(let section): words.append("trailers \(section.fields.map(\.name).joined())")
+            case .whole: words.append("whole")
+            case .tunnel: words.append("tunnel")
+            case .malformed: words.append("malformed")
+            }
+        }
+        return words
+    }
+
+    @Test func `events come by time, then in the order of planning`() {
+        var queue = EventQueue()
+        let times = [5, 1, 3, 1, 5, 2, 1]
+        for (index, time) in times.enumerated() {
+            queue.add(.proxyWake(proxy: index), at: Instant(nanoseconds: Int64(time)))
+        }
+        var order: [Int] = []
+        while let (_, event) = queue.removeFirst() {
+            if case .proxyWake(let proxy) = event { order.append(proxy) }
+        }
+        #expect(order == [1, 3, 6, 5, 2, 0, 4])
+    }
+
+    @Test func `a body's bytes say whose they are and where they stand`() {
+        let body = Pattern(serve: 3).bytes(0..<200_000)
+        #expect(Pattern(serve: 3).mismatch(body.span, at: 0) == nil)
+        #expect(Pattern(serve: 3).bytes(70_000..<70_100) == Array(body[70_000..<70_100]))
+        for other in 0..<200 where other != 3 {
+            #expect((Pattern(serve: other).mismatch(body.span, at: 0) ?? .max) < 16, "reply \(other)")
+            #expect((Pattern(request: other).mismatch(body.span, at: 0) ?? .max) < 16, "request \(other)")
+        }
+        for slip in [1, 2, 100, 65_535, 65_536, 65_537, 131_072] {
+            #expect((Pattern(serve: 3).mismatch(body.span, at: slip) ?? .max) < slip + 16, "slip \(slip)")
+        }
+    }
+
+    @Test func `pieces arrive in order, a reset may overtake them`() {
+        let pipe = Pipe(capacity: 5)
+        pipe.write(.bytes([1, 2, 3]))
+        #expect(pipe.room == 2)
+        #expect(!pipe.isReadable)
+        _ = pipe.arrive()
+        #expect(pipe.read(upTo: 2) == [1, 2])
+        #expect(pipe.room == 4)
+        pipe.write(.bytes([4]))
+        pipe.dropInFlight()
+        pipe.writeReset()
+        #expect(pipe.arrive() == .reset)
+        #expect(pipe.read(upTo: 9) == [3])
+        #expect(pipe.room == 0)
+    }
+}

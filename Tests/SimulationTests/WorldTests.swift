@@ -1,0 +1,63 @@
+// WorldTests.swift: the engine in simulated worlds, and the checkers against worlds that are broken on
+// purpose.
+import Testing
+
+@testable import Simulation
+
+@Suite struct WorldTests {
+    private static let batchSeeds: UInt64 = 10
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func `no rule is broken in any world`(batch: UInt64) {
+        for seed in batch * Self.batchSeeds..<(batch + 1) * Self.batchSeeds {
+            let verdict = SimWorld(seed: seed).run()
+            #expect(verdict.violations == [], "outrigger simulate --seeds \(seed)..\(seed)")
+            #expect(verdict.requests > 0 || verdict.steps > 0)
+        }
+    }
+
+    @Test(arguments: Sabotage.allCases)
+    func `a checker reports the rule that is broken on purpose`(sabotage: Sabotage) {
+        let seeds = 0..<200 as Range<UInt64>
+        let seen = seeds.first { seed in
+            SimWorld(seed: seed, sabotage: sabotage).run().violations.contains {
+                $0.checker == sabotage.checker
+            }
+        }
+        guard let seen else {
+            Issue.record("\(sabotage.checker) saw nothing of \(sabotage) in seeds \(seeds)")
+            return
+        }
+        #expect(SimWorld(seed: seen).run().violations == [], "seed \(seen) is broken without sabotage too")
+    }
+
+    @Test func `every checker has a canary`() {
+        let canaries = Set(Sabotage.allCases.map(\.checker))
+        #expect(canaries == Set(allCheckers().map { type(of: $0).name }))
+    }
+
+    @Test(arguments: [1, 7, 23] as [UInt64])
+    func `the same seed gives the same run`(seed: UInt64) {
+        let first = SimWorld(seed: seed, traceLinesMax: 100_000).run()
+        let second = SimWorld(seed: seed, traceLinesMax: 100_000).run()
+        #expect(first.digest == second.digest)
+        #expect(first.trace == second.trace)
+        #expect(first.digest != SimWorld(seed: seed + 1).run().digest)
+    }
+
+    @Test func `the worlds are as varied as the rules need`() {
+        var sum = Verdict()
+        for seed in 0..<60 as Range<UInt64> {
+            let verdict = SimWorld(seed: seed).run()
+            sum.reuses += verdict.reuses
+            sum.retries += verdict.retries
+            for index in sum.outcomes.indices { sum.outcomes[index] += verdict.outcomes[index] }
+        }
+        #expect(sum.reuses > 0)
+        #expect(sum.retries > 0)
+        let rare = sum.outcomes.enumerated().filter { $0.element == 0 }.map(\.offset)
+        // Pins, TLS, peers that refuse a tunnel, and faults of our own do not happen here.
+        let impossible: Set = [9, 10, 11, 15, 16, 17, 23]
+        #expect(Set(rare).subtracting(impossible).isEmpty, "no stream ended with outcome \(rare)")
+    }
+}
