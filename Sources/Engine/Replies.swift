@@ -85,35 +85,20 @@ extension WorkerEngine {
         switch step.event {
         case .needMore:
             return true
-        case .interim where !fitsFrame(step.consumed, stream), .head where !fitsFrame(step.consumed, stream),
-            .trailers where !fitsFrame(step.consumed, stream):
-            let detail = "the reply's fields do not fit a frame of \(payloadBytesMax(stream)) bytes"
-            failReply(slot, stream, EndReport(.badReply, detail: detail))
-            return false
         case .interim:
-            passHead(bytes, slot, stream, isInterim: true)
+            guard passHead(bytes, slot, stream, isInterim: true) else { return false }
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:
             replyBegan(stream)
-            passHead(bytes, slot, stream, isInterim: false)
+            guard passHead(bytes, slot, stream, isInterim: false) else { return false }
             if head.body == .tunnel { beginTunnel(stream) }
             return true
         case .body(let range):
             if !range.isEmpty { sendBody(bytes.extracting(range), stream) }
             return true
         case .trailers:
-            let session = streams[stream].session
-            let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
-            encoder.trailers(
-                head.fields,
-                in: bytes,
-                stream: streams[stream].id,
-                endsStream: false,
-                into: &sessions[session].output[lane]
-            )
-            streams[stream].outputMark = sessions[session].output.mark(lane)
-            return true
+            return passTrailers(bytes, slot, stream)
         case .complete:
             completeReply(slot, stream, hasLeftover: !isLast)
             return false
@@ -124,13 +109,9 @@ extension WorkerEngine {
         sessions[streams[stream].session].framePayloadBytesMax
     }
 
-    /// Whether the message with `head` is certain to fit a frame of the proxy's: every field line on the wire has
-    /// 4 bytes around name and value, its message up to 14.
-    private func fitsFrame(_ consumed: Int, _ stream: Int) -> Bool {
-        consumed + 10 * head.fields.count + 256 <= payloadBytesMax(stream)
-    }
-
-    private mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) {
+    /// Passes `head` on. - Returns: whether it fits a frame of the proxy's; if not, the stream has ended.
+    private mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool
+    {
         var facts: ConnectionFacts?
         if !isInterim {
             var known = ConnectionFacts()
@@ -140,19 +121,44 @@ extension WorkerEngine {
             known.remote = targets[connections[slot].target].key.endpoint
             known.local = connections[slot].local
             facts = known
-            streams[stream].isReplyPassed = true
         }
         let session = streams[stream].session
         let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
-        encoder.reply(
+        let fits = encoder.reply(
             head,
             in: bytes,
             facts: facts,
             stream: streams[stream].id,
+            payloadBytesMax: payloadBytesMax(stream),
             into: &sessions[session].output[lane]
         )
+        return passed(fits, lane, slot, stream)
+    }
+
+    private mutating func passTrailers(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
+        let session = streams[stream].session
+        let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
+        let fits = encoder.trailers(
+            head.fields,
+            in: bytes,
+            stream: streams[stream].id,
+            endsStream: false,
+            payloadBytesMax: payloadBytesMax(stream),
+            into: &sessions[session].output[lane]
+        )
+        return passed(fits, lane, slot, stream)
+    }
+
+    private mutating func passed(_ fits: Bool, _ lane: OutputQueue.Lane, _ slot: Int, _ stream: Int) -> Bool {
+        if !fits {
+            let detail = "the reply's fields do not fit a frame of \(payloadBytesMax(stream)) bytes"
+            failReply(slot, stream, EndReport(.badReply, detail: detail))
+            return false
+        }
+        let session = streams[stream].session
         streams[stream].outputMark = sessions[session].output.mark(lane)
         orderWrite(session: session)
+        return true
     }
 
     private mutating func replyBegan(_ stream: Int) {

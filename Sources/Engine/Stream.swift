@@ -65,8 +65,6 @@ struct Stream: ~Copyable {
     var replyBytes: UInt64 = 0
     /// Whether a byte of a final reply was seen.
     var isReplyBegun = false
-    /// Whether REPLY was passed on.
-    var isReplyPassed = false
     var isTunnel = false
     /// Whether the upstream's side of a tunnel has ended.
     var isDownloadDone = false
@@ -148,7 +146,6 @@ struct Stream: ~Copyable {
         replyCredit = 0
         replyBytes = 0
         isReplyBegun = false
-        isReplyPassed = false
         isTunnel = false
         isDownloadDone = false
         outputMark = 0

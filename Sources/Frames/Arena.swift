@@ -1,5 +1,6 @@
 // Arena.swift: the memory that protobuf-c unpacks one message into: a ByteBuffer that belongs to the caller.
-// Owns: where allocations lie, and their cap. Never touches: what messages mean. Source: DESIGN "The protocol".
+// Owns: where allocations lie, and their cap. Never touches: what messages mean. Source: DESIGN "The
+// protocol".
 import COutriggerProto
 import Model
 
@@ -7,8 +8,9 @@ import Model
 typealias Unpack<Message> = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) ->
     UnsafeMutablePointer<Message>?
 
-/// A bump allocator over memory of someone else. Each allocation is aligned to 16 bytes and has its size in the
-/// 8 bytes before it: protobuf-c hands strings out as C strings, and only the size tells whether a NUL hides in one.
+/// A bump allocator over memory of someone else. Each allocation is aligned to 16 bytes and has its size in
+/// the 8 bytes before it: protobuf-c hands strings out as C strings, and only the size tells whether a NUL
+/// hides in one.
 @unsafe struct Arena {
     private static let alignment = 16
     private static let sizeBytes = 8
@@ -41,7 +43,8 @@ typealias Unpack<Message> = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, Uns
             return nil
         }
         let allocation = unsafe next
-        // SAFETY: `allocation - 8 ..< allocation + size` lies within the memory and belongs to no earlier allocation.
+        // SAFETY: `allocation - 8 ..< allocation + size` lies within the memory and belongs to no earlier
+        // allocation.
         unsafe (allocation - Arena.sizeBytes).storeBytes(of: size, as: Int.self)
         unsafe next = (allocation + size + Arena.sizeBytes).alignedUp(toMultipleOf: Arena.alignment)
         return unsafe allocation
@@ -107,8 +110,8 @@ typealias Unpack<Message> = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, Uns
 
     /// A copy of a string field, which `what` names in the error.
     func text(_ string: UnsafePointer<CChar>?, _ what: StaticString) throws(FrameError) -> String {
-        // SAFETY: protobuf-c points at an allocation of the arena that ends with the NUL it added, or, for an absent
-        // field, at a constant of its own that lies elsewhere.
+        // SAFETY: protobuf-c points at an allocation of the arena that ends with the NUL it added, or, for
+        // an absent field, at a constant of its own that lies elsewhere.
         guard let string = unsafe string, unsafe arena.contains(string) else { return "" }
         let bytes = unsafe UnsafeBufferPointer(start: string, count: Arena.size(of: string) - 1)
         guard unsafe !bytes.contains(0) else { throw .badMessage("\(what) has a NUL") }
@@ -125,8 +128,9 @@ extension ByteBuffer {
     private static let firstBytesPerPayloadByte = 4
     private static let growth = 4
 
-    /// Replaces the bytes by protobuf-c's reading of `payload` and hands it to `read` for the time of the call.
-    /// `messageBytesMax` is the memory that the message may take; what the buffer already holds is used first.
+    /// Replaces the bytes by protobuf-c's reading of `payload` and hands it to `read` for the time of the
+    /// call. `messageBytesMax` is the memory that the message may take; what the buffer already holds is
+    /// used first.
     mutating func unpack<Message, Result>(
         _ payload: Span<UInt8>,
         messageBytesMax: Int,
@@ -139,8 +143,9 @@ extension ByteBuffer {
             removeAll()
             var result: Result?
             try append(upTo: capacity) { (output) throws(FrameError) in
-                // SAFETY: arena and message are used within this call only. What protobuf-c allocated is written,
-                // the few bytes between allocations are nobody's and hold what the buffer held before.
+                // SAFETY: arena and message are used within this call only. What protobuf-c allocated is
+                // written, the few bytes between allocations are nobody's and hold what the buffer held
+                // before.
                 try unsafe output.withUnsafeMutableBufferPointer { (memory, count) throws(FrameError) in
                     var arena = unsafe Arena(UnsafeMutableBufferPointer(rebasing: memory[count...]))
                     if let message = unsafe arena.unpack(payload, with: unpack) {

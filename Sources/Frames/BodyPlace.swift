@@ -1,4 +1,5 @@
-// BodyPlace.swift: the one message that is read and written in place. Source: proto/outrigger.proto, BodyChunk.
+// BodyPlace.swift: the one message that is read and written in place. Source: proto/outrigger.proto,
+// BodyChunk.
 import Model
 
 /// Where the data of a BODY frame stands.

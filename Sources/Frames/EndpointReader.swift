@@ -3,7 +3,8 @@
 import COutriggerProto
 import Model
 
-/// Reads endpoints. An IP endpoint never allocates, a Unix path only when it was not among the last `pathsMax`.
+/// Reads endpoints. An IP endpoint never allocates, a Unix path only when it was not among the last
+/// `pathsMax`.
 struct EndpointReader: ~Copyable, Sendable {
     private static let pathsMax = 16
     /// `sun_path` holds 108 bytes, the last of them a NUL (unix(7)).

@@ -65,8 +65,8 @@ package struct FrameHeader: Equatable, Sendable {
     }
 
     /// Decodes the header at the front of `bytes`; `nil` when fewer than `byteCount` bytes are there.
-    /// `payloadBytesMax` is what we offered in HELLO. The reserved bytes are judged first, then type and flags,
-    /// then the length.
+    /// `payloadBytesMax` is what we offered in HELLO. The reserved bytes are judged first, then type and
+    /// flags, then the length.
     package static func decode(
         _ bytes: Span<UInt8>,
         payloadBytesMax: Int

@@ -1,4 +1,5 @@
-// FrameWriter.swift: one frame at the end of a buffer: room first, payload packed in place, header filled in after.
+// FrameWriter.swift: one frame at the end of a buffer: room first, payload packed in place, header filled in
+// after.
 // Owns: the order of those steps. Never touches: what messages mean. Source: DESIGN "The protocol".
 import Model
 
@@ -8,7 +9,8 @@ extension ByteBuffer {
     ///   - type: goes into the header, as do the next two.
     ///   - stream: 0 for the session itself.
     ///   - endsStream: the flag.
-    ///   - bound: bytes that `pack` writes at most. More is a fault of ours and traps, as memory was overwritten.
+    ///   - bound: bytes that `pack` writes at most. More is a fault of ours and traps, as memory was
+    ///   overwritten.
     ///   - payloadBytesMax: of the other side.
     ///   - pack: writes at the pointer and returns how many bytes.
     /// - Returns: whether the payload is small enough; else nothing is appended.
@@ -23,7 +25,8 @@ extension ByteBuffer {
     ) -> Bool {
         var fits = false
         append(upTo: FrameHeader.byteCount + bound) { output in
-            // SAFETY: the memory has room for header and bound, as asked for; its bytes up to `count` are written.
+            // SAFETY: the memory has room for header and bound, as asked for; its bytes up to `count` are
+            // written.
             unsafe output.withUnsafeMutableBufferPointer { memory, count in
                 let start = unsafe memory.baseAddress.unsafelyUnwrapped + count
                 let payloadBytes = unsafe pack(start + FrameHeader.byteCount)
@@ -45,8 +48,8 @@ extension ByteBuffer {
         return fits
     }
 
-    /// Appends one BODY frame with up to `countMax` bytes that `read` puts in place; nothing when that is nothing.
-    /// Returns how many bytes `read` added.
+    /// Appends one BODY frame with up to `countMax` bytes that `read` puts in place; nothing when that is
+    /// nothing. Returns how many bytes `read` added.
     mutating func appendBodyFrame(
         upTo countMax: Int,
         stream: UInt32,
@@ -57,8 +60,9 @@ extension ByteBuffer {
         let prefixBytes = 1 + lengthBytes
         var added = 0
         append(upTo: FrameHeader.byteCount + prefixBytes + countMax) { output in
-            // SAFETY: `data` is the part of the memory behind header and prefix, lent to `read` for its call only;
-            // `finalize` says how much of it is written. Header and prefix are written before they are counted.
+            // SAFETY: `data` is the part of the memory behind header and prefix, lent to `read` for its call
+            // only; `finalize` says how much of it is written. Header and prefix are written before they are
+            // counted.
             unsafe output.withUnsafeMutableBufferPointer { memory, count in
                 let start = count + FrameHeader.byteCount + prefixBytes
                 let data = unsafe UnsafeMutableBufferPointer(rebasing: memory[start..<start + countMax])
@@ -93,7 +97,8 @@ extension OutputSpan<UInt8> {
     /// Appends a copy of `bytes`. Traps without room for them.
     mutating func append(copying bytes: Span<UInt8>) {
         precondition(bytes.count <= freeCapacity, "append past the end")
-        // SAFETY: there is room behind `count`; the two memories do not overlap, as `self` is held exclusively.
+        // SAFETY: there is room behind `count`; the two memories do not overlap, as `self` is held
+        // exclusively.
         unsafe withUnsafeMutableBufferPointer { memory, count in
             unsafe bytes.withUnsafeBufferPointer { bytes in
                 _ = unsafe memory.extracting(count...).initialize(from: bytes)

@@ -3,9 +3,10 @@
 import COutriggerProto
 import Model
 
-/// Decodes payloads. What it fills points into `block`, which doubles as protobuf-c's arena and keeps its memory.
-/// Every function throws `badMessage` when the payload is not the message, breaks a limit or does not fit the arena;
-/// `block` then holds nothing of use. The words in an error never repeat what the payload says.
+/// Decodes payloads. What it fills points into `block`, which doubles as protobuf-c's arena and keeps its
+/// memory. Every function throws `badMessage` when the payload is not the message, breaks a limit or does
+/// not fit the arena; `block` then holds nothing of use. The words in an error never repeat what the payload
+/// says.
 package struct MessageDecoder: ~Copyable, Sendable {
     private static let creditBytesRange: ClosedRange<UInt32> = 1...16_777_216
     private static let framePayloadBytesRange: ClosedRange<UInt32> = 1024...1_048_576
@@ -17,6 +18,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
 
     private let messageBytesMax: Int
     private let requestLimits: RequestReader
+    private let requestScanner: RequestScanner
     private var endpoints = EndpointReader()
     /// The arena of messages that are copied out whole.
     private var scratch = ByteBuffer()
@@ -28,9 +30,11 @@ package struct MessageDecoder: ~Copyable, Sendable {
     package init(messageBytesMax: Int, endpointsMax: Int = 16, fieldCountMax: Int = 256) {
         self.messageBytesMax = messageBytesMax
         requestLimits = RequestReader(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
+        requestScanner = RequestScanner(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
     }
 
-    /// - Throws: `badHello` for numbers out of range, but only in version 1: another version means them otherwise.
+    /// - Throws: `badHello` for numbers out of range, but only in version 1: another version means them
+    /// otherwise.
     package mutating func hello(_ payload: Span<UInt8>) throws(FrameError) -> Hello {
         // SAFETY: the message is read while its arena is alive.
         try unsafe scratch.unpack(
@@ -49,6 +53,19 @@ package struct MessageDecoder: ~Copyable, Sendable {
         block: inout ByteBuffer
     ) throws(FrameError) {
         request.reset()
+        block.removeAll()
+        block.append(payload)
+        if requestScanner.scan(block.bytes, into: &request) { return }
+        try unpackRequest(payload, into: &request, block: &block)
+    }
+
+    /// Any request, by protobuf-c.
+    mutating func unpackRequest(
+        _ payload: Span<UInt8>,
+        into request: inout Request,
+        block: inout ByteBuffer
+    ) throws(FrameError) {
+        request.reset()
         // SAFETY: the message is read while its arena is alive; slices outlive it because `block` does.
         try unsafe block.unpack(
             payload,
@@ -60,7 +77,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
         )
     }
 
-    /// Where the data of a BODY payload stands, when it has the usual shape (one field); else decodes into `block`.
+    /// Where the data of a BODY payload stands, when it has the usual shape (one field); else decodes into
+    /// `block`.
     package mutating func body(
         _ payload: Span<UInt8>,
         block: inout ByteBuffer

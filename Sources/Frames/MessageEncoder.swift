@@ -1,4 +1,5 @@
 // MessageEncoder.swift: messages in, whole frames out, packed by protobuf-c straight into the output buffer.
+// What every exchange has is packed by ReplyPacking.swift.
 // Owns: scratch memory for protobuf-c's structs. Never touches: sessions. Source: proto/outrigger.proto.
 import COutriggerProto
 import Model
@@ -13,46 +14,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
 
     /// - Parameter fieldCountMax: field lines in one message. More are encoded too, at the price of an allocation.
     package init(fieldCountMax: Int) {
-        scratch = Scratch(fieldCountMax: fieldCountMax, attemptsMax: MessageEncoder.attemptsMax)
-    }
-
-    /// Of INTERIM (`facts` is `nil`) and REPLY. `block` is what the head's slices point into.
-    /// Returns whether the payload is within `payloadBytesMax`, what the other side accepts; if not, nothing is
-    /// appended.
-    @discardableResult
-    package mutating func reply(
-        _ head: borrowing ReplyHead,
-        in block: Span<UInt8>,
-        facts: ConnectionFacts?,
-        stream: UInt32,
-        payloadBytesMax: Int = .max,
-        into output: inout ByteBuffer
-    ) -> Bool {
-        let fieldsBound = scratch.setFields(head.fields, in: block)
-        // SAFETY: the struct and all that it points to (scratch, `block`) live until it is packed.
-        var message = unsafe Outrigger__V1__ReplyHead()
-        unsafe outrigger__v1__reply_head__init(&message)
-        unsafe message.status = UInt32(head.status)
-        unsafe message.reason = Scratch.bytes(head.reason, in: block)
-        unsafe message.version = UInt32(head.version)
-        unsafe message.n_fields = head.fields.count
-        unsafe message.fields = scratch.fields.pointers
-        switch head.body {
-        case .none: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_NONE
-        case .length(let bytes):
-            unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_LENGTH
-            unsafe message.body_length = bytes
-        case .chunked: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_CHUNKED
-        case .untilEOF: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_UNTIL_EOF
-        case .tunnel: unsafe message.body = OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_TUNNEL
-        }
-        if let facts { unsafe message.connection = scratch.setFacts(facts) }
-        return unsafe output.appendFrame(
-            facts == nil ? .interim : .reply,
-            stream: stream,
-            bound: 4 * Bound.number + Bound.prefix + Int(head.reason.count) + fieldsBound + Bound.facts,
-            payloadBytesMax: payloadBytesMax
-        ) { unsafe outrigger__v1__reply_head__pack(&message, $0) }
+        scratch = Scratch(fieldCountMax: fieldCountMax)
     }
 
     /// BODY frames with a copy of `data`, each payload at most `payloadBytesMax`. Without data one empty frame that
@@ -138,34 +100,6 @@ package struct MessageEncoder: ~Copyable, Sendable {
         unsafe output.appendFrame(isReply ? .pong : .ping, stream: 0, bound: Bound.prefix + data.count) {
             unsafe outrigger__v1__ping__pack(&message, $0)
         }
-    }
-
-    package mutating func end(
-        _ report: borrowing EndReport,
-        attempts: borrowing [Attempt],
-        stream: UInt32,
-        into output: inout ByteBuffer
-    ) {
-        // SAFETY: the struct and the scratch memory that it points to live until it is packed.
-        var message = unsafe Outrigger__V1__End()
-        unsafe outrigger__v1__end__init(&message)
-        unsafe message.outcome = Outrigger__V1__Outcome(UInt32(report.outcome.rawValue))
-        if !report.detail.isEmpty { unsafe message.detail = scratch.cString(report.detail) }
-        unsafe message.request_body_bytes = report.requestBodyBytes
-        unsafe message.reply_body_bytes = report.replyBodyBytes
-        unsafe message.request_started = report.requestStarted ? 1 : 0
-        unsafe message.repeatable = report.repeatable ? 1 : 0
-        unsafe message.n_attempts = scratch.setAttempts(attempts)
-        unsafe message.attempts = scratch.attempts.pointers
-        unsafe message.connection = Outrigger__V1__ConnectionFate(UInt32(report.connection.rawValue))
-        unsafe message.timings = scratch.setTimings(report.timings)
-        let attemptsBound = unsafe message.n_attempts * Bound.attempt
-        unsafe output.appendFrame(
-            .end,
-            stream: stream,
-            endsStream: true,
-            bound: 6 * Bound.number + Bound.text + attemptsBound + Bound.timings
-        ) { unsafe outrigger__v1__end__pack(&message, $0) }
     }
 
     /// `detail` is cut to 256 bytes, and before a NUL.

@@ -4,54 +4,6 @@ import COutriggerProto
 import Model
 
 extension Scratch {
-    /// Sets the one `ConnectionFacts` and returns it.
-    mutating func setFacts(_ facts: ConnectionFacts) -> UnsafeMutablePointer<Outrigger__V1__ConnectionFacts> {
-        // SAFETY: the row has one struct, and room for two endpoints.
-        let message = unsafe self.facts.structs
-        unsafe message.pointee.reused = facts.reused ? 1 : 0
-        unsafe message.pointee.endpoint_index = UInt32(clamping: facts.endpointIndex)
-        unsafe message.pointee.requests = UInt32(clamping: facts.requests)
-        unsafe message.pointee.remote = nil
-        unsafe message.pointee.local = nil
-        if let remote = facts.remote {
-            setEndpoint(remote, at: 0)
-            unsafe message.pointee.remote = endpoints.structs
-        }
-        if let local = facts.local {
-            setEndpoint(local, at: 1)
-            unsafe message.pointee.local = endpoints.structs + 1
-        }
-        return unsafe message
-    }
-
-    /// Sets the first structs of `attempts`.
-    /// - Returns: how many; `MessageEncoder.attemptsMax` at most.
-    mutating func setAttempts(_ list: [Attempt]) -> Int {
-        // SAFETY: a number is read.
-        let count = unsafe min(list.count, attempts.capacity)
-        for index in 0..<count {
-            let attempt = list[index]
-            // SAFETY: `index` is below the capacity.
-            let message = unsafe attempts.structs + index
-            unsafe message.pointee.endpoint_index = UInt32(clamping: attempt.endpointIndex)
-            unsafe message.pointee.result = Outrigger__V1__AttemptResult(UInt32(attempt.result.rawValue))
-            unsafe message.pointee.start_us = UInt32(clamping: attempt.startMicroseconds)
-            unsafe message.pointee.duration_us = UInt32(clamping: attempt.durationMicroseconds)
-        }
-        return count
-    }
-
-    /// Sets the one `Timings` and returns it.
-    mutating func setTimings(_ timings: Timings) -> UnsafeMutablePointer<Outrigger__V1__Timings> {
-        // SAFETY: the row has one struct.
-        let message = unsafe self.timings.structs
-        unsafe message.pointee.connected_us = timings.connectedMicroseconds
-        unsafe message.pointee.sent_us = timings.sentMicroseconds
-        unsafe message.pointee.first_byte_us = timings.firstByteMicroseconds
-        unsafe message.pointee.total_us = timings.totalMicroseconds
-        return unsafe message
-    }
-
     /// Sets everything of `message` but its fields.
     /// - Returns: a bound of the bytes this packs to.
     mutating func setRequest(
@@ -59,7 +11,8 @@ extension Scratch {
         in block: Span<UInt8>,
         of message: inout Outrigger__V1__Request
     ) -> Int {
-        // SAFETY: what the struct is made to point to is scratch memory or `block`; the caller packs while both live.
+        // SAFETY: what the struct is made to point to is scratch memory or `block`; the caller packs while
+        // both live.
         unsafe message.method = Scratch.bytes(request.method, in: block)
         unsafe message.scheme =
             request.scheme == .https

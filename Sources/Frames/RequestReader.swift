@@ -1,5 +1,6 @@
 // RequestReader.swift: a REQUEST message to a request of the model.
-// Owns: which faults end the session and which end the stream. Source: proto/outrigger.proto, message Request.
+// Owns: which faults end the session and which end the stream. Source: proto/outrigger.proto, message
+// Request.
 import COutriggerProto
 import Model
 

@@ -50,19 +50,14 @@ import Model
     /// Room for one address: the longest is a Unix path.
     private static let addressBytes = 112
     private static let endpointsAtFirst = 18
-    /// Bytes of words in one frame; longer ones are cut.
-    static let textBytesMax = 256
 
     var fields: StructRow<Outrigger__V1__Field>
     var endpoints: StructRow<Outrigger__V1__Endpoint>
-    var attempts: StructRow<Outrigger__V1__Attempt>
-    let facts: StructRow<Outrigger__V1__ConnectionFacts>
     let deadlines: StructRow<Outrigger__V1__Deadlines>
-    let timings: StructRow<Outrigger__V1__Timings>
     private var addresses: StructRow<UInt8>
     private let text: StructRow<CChar>
 
-    init(fieldCountMax: Int, attemptsMax: Int) {
+    init(fieldCountMax: Int) {
         // SAFETY: C structs of numbers and pointers; the init functions fill them whole, with pointers to constants.
         var field = unsafe Outrigger__V1__Field()
         unsafe outrigger__v1__field__init(&field)
@@ -70,20 +65,11 @@ import Model
         var endpoint = unsafe Outrigger__V1__Endpoint()
         unsafe outrigger__v1__endpoint__init(&endpoint)
         unsafe endpoints = StructRow(capacity: Scratch.endpointsAtFirst, initial: endpoint)
-        var attempt = unsafe Outrigger__V1__Attempt()
-        unsafe outrigger__v1__attempt__init(&attempt)
-        unsafe attempts = StructRow(capacity: attemptsMax, initial: attempt)
-        var facts = unsafe Outrigger__V1__ConnectionFacts()
-        unsafe outrigger__v1__connection_facts__init(&facts)
-        unsafe self.facts = StructRow(capacity: 1, initial: facts)
         var deadlines = unsafe Outrigger__V1__Deadlines()
         unsafe outrigger__v1__deadlines__init(&deadlines)
         unsafe self.deadlines = StructRow(capacity: 1, initial: deadlines)
-        var timings = unsafe Outrigger__V1__Timings()
-        unsafe outrigger__v1__timings__init(&timings)
-        unsafe self.timings = StructRow(capacity: 1, initial: timings)
         addresses = StructRow(capacity: Scratch.endpointsAtFirst * Scratch.addressBytes, initial: 0)
-        text = StructRow(capacity: Scratch.textBytesMax + 1, initial: 0)
+        text = StructRow(capacity: MessageEncoder.textBytesMax + 1, initial: 0)
     }
 
     /// Sets the first structs of `fields`.
@@ -152,12 +138,7 @@ import Model
     /// A C string of `words` up to the first NUL, cut between characters where they are over 256 bytes.
     /// Valid until the next call.
     func cString(_ words: String) -> UnsafeMutablePointer<CChar> {
-        var count = 0
-        for scalar in words.unicodeScalars {
-            let next = count + UTF8.width(scalar)
-            if scalar.value == 0 || next > Scratch.textBytesMax { break }
-            count = next
-        }
+        let count = MessageEncoder.textBytes(words)
         // SAFETY: `text` has room for 256 bytes and the NUL.
         for (index, byte) in words.utf8.prefix(count).enumerated() {
             unsafe text.structs[index] = CChar(bitPattern: byte)
@@ -190,9 +171,6 @@ enum Bound {
     static let fieldOverhead = 3 * prefix
     /// One endpoint: a prefix of its own, the longest path, port and scope.
     static let endpoint = 2 * prefix + EndpointReader.pathBytesMax + 2 * number
-    static let facts = prefix + 4 * number + 2 * endpoint
-    static let attempt = prefix + 4 * number
     static let deadlines = prefix + 5 * number
-    static let timings = prefix + 4 * number
-    static let text = prefix + Scratch.textBytesMax
+    static let text = prefix + MessageEncoder.textBytesMax
 }

@@ -1,7 +1,7 @@
 """The origin and the proxies that Outrigger is compared with, each with one worker and the settings that suit it best.
 
 All of them keep their connections to the origin open, write no access log and stream bodies. Which buffers suit a proxy
-best depends on the work and on the machine, so each runs in several variants and the best one counts. No variant of HAProxy
+best depends on the work and on the machine, so with bodies each runs in several variants and the best one counts. No variant of HAProxy
 and nginx has more than 256 KiB of buffers for a connection and direction, which is what Outrigger's default credit lets it
 hold. HAProxy's splicing was tried too, and never was the best.
 """

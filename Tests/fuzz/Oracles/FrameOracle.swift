@@ -1,4 +1,5 @@
-// FrameOracle.swift: whatever a decoder of frames accepts, an encoder says again, and that decodes to the same.
+// FrameOracle.swift: whatever a decoder of frames accepts, an encoder says again, and that decodes to the
+// same.
 import Frames
 import Model
 

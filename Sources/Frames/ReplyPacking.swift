@@ -1,0 +1,200 @@
+// ReplyPacking.swift: INTERIM, REPLY and END, which every exchange has, packed without protobuf-c's descriptors.
+// Measured: protobuf-c took 16 % of all instructions of a small exchange for these. Source: proto/outrigger.proto.
+import Model
+
+/// Sizes of messages, bytes. Each is what the function beside it appends.
+private enum MessageSize {
+    static func endpoint(_ endpoint: Endpoint) -> Int {
+        switch endpoint {
+        case .ip(let address, let port): self.address(address) &+ WireSize.number(UInt64(port))
+        case .unix(let path): WireSize.bytes(path.count)
+        }
+    }
+
+    private static func address(_ address: IPAddress) -> Int {
+        switch address {
+        case .v4: WireSize.bytes(4)
+        case .v6(_, _, let scope): WireSize.bytes(16) &+ WireSize.number(UInt64(scope))
+        }
+    }
+
+    static func facts(_ facts: borrowing ConnectionFacts) -> Int {
+        var size =
+            (facts.reused ? 2 : 0) &+ WireSize.number(UInt64(facts.endpointIndex))
+            &+ WireSize.number(UInt64(facts.requests))
+        if let remote = facts.remote { size &+= WireSize.bytes(endpoint(remote)) }
+        if let local = facts.local { size &+= WireSize.bytes(endpoint(local)) }
+        return size
+    }
+
+    static func field(_ slice: FieldSlice) -> Int {
+        WireSize.bytes(Int(slice.name.count)) &+ WireSize.bytes(Int(slice.value.count))
+    }
+
+    static func attempt(_ attempt: Attempt) -> Int {
+        WireSize.number(UInt64(attempt.endpointIndex)) &+ WireSize.number(UInt64(attempt.result.rawValue))
+            &+ WireSize.number(clamped(attempt.startMicroseconds))
+            &+ WireSize.number(clamped(attempt.durationMicroseconds))
+    }
+
+    static func timings(_ timings: Timings) -> Int {
+        WireSize.number(timings.connectedMicroseconds) &+ WireSize.number(timings.sentMicroseconds)
+            &+ WireSize.number(timings.firstByteMicroseconds) &+ WireSize.number(timings.totalMicroseconds)
+    }
+
+    /// A time that is a uint32 on the wire.
+    static func clamped(_ microseconds: UInt64) -> UInt64 { UInt64(UInt32(clamping: microseconds)) }
+}
+
+extension ReplyBody {
+    /// The protocol's number.
+    fileprivate var wireKind: UInt64 {
+        switch self {
+        case .none: 0
+        case .length: 1
+        case .chunked: 2
+        case .untilEOF: 3
+        case .tunnel: 4
+        }
+    }
+
+    fileprivate var wireLength: UInt64 {
+        switch self {
+        case .length(let bytes): bytes
+        case .none, .chunked, .untilEOF, .tunnel: 0
+        }
+    }
+}
+
+extension OutputSpan<UInt8> {
+    fileprivate mutating func append(_ endpoint: Endpoint, field: UInt8) {
+        appendPrefix(MessageSize.endpoint(endpoint), field: field)
+        switch endpoint {
+        case .ip(.v4(let word), let port):
+            appendPrefix(4, field: 1)
+            appendBigEndian(UInt64(word), count: 4)
+            appendNumber(UInt64(port), field: 2)
+        case .ip(.v6(let high, let low, let scope), let port):
+            appendPrefix(16, field: 1)
+            appendBigEndian(high, count: 8)
+            appendBigEndian(low, count: 8)
+            appendNumber(UInt64(port), field: 2)
+            appendNumber(UInt64(scope), field: 3)
+        case .unix(let path):
+            appendBytes(path.span, field: 4)
+        }
+    }
+
+    fileprivate mutating func append(_ facts: borrowing ConnectionFacts, field: UInt8) {
+        appendPrefix(MessageSize.facts(facts), field: field)
+        appendNumber(facts.reused ? 1 : 0, field: 1)
+        appendNumber(UInt64(facts.endpointIndex), field: 2)
+        appendNumber(UInt64(facts.requests), field: 3)
+        if let remote = facts.remote { append(remote, field: 5) }
+        if let local = facts.local { append(local, field: 6) }
+    }
+
+    fileprivate mutating func append(_ slice: FieldSlice, in block: Span<UInt8>, field: UInt8) {
+        appendPrefix(MessageSize.field(slice), field: field)
+        appendBytes(block.extracting(slice.name), field: 1)
+        appendBytes(block.extracting(slice.value), field: 2)
+    }
+
+    fileprivate mutating func append(_ attempt: Attempt, field: UInt8) {
+        appendPrefix(MessageSize.attempt(attempt), field: field)
+        appendNumber(UInt64(attempt.endpointIndex), field: 1)
+        appendNumber(UInt64(attempt.result.rawValue), field: 2)
+        appendNumber(MessageSize.clamped(attempt.startMicroseconds), field: 3)
+        appendNumber(MessageSize.clamped(attempt.durationMicroseconds), field: 4)
+    }
+
+    fileprivate mutating func append(_ timings: Timings, field: UInt8) {
+        appendPrefix(MessageSize.timings(timings), field: field)
+        appendNumber(timings.connectedMicroseconds, field: 1)
+        appendNumber(timings.sentMicroseconds, field: 2)
+        appendNumber(timings.firstByteMicroseconds, field: 3)
+        appendNumber(timings.totalMicroseconds, field: 4)
+    }
+}
+
+extension MessageEncoder {
+    /// Bytes of words in one frame; longer ones are cut between characters, and before a NUL.
+    static let textBytesMax = 256
+
+    /// Of INTERIM (`facts` is `nil`) and REPLY. `block` is what the head's slices point into.
+    /// Returns whether the payload is within `payloadBytesMax`, what the other side accepts; if not, nothing is
+    /// appended.
+    @discardableResult
+    package mutating func reply(
+        _ head: borrowing ReplyHead,
+        in block: Span<UInt8>,
+        facts: ConnectionFacts?,
+        stream: UInt32,
+        payloadBytesMax: Int = .max,
+        into output: inout ByteBuffer
+    ) -> Bool {
+        let reason = block.extracting(head.reason)
+        let (kind, length) = (head.body.wireKind, head.body.wireLength)
+        var size =
+            WireSize.number(UInt64(head.status)) &+ WireSize.number(UInt64(head.version))
+            &+ WireSize.number(kind) &+ WireSize.number(length)
+        if !reason.isEmpty { size &+= WireSize.bytes(reason.count) }
+        let count = head.fields.count
+        for index in 0..<count { size &+= WireSize.bytes(MessageSize.field(head.fields[index])) }
+        if let facts { size &+= WireSize.bytes(MessageSize.facts(facts)) }
+        if size > payloadBytesMax { return false }
+        let type: FrameType = facts == nil ? .interim : .reply
+        output.appendFrame(type, stream: stream, endsStream: false, payloadBytes: size) { output in
+            output.appendNumber(UInt64(head.status), field: 1)
+            if !reason.isEmpty { output.appendBytes(reason, field: 2) }
+            output.appendNumber(UInt64(head.version), field: 3)
+            for index in 0..<count { output.append(head.fields[index], in: block, field: 4) }
+            output.appendNumber(kind, field: 5)
+            output.appendNumber(length, field: 6)
+            if let facts { output.append(facts, field: 7) }
+        }
+        return true
+    }
+
+    package mutating func end(
+        _ report: borrowing EndReport,
+        attempts: borrowing [Attempt],
+        stream: UInt32,
+        into output: inout ByteBuffer
+    ) {
+        let textBytes = Self.textBytes(report.detail)
+        let count = min(attempts.count, MessageEncoder.attemptsMax)
+        var size =
+            WireSize.number(UInt64(report.outcome.rawValue)) &+ WireSize.number(report.requestBodyBytes)
+            &+ WireSize.number(report.replyBodyBytes) &+ (report.requestStarted ? 2 : 0)
+            &+ (report.repeatable ? 2 : 0) &+ WireSize.number(UInt64(report.connection.rawValue))
+            &+ WireSize.bytes(MessageSize.timings(report.timings))
+        if textBytes > 0 { size &+= WireSize.bytes(textBytes) }
+        for index in 0..<count { size &+= WireSize.bytes(MessageSize.attempt(attempts[index])) }
+        output.appendFrame(.end, stream: stream, endsStream: true, payloadBytes: size) { output in
+            output.appendNumber(UInt64(report.outcome.rawValue), field: 1)
+            if textBytes > 0 {
+                output.appendBytes(report.detail.utf8.span.extracting(first: textBytes), field: 2)
+            }
+            output.appendNumber(report.requestBodyBytes, field: 3)
+            output.appendNumber(report.replyBodyBytes, field: 4)
+            output.appendNumber(report.requestStarted ? 1 : 0, field: 5)
+            output.appendNumber(report.repeatable ? 1 : 0, field: 6)
+            for index in 0..<count { output.append(attempts[index], field: 7) }
+            output.appendNumber(UInt64(report.connection.rawValue), field: 8)
+            output.append(report.timings, field: 9)
+        }
+    }
+
+    /// How many bytes of `words` go into a frame.
+    static func textBytes(_ words: String) -> Int {
+        if words.isEmpty { return 0 }
+        var count = 0
+        for scalar in words.unicodeScalars {
+            let next = count &+ UTF8.width(scalar)
+            if scalar.value == 0 || next > textBytesMax { break }
+            count = next
+        }
+        return count
+    }
+}
