@@ -129,7 +129,7 @@ class Peer:
 
 
 class Origin:
-    """A listening socket. With `serve`, a coroutine that gets each Peer; without, the test asks for `connection()`."""
+    """A listening socket. `serve` gets each Peer; without it, a test asks for `connection()`."""
 
     def __init__(self, serve=None):
         self.serve, self.peers, self.waiting = serve, [], asyncio.Queue()

@@ -119,8 +119,11 @@ async def source(peer, framing):
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("framing", [lambda count: b"Content-Length: %d" % count,
-                                     lambda _: b"Transfer-Encoding: chunked"], ids=["length", "chunked"])  # fmt: skip
+@pytest.mark.parametrize(
+    "framing",
+    [lambda count: b"Content-Length: %d" % count, lambda _: b"Transfer-Encoding: chunked"],
+    ids=["length", "chunked"],
+)
 async def test_a_huge_reply_passes_whole_and_the_process_stays_small(world, framing):
     origin = await world.origin(lambda peer: source(peer, framing))
     session = await world.session(initial_credit_bytes=4 * MIB, frame_payload_bytes_max=MIB)
@@ -317,7 +320,10 @@ async def test_after_101_many_bytes_go_both_ways_under_credit(world):
     _, _, stream, peer = await upgraded(world)
     count = 8 * MIB
     _, up, _, down = await asyncio.gather(
-        stream.send(bytes(count)), peer.reader.readexactly(count), peer.send(b"\1" * count), data(stream, count)
+        stream.send(bytes(count)),
+        peer.reader.readexactly(count),
+        peer.send(b"\1" * count),
+        data(stream, count),
     )
     assert (up, down) == (bytes(count), b"\1" * count)
     peer.close()

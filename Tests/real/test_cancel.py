@@ -1,5 +1,5 @@
-# test_cancel.py: CANCEL and the loss of a session, in every state; nothing is left, and nobody gets another's reply.
-# Source: issue "Connections"; DESIGN "END is exact".
+# test_cancel.py: CANCEL and the loss of a session, in every state; nothing is left, and nobody gets another's
+# reply. Source: issue "Connections"; DESIGN "END is exact".
 import asyncio
 
 import pytest
@@ -86,8 +86,8 @@ async def in_a_tunnel(world, session, origin):
     return Story(stream, peer, True)
 
 
-STATES = [head_sent, in_the_request, in_the_reply, in_a_chunked_reply, in_both_bodies, waiting_for_100, without_credit,
-          in_a_tunnel]  # fmt: skip
+STATES = [head_sent, in_the_request, in_the_reply, in_a_chunked_reply, in_both_bodies, waiting_for_100,
+          without_credit, in_a_tunnel]  # fmt: skip
 
 
 @pytest.mark.sidecar(continue_milliseconds=60_000)

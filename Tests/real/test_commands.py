@@ -170,11 +170,17 @@ async def test_fetch_includes_the_heads_when_asked(executable):
     wire = b"HTTP/1.1 103 Early Hints\r\nLink: </a>" + HEAD_END + reply(b"body", b"201 Made", b"X-A: b")
     result, _ = await fetched(executable, answering(wire), "-i")
     assert result.code == 0 and result.out.endswith(b"\r\n\r\nbody"), result
-    assert b"HTTP/1.1 103" in result.out and b"HTTP/1.1 201 Made\r\n" in result.out and b"X-A: b\r\n" in result.out
+    assert (
+        b"HTTP/1.1 103" in result.out
+        and b"HTTP/1.1 201 Made\r\n" in result.out
+        and b"X-A: b\r\n" in result.out
+    )
 
 
 async def test_fetch_asks_for_the_head_only(executable):
-    result, origin = await fetched(executable, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9" + HEAD_END), "-I")
+    result, origin = await fetched(
+        executable, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9" + HEAD_END), "-I"
+    )
     assert result.code == 0 and origin.requests[0].method == b"HEAD", result
     assert b"Content-Length: 9" in result.out
 

@@ -1,5 +1,5 @@
-# test_endpoints.py: where a request goes: addresses of all kinds, several of them, and what is said of each attempt.
-# Source: RFC 8305 §5; issue "HTTP/1.1 to the upstream".
+# test_endpoints.py: where a request goes: addresses of all kinds, several of them, and what is said of each
+# attempt. Source: RFC 8305 §5; issue "HTTP/1.1 to the upstream".
 import socket
 import tempfile
 

@@ -1,5 +1,5 @@
-# test_limits.py: limits on connections, and the queue before them: first come first served, bounded, with a deadline.
-# Source: DESIGN "The way of a request", step 4; issue "Connections".
+# test_limits.py: limits on connections, and the queue before them: first come first served, bounded, with a
+# deadline. Source: DESIGN "The way of a request", step 4; issue "Connections".
 import asyncio
 
 import pytest

@@ -101,7 +101,9 @@ async def test_a_thousand_exchanges_of_all_kinds_side_by_side_keep_apart(world, 
             assert not answer.body and answer.reply.status == 200
         else:
             name = f"many-{os.getpid()}-{number}"
-            answer = await session.exchange(ask("PUT", [nginx.endpoint], f"/upload/{name}", length=2000), b"%04d" % number * 500)
+            answer = await session.exchange(
+                ask("PUT", [nginx.endpoint], f"/upload/{name}", length=2000), b"%04d" % number * 500
+            )
             assert nginx.uploaded(name) == b"%04d" % number * 500
         assert outcome(answer) == "COMPLETE"
 

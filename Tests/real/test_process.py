@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from origin import HEAD_END, Blackhole, answering, reply
-from outrigger import HEADER, HELLO, REPLY, REQUEST, Session, exchange, pb
+from outrigger import GOAWAY, HEADER, HELLO, REPLY, REQUEST, Session, exchange, pb
 from world import Sidecar, ask, get, goaway, outcome
 
 EX_UNAVAILABLE, EX_CANTCREAT = 69, 73
@@ -39,22 +39,35 @@ one = socket.socket(socket.AF_UNIX)
 one.connect(sys.argv[1])
 try: one.sendall(bytes.fromhex(sys.argv[2]))
 except BrokenPipeError: pass  # it has gone before we spoke; what it said is still there to be read
-while data := one.recv(65536): sys.stdout.buffer.write(data)
+sys.stdout.buffer.write(one.recv(65536))
 """
+
+
+async def first_frame_for_nobody(sidecar):
+    """What the sidecar says first to a process of another user: the type of the frame, and its payload."""
+    os.chmod(sidecar.path, 0o666)
+    payload = pb.Hello(version=1).SerializeToString()
+    hello = HEADER.pack(len(payload), 0, HELLO, 0, 0) + payload
+    words = [sys.executable, "-c", FOREIGN, sidecar.path, hello.hex()]
+    child = await asyncio.create_subprocess_exec(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    data, complaint = await child.communicate()
+    assert len(data) > HEADER.size, complaint.decode()
+    return HEADER.unpack(data[: HEADER.size])[2], data[HEADER.size :]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 async def test_a_peer_of_another_user_is_told_to_go_away_even_if_the_file_lets_it_in(world):
-    os.chmod(world.sidecar.path, 0o666)
-    hello = b"\0\0\0\2\0\0\0\0\1\0\0\0\x08\1".hex()
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", FOREIGN, world.sidecar.path, hello, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    words, complaint = await child.communicate()
-    assert words[8:9] == b"\x14", complaint.decode()
-    assert pb.GoAway.FromString(words[12:]).code == pb.GOAWAY_FORBIDDEN
+    kind, payload = await first_frame_for_nobody(world.sidecar)
+    assert kind == GOAWAY and pb.GoAway.FromString(payload).code == pb.GOAWAY_FORBIDDEN
     own = await world.session()
     await world.barrier(own)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.sidecar(allow_uid=65534)
+async def test_a_peer_of_a_user_that_is_allowed_is_served(world):
+    kind, payload = await first_frame_for_nobody(world.sidecar)
+    assert kind == HELLO and pb.Hello.FromString(payload).version == 1
 
 
 async def test_a_stale_socket_file_is_replaced(world):
@@ -260,3 +273,29 @@ async def test_running_out_of_descriptors_refuses_and_recovers(world):
     answer = await session.exchange(get(origin))
     assert outcome(answer) == "COMPLETE"
     assert await speaks(world.sidecar)
+
+
+@pytest.mark.alone
+async def test_memory_does_not_grow_with_the_number_of_requests(world):
+    async def serve(peer):
+        while True:
+            head = await peer.reader.readuntil(HEAD_END)
+            if b"/reset" in head:
+                return peer.close()
+            await peer.send(reply(bytes(1000)))
+
+    origin = await world.origin(serve)
+
+    async def load(count):
+        session = await world.session()
+        for begin in range(0, count, 50):
+            targets = ["/reset" if number % 10 == 7 else "/" for number in range(begin, begin + 50)]
+            await asyncio.gather(*(session.exchange(get(origin, target)) for target in targets))
+        session.writer.close()
+        await session.task
+
+    await load(3000)
+    before = world.sidecar.resident()
+    for _ in range(4):
+        await load(3000)
+    assert world.sidecar.resident() - before < 1 << 20

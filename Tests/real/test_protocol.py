@@ -6,7 +6,21 @@ import pytest
 
 import outrigger
 from origin import answering, reply
-from outrigger import BODY, CANCEL, CREDIT, END_STREAM, HEADER, HELLO, PING, PONG, REQUEST, TRAILERS, UNPIN, Session, pb
+from outrigger import (
+    BODY,
+    CANCEL,
+    CREDIT,
+    END_STREAM,
+    HEADER,
+    HELLO,
+    PING,
+    PONG,
+    REQUEST,
+    TRAILERS,
+    UNPIN,
+    Session,
+    pb,
+)
 from world import ask, get, goaway, outcome, until
 
 HELLO_1 = pb.Hello(version=1).SerializeToString()
@@ -119,10 +133,11 @@ BROKEN_ROWS = {
     "garbage for a body": (raw(BODY, 1, b"\x0a\x05ab"), "BAD_MESSAGE"),
     "garbage for credit": (raw(CREDIT, 1, b"\xff"), "BAD_MESSAGE"),
     "credit of nothing": (raw(CREDIT, 1), "BAD_MESSAGE"),
-    "credit beyond its limit": (raw(CREDIT, 1, pb.Credit(bytes=(1 << 24) + 1).SerializeToString()), "BAD_MESSAGE"),
+    "credit beyond its limit": (raw(CREDIT, 1, b"\x08\x81\x80\x80\x08"), "BAD_MESSAGE"),
     "body after its end": (raw(BODY, 1, b"", END_STREAM) + raw(BODY, 1, b"\x0a\x01x"), "STREAM_STATE"),
     "trailers without END_STREAM": (raw(TRAILERS, 1), None),
-    "trailers after the end": (raw(BODY, 1, b"", END_STREAM) + raw(TRAILERS, 1, b"", END_STREAM), "STREAM_STATE"),
+    "trailers after the end": (raw(BODY, 1, b"", END_STREAM) + raw(TRAILERS, 1, b"", END_STREAM),
+                               "STREAM_STATE"),
 }  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-# test_replies.py: what becomes of an upstream's bytes: the outcome, the body, and the connection.
-# Every row runs whole, byte by byte, and with a byte behind it. Source: RFC 9112 §4 to §7, §9; DESIGN "Semantics".
+# test_replies.py: what becomes of an upstream's bytes: the outcome, the body, and the connection. Every row
+# runs whole, byte by byte, and with a byte behind it. Source: RFC 9112 §4 to §7, §9; DESIGN "Semantics".
 from dataclasses import dataclass, field
 
 import pytest
@@ -50,19 +50,22 @@ WHOLE = {
     "trailers": Row(CHUNKED + b"2\r\nhi\r\n0\r\nX-Sum: 1\r\nx-b: 2\r\n\r\n", body=b"hi",
                     trailers=[(b"X-Sum", b"1"), (b"x-b", b"2")]),
     "Connection: close": Row(reply(b"x", b"200 OK", b"Connection: close"), body=b"x", fate="CLOSED"),
-    "Connection: a list with close": Row(reply(b"x", b"200 OK", b"Connection: foo, Close"), body=b"x", fate="CLOSED"),
+    "Connection: a list with close": Row(reply(b"x", b"200 OK", b"Connection: foo, Close"), body=b"x",
+                                         fate="CLOSED"),
     "HTTP/1.0": Row(b"HTTP/1.0 200 OK\r\nContent-Length: 2" + HEAD_END + b"hi", body=b"hi", fate="CLOSED"),
-    "HTTP/1.0 with keep-alive": Row(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2" + HEAD_END + b"hi",
-                                    body=b"hi"),
-    "one interim": Row(b"HTTP/1.1 103 Early Hints\r\nLink: </a>" + HEAD_END + LENGTH_5 + b"hello", body=b"hello",
-                       interims=[103]),
+    "HTTP/1.0 with keep-alive": Row(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n"
+                                    b"Content-Length: 2" + HEAD_END + b"hi", body=b"hi"),
+    "one interim": Row(b"HTTP/1.1 103 Early Hints\r\nLink: </a>" + HEAD_END + LENGTH_5 + b"hello",
+                       body=b"hello", interims=[103]),
     "many interims": Row(b"HTTP/1.1 102 P" + HEAD_END + b"HTTP/1.1 103 E\r\nA: b" + HEAD_END
                          + b"HTTP/1.1 100 C" + HEAD_END + reply(b"x"), body=b"x", interims=[102, 103, 100]),
 }  # fmt: skip
 ENDED = {
     "until EOF": Row(OK + b"\r\n" + b"some text", "COMPLETE_BY_EOF", b"some text", closes=True),
     "until EOF and empty": Row(OK + b"\r\n", "COMPLETE_BY_EOF", closes=True),
-    "HTTP/1.0 until EOF": Row(b"HTTP/1.0 200 OK" + HEAD_END + b"text", "COMPLETE_BY_EOF", b"text", closes=True),
+    "HTTP/1.0 until EOF": Row(
+        b"HTTP/1.0 200 OK" + HEAD_END + b"text", "COMPLETE_BY_EOF", b"text", closes=True
+    ),
     "cut in the body": Row(LENGTH_5 + b"hell", "TRUNCATED", b"hell", closes=True),
     "cut before the body": Row(LENGTH_5, "TRUNCATED", closes=True),
     "cut in a chunk size": Row(CHUNKED + b"5", "TRUNCATED", closes=True),
@@ -98,7 +101,9 @@ async def exchanged(world, row, send):
 @pytest.mark.parametrize("row", WHOLE.values(), ids=WHOLE)
 @pytest.mark.parametrize("how", ["whole", "byte by byte"])
 async def test_a_reply_is_complete_only_by_proof(world, row, how):
-    send = (lambda peer: peer.send(row.wire)) if how == "whole" else (lambda peer: peer.send_bytewise(row.wire))
+    send = (
+        (lambda peer: peer.send(row.wire)) if how == "whole" else (lambda peer: peer.send_bytewise(row.wire))
+    )
     peer, session, origin, answer = await exchanged(world, row, send)
     assert fate(answer) == row.fate
     again = session.start(get(origin))
@@ -114,7 +119,10 @@ async def test_a_reply_is_complete_only_by_proof(world, row, how):
 @pytest.mark.parametrize("row", WHOLE.values(), ids=WHOLE)
 async def test_a_byte_behind_a_whole_reply_condemns_the_connection_and_harms_nothing_else(world, row):
     peer, session, origin, answer = await exchanged(world, row, lambda peer: peer.send(row.wire + b"H"))
-    assert fate(answer) in ("CLOSED", "POOLED")  # POOLED: the byte came in a later read, and closed it when idle
+    assert fate(answer) in (
+        "CLOSED",
+        "POOLED",
+    )  # POOLED: the byte came in a later read, and closed it when idle
     again = session.start(get(origin))
     assert await peer.ended() == b"", "no request follows on it"
     fresh = await origin.connection()
@@ -126,7 +134,9 @@ async def test_a_byte_behind_a_whole_reply_condemns_the_connection_and_harms_not
 @pytest.mark.parametrize("row", ENDED.values(), ids=ENDED)
 @pytest.mark.parametrize("how", ["whole", "byte by byte"])
 async def test_a_reply_that_ends_with_its_connection_is_never_reported_complete(world, row, how):
-    send = (lambda peer: peer.send(row.wire)) if how == "whole" else (lambda peer: peer.send_bytewise(row.wire))
+    send = (
+        (lambda peer: peer.send(row.wire)) if how == "whole" else (lambda peer: peer.send_bytewise(row.wire))
+    )
     peer, _, _, answer = await exchanged(world, row, send)
     assert fate(answer) == "CLOSED"
     assert await peer.ended() == b""
@@ -205,7 +215,8 @@ BAD = {
     "too long a chunk line": chunk(b"1;" + b"a" * 5_000 + b"\r\na\r\n0\r\n\r\n"),
     "too many interims": (b"HTTP/1.1 103 E" + HEAD_END) * 101 + reply(),
     "an endless status line": b"HTTP/1.1 200 " + b"a" * 70_000,
-    "101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade" + HEAD_END,
+    "101 that nobody asked for": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade"
+    + HEAD_END,
 }
 
 
@@ -235,16 +246,19 @@ async def test_a_reply_that_breaks_the_rules_ends_its_stream_and_its_connection(
     assert (await again.answer()).body == b"fine"
 
 
+FIVE = b"5\r\nhello\r\n0\r\n\r\n"
 DOUBTFUL = {
-    "TE and CL": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 3" + HEAD_END + b"5\r\nhello\r\n0\r\n\r\n",
-    "CL and TE": OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked" + HEAD_END + b"5\r\nhello\r\n0\r\n\r\n",
+    "TE and CL": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 3" + HEAD_END + FIVE,
+    "CL and TE": OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked" + HEAD_END + FIVE,
     "HTTP/1.0 with TE": b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked" + HEAD_END
-    + b"5\r\nhello\r\n0\r\n\r\n",
+    + FIVE,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("wire", DOUBTFUL.values(), ids=DOUBTFUL)
-async def test_a_reply_of_doubtful_framing_is_bad_or_read_by_chunks_and_its_connection_never_reused(world, wire):
+async def test_a_reply_of_doubtful_framing_is_bad_or_read_by_chunks_and_its_connection_never_reused(
+    world, wire
+):
     origin = await world.origin()
     session = await world.session()
     stream = session.start(get(origin))
@@ -258,8 +272,8 @@ async def test_a_reply_of_doubtful_framing_is_bad_or_read_by_chunks_and_its_conn
 
 
 async def test_the_head_comes_back_as_bytes_in_order(world):
-    lines = [b"X-b: 2", b"x-a: 1", b"X-b: \x80\xff", b"Set-Cookie: a", b"set-cookie: b", b"Empty:", b"Date: now",
-             b"Connection: x-hop", b"x-hop: 1", b"Keep-Alive: timeout=5"]  # fmt: skip
+    lines = [b"X-b: 2", b"x-a: 1", b"X-b: \x80\xff", b"Set-Cookie: a", b"set-cookie: b", b"Empty:",
+             b"Date: now", b"Connection: x-hop", b"x-hop: 1", b"Keep-Alive: timeout=5"]  # fmt: skip
     origin = await world.origin(answering(reply(b"", b"299 Fine \xe4 reason", *lines)))
     session = await world.session()
     answer = await session.exchange(get(origin))

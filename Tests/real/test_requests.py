@@ -1,5 +1,5 @@
-# test_requests.py: what goes out on the wire for a request, byte for byte, and what is refused before any byte.
-# Source: RFC 9112 §3, §5, §6, §7; proto/outrigger.proto, message Request.
+# test_requests.py: what goes out on the wire for a request, byte for byte, and what is refused before any
+# byte. Source: RFC 9112 §3, §5, §6, §7; proto/outrigger.proto, message Request.
 import pytest
 
 from origin import answering
@@ -34,7 +34,9 @@ async def test_the_request_line_follows_rfc_9112_section_3(world, fields, line):
     assert origin.requests[0].values(b"host") == [b"origin.test"]
 
 
-@pytest.mark.parametrize("authority", ["a", "a:8080", "[2001:db8::1]:80", "192.0.2.1", "xn--bcher-kva.example", ""])
+@pytest.mark.parametrize(
+    "authority", ["a", "a:8080", "[2001:db8::1]:80", "192.0.2.1", "xn--bcher-kva.example", ""]
+)
 async def test_host_is_made_from_the_authority(world, authority):
     origin = await world.origin(answering())
     session = await world.session()
@@ -110,7 +112,7 @@ async def test_a_content_length_that_agrees_with_the_body_goes_out_once(world):
 
 
 async def refused(world, message, body=b"", words=""):
-    """The request ends BAD_REQUEST with a reason, nothing of it reaches the origin, and the session goes on."""
+    """The request ends BAD_REQUEST with a reason, none of it reaches the origin, the session goes on."""
     origin = world.origins[0]
     session = await world.session()
     answer = await session.exchange(message, body)
@@ -139,7 +141,9 @@ ILLEGAL = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("where, bad", SPLITS + ILLEGAL, ids=lambda part: part if isinstance(part, str) else None)
+@pytest.mark.parametrize(
+    "where, bad", SPLITS + ILLEGAL, ids=lambda part: part if isinstance(part, str) else None
+)
 async def test_bytes_that_would_split_a_message_are_refused_before_any_byte_leaves(world, where, bad):
     origin = await world.origin(answering())
     message = get(origin, "/bad")

@@ -1,5 +1,5 @@
-# test_retries.py: what is sent again, counted at the upstream. Nothing that is not idempotent is ever sent twice.
-# Source: RFC 9110 §9.2.2; RFC 9112 §9.3.1; DESIGN "Retries are safe".
+# test_retries.py: what is sent again, counted at the upstream. Nothing that is not idempotent is ever sent
+# twice. Source: RFC 9110 §9.2.2; RFC 9112 §9.3.1; DESIGN "Retries are safe".
 import pytest
 
 from origin import reply
@@ -12,7 +12,7 @@ REPEATED = b"/repeated"
 
 
 class Flaky:
-    """Serves `/warm` always; breaks each connection on `/repeated` as long as `faults` last, then serves that too."""
+    """Serves `/warm`; breaks each connection on `/repeated` while `faults` last, then serves that too."""
 
     def __init__(self, fault, faults=1, reads_body=True):
         self.fault, self.faults, self.reads_body = fault, faults, reads_body
@@ -63,7 +63,9 @@ def size_for(method):
 
 @pytest.mark.parametrize("fault", ["FIN", "RST"])
 @pytest.mark.parametrize("method", IDEMPOTENT)
-async def test_an_idempotent_request_is_sent_again_when_a_reused_connection_died_before_the_reply(world, method, fault):
+async def test_an_idempotent_request_is_sent_again_when_a_reused_connection_died_before_the_reply(
+    world, method, fault
+):
     origin, session = await warm(world, fault)
     answer = await session.exchange(message(method, origin, size_for(method)), b"body")
     assert outcome(answer) == "COMPLETE"
@@ -93,7 +95,9 @@ async def test_nothing_is_sent_again_once_a_byte_of_the_reply_came(world, method
     assert seen(origin) == 1
 
 
-@pytest.mark.parametrize("fault, expected", [("FIN", "RESET"), ("RST", "RESET"), ("half a status line", "TRUNCATED")])
+@pytest.mark.parametrize(
+    "fault, expected", [("FIN", "RESET"), ("RST", "RESET"), ("half a status line", "TRUNCATED")]
+)
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
 async def test_nothing_is_sent_again_after_the_failure_of_a_fresh_connection(world, method, fault, expected):
     origin = await world.origin(Flaky(fault))

@@ -1,7 +1,7 @@
-# test_security.py: holes that other HTTP clients and proxies had, each as a check on us, named by its number in our list.
-# The others of the list belong to authentication and TLS, or are rows elsewhere: 13 in test_pool, 14 and 19 in
-# test_bodies, 15 in test_bodies and test_replies, 16, 17, 18 and 23 in test_replies, 22 in test_requests, 28 in
-# test_retries. What stands here is what those do not show.
+# test_security.py: holes that other HTTP clients and proxies had, each as a check on us, named by its number
+# in our list. The others of the list belong to authentication and TLS, or are rows elsewhere: 13 in
+# test_pool, 14 and 19 in test_bodies, 15 in test_bodies and test_replies, 16, 17, 18 and 23 in test_replies,
+# 22 in test_requests, 28 in test_retries. What stands here is what those do not show.
 import asyncio
 import contextlib
 
@@ -118,7 +118,9 @@ async def test_23_no_control_byte_of_a_reply_is_ever_passed_on(world, bad, place
     peer = await origin.connection()
     await peer.head()
     head = b"HTTP/1.1 200 " + parts["reason"] + b"\r\n" + parts["name"] + b": " + parts["value"]
-    await peer.send(head + b"\r\nTransfer-Encoding: chunked" + HEAD_END + b"0\r\nT: " + parts["trailer"] + HEAD_END)
+    await peer.send(
+        head + b"\r\nTransfer-Encoding: chunked" + HEAD_END + b"0\r\nT: " + parts["trailer"] + HEAD_END
+    )
     answer = await stream.answer()
     shown = [answer.reply.reason] if answer.reply else []
     for one in [*(answer.reply.fields if answer.reply else []), *answer.trailers]:
@@ -142,7 +144,8 @@ async def failures(world):
     with Blackhole() as hole:
         yield await session.exchange(get([hole.endpoint], "/", SECRETS, **short))
     scripted = await world.origin()
-    for wire in [CANARY + HEAD_END, b"HTTP/1.1 200 OK\r\nSet-Cookie : " + CANARY + HEAD_END, b"HTTP/1.1 200 OK\r\nCon", b"",
+    for wire in [CANARY + HEAD_END, b"HTTP/1.1 200 OK\r\nSet-Cookie : " + CANARY + HEAD_END,
+                 b"HTTP/1.1 200 OK\r\nCon", b"",
                  b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + CANARY + HEAD_END]:  # fmt: skip
         stream = session.start(get(scripted, "/", SECRETS))
         peer = await scripted.connection()

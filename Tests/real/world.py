@@ -1,5 +1,5 @@
-# world.py: one sidecar process with its upstreams and sessions, and the proof at the end that nothing is left of them.
-# Owns: the process, its folder, its flags. Never touches: what a test expects.
+# world.py: one sidecar process with its upstreams and sessions, and the proof at the end that nothing is left
+# of them. Owns: the process, its folder, its flags. Never touches: what a test expects.
 import asyncio
 import os
 import pathlib
@@ -14,11 +14,14 @@ from outrigger import Session, pb
 START_SECONDS_MAX = 20
 EXIT_SECONDS_MAX = 10
 SETTLE_SECONDS_MAX = 10
-CANARY = b"canary-3f9a1c"  # in every secret that a test sends: no log line, detail or error may ever contain it
+CANARY = (
+    b"canary-3f9a1c"  # in every secret that a test sends: no log line, detail or error may ever contain it
+)
 
 
 async def until(condition, what, seconds=SETTLE_SECONDS_MAX):
-    """Waits for what only /proc or a file system can tell; those have no events, so this looks again and again."""
+    """Waits for what only /proc or a file system can tell: they have no events, so this looks repeatedly."""
+
     async def look():
         while not condition():
             await asyncio.sleep(0.002)
@@ -86,12 +89,15 @@ class Sidecar:
 
     async def settled(self, more=0):
         """Waits until it has as many descriptors open as at its start, and `more`."""
+
         def links():
             folder = f"/proc/{self.process.pid}/fd"
             return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
 
         expected = self.descriptors_before + more
-        await until(lambda: len(self.descriptors()) == expected, lambda: f"{expected} descriptors, but {links()}")
+        await until(
+            lambda: len(self.descriptors()) == expected, lambda: f"{expected} descriptors, but {links()}"
+        )
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
@@ -107,7 +113,7 @@ class Sidecar:
 
 
 class World:
-    """`async with` makes the sidecar; at the end every descriptor is given back and SIGTERM leads to exit code 0."""
+    """`async with` makes the sidecar; at its end all descriptors are given back and SIGTERM exits with 0."""
 
     def __init__(self, executable, flags):
         self.executable, self.flags = executable, dict(flags)
