@@ -36,6 +36,8 @@ struct Connection: ~Copyable {
     /// Whether `writeConnection` was ordered and its output has not run empty since.
     var isWriting = false
     var isPaused = false
+    /// Whether more bytes may wait in the kernel behind the last ones that were received.
+    var mayHaveMore = false
     /// Whether the upstream has sent FIN.
     var hasEnded = false
 
@@ -54,6 +56,7 @@ struct Connection: ~Copyable {
         local = nil
         isWriting = false
         isPaused = false
+        mayHaveMore = false
         hasEnded = false
     }
 }

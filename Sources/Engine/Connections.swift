@@ -5,9 +5,20 @@ import Model
 
 extension WorkerEngine {
     /// Bytes of an upstream. All are taken.
-    package mutating func received(_ bytes: Span<UInt8>, from connection: ConnectionID, now: Instant) {
+    /// - Parameters:
+    ///   - bytes: what was read.
+    ///   - connection: where from.
+    ///   - mayHaveMore: whether the read was not short, so that the kernel may hold more.
+    ///   - now: the time.
+    package mutating func received(
+        _ bytes: Span<UInt8>,
+        from connection: ConnectionID,
+        mayHaveMore: Bool,
+        now: Instant
+    ) {
         guard let slot = connections.find(connection.slot, connection.generation) else { return }
         self.now = now
+        connections[slot].mayHaveMore = mayHaveMore
         switch connections[slot].state {
         case .busy(let stream):
             if streams[stream].isUploadUntouched && !bytes.isEmpty {

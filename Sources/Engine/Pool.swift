@@ -32,7 +32,10 @@ extension WorkerEngine {
         note(stream, endpointIndex, result, since: start ?? now)
         if wasIdle { totals.reusesTotal &+= 1 }
         connections[slot].isWriting = true
-        let probes = wasIdle && idleFor >= Int64(limits.livenessProbeIdleMilliseconds) * 1_000_000
+        // What may stand in the kernel behind the last reply must not pass for the next one. Source: RFC 9112 §9.2.
+        let isOld = wasIdle && idleFor >= Int64(limits.livenessProbeIdleMilliseconds) * 1_000_000
+        let probes = isOld || connections[slot].mayHaveMore
+        connections[slot].mayHaveMore = false
         effects.append(.writeConnection(id(ofConnection: slot), probeFirst: probes))
         armDeadline(stream)
     }

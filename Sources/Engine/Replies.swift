@@ -225,16 +225,21 @@ extension WorkerEngine {
             sendable(stream, upTo: 1) == 0
         else { return false }
         connections[slot].isPaused = true
+        connections[slot].mayHaveMore = true
         stall(stream)
         return true
     }
 
     /// Lets `read` put bytes of an upstream straight into the session's output, at most as many as
     /// `bytesInPlaceMax` has just said. What the upstream sent beyond them goes to `received` next.
+    /// - Parameters:
+    ///   - connection: where from.
+    ///   - now: the time.
+    ///   - read: puts the bytes; returns whether more may wait behind them.
     package mutating func receivedInPlace(
         from connection: ConnectionID,
         now: Instant,
-        read: (inout OutputSpan<UInt8>) -> Void
+        read: (inout OutputSpan<UInt8>) -> Bool
     ) {
         let room = bytesInPlaceMax(connection)
         guard room > 0, case .busy(let stream) = connections[Int(connection.slot)].state else { return }
@@ -242,12 +247,13 @@ extension WorkerEngine {
         let slot = Int(connection.slot)
         let session = streams[stream].session
         let lane = sessions[session].output.lane(behind: streams[stream].outputMark, bodyBytes: room)
+        var mayHaveMore = false
         let count = encoder.body(
             upTo: room,
             stream: streams[stream].id,
-            into: &sessions[session].output[lane],
-            read: read
-        )
+            into: &sessions[session].output[lane]
+        ) { mayHaveMore = read(&$0) }
+        connections[slot].mayHaveMore = mayHaveMore
         if count == 0 { return }
         streams[stream].outputMark = sessions[session].output.mark(lane)
         streams[stream].lastActivityAt = now
@@ -263,6 +269,7 @@ extension WorkerEngine {
     private mutating func pause(_ slot: Int, _ stream: Int) {
         if connections[slot].isPaused { return }
         connections[slot].isPaused = true
+        connections[slot].mayHaveMore = true
         stall(stream)
         effects.append(.pauseReading(id(ofConnection: slot)))
     }

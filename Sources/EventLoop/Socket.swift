@@ -176,6 +176,31 @@ package struct Socket: Equatable, Sendable {
         return result == 0 ? .endOfFile : Self.transfer(result)
     }
 
+    /// Appends what has arrived to `first`, and what does not fit there to `second`. Both must have room.
+    package func read(into first: inout OutputSpan<UInt8>, then second: inout OutputSpan<UInt8>) -> Transfer {
+        let room = first.freeCapacity
+        precondition(room > 0 && second.freeCapacity > 0, "read without room")
+        // SAFETY: the call writes at most the free bytes of each, and only as many as it wrote are counted.
+        let result = unsafe first.withUnsafeMutableBufferPointer { one, oneCount in
+            // SAFETY: as above.
+            unsafe second.withUnsafeMutableBufferPointer { two, twoCount in
+                // SAFETY: the counts are within the buffers, which have base addresses as they have room.
+                let result = unsafe linux_receive2(
+                    descriptor,
+                    one.baseAddress?.advanced(by: oneCount),
+                    room,
+                    two.baseAddress?.advanced(by: twoCount),
+                    two.count - twoCount
+                )
+                let count = max(Int(result), 0)
+                oneCount += min(count, room)
+                twoCount += max(count - room, 0)
+                return result
+            }
+        }
+        return result == 0 ? .endOfFile : Self.transfer(result)
+    }
+
     /// Writes as much of `bytes` as there is room for. `bytes` must not be empty.
     package func write(_ bytes: Span<UInt8>) -> Transfer {
         precondition(!bytes.isEmpty, "write of nothing")

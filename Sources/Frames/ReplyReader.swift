@@ -67,8 +67,12 @@ extension ConnectionFacts {
         reused = unsafe message.pointee.reused != 0
         endpointIndex = unsafe Int(message.pointee.endpoint_index)
         requests = unsafe Int(message.pointee.requests)
-        if let remote = unsafe message.pointee.remote { self.remote = try unsafe endpoints.endpoint(remote) }
-        if let local = unsafe message.pointee.local { self.local = try unsafe endpoints.endpoint(local) }
+        if let remote = unsafe message.pointee.remote {
+            self.remote = try unsafe endpoints.endpointOfReply(remote)
+        }
+        if let local = unsafe message.pointee.local {
+            self.local = try unsafe endpoints.endpointOfReply(local)
+        }
     }
 }
 

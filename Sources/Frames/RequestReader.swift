@@ -26,7 +26,11 @@ struct RequestReader: Sendable {
         request.scheme = try unsafe Scheme(message.pointee.scheme)
         request.body = try unsafe RequestBody(message.pointee.body, length: message.pointee.body_length)
         request.retry = try unsafe RetryRule(message.pointee.retry)
-        try unsafe readEndpoints(message, into: &request, endpoints: &endpoints)
+        do throws(EndpointFault) {
+            try unsafe readEndpoints(message, into: &request, endpoints: &endpoints)
+        } catch {
+            request.refuse(error.words)
+        }
         if let deadlines = unsafe message.pointee.deadlines {
             unsafe readDeadlines(deadlines.pointee, into: &request)
         }
@@ -64,7 +68,7 @@ struct RequestReader: Sendable {
         _ message: UnsafePointer<Outrigger__V1__Request>,
         into request: inout Request,
         endpoints: inout EndpointReader
-    ) throws(FrameError) {
+    ) throws(EndpointFault) {
         // SAFETY: the message's arena is alive; `endpoints` has `n_endpoints` pointers to messages.
         let count = unsafe message.pointee.n_endpoints
         if count > endpointsMax { request.refuse("over \(endpointsMax) endpoints") }

@@ -115,6 +115,8 @@ package struct Daemon: ~Copyable {
         while true {
             let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds)
             var hasSignal = false
+            // Emptied each time: only the first message into an empty box wakes us.
+            _ = server.control.takeAll()
             for index in 0..<count { hasSignal = hasSignal || poller[index].token == Token.signals }
             if drainDeadline == nil { acceptor.accept(into: server) }
             if hasSignal, let signal = handleSignals() {

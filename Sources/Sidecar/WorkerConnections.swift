@@ -167,18 +167,21 @@ extension Worker {
             return
         }
         let socket = connections[index].socket
-        var room = engine.bytesInPlaceMax(id)
+        var room = Self.connectionReadBytesMax
         var transfer = Transfer.wouldBlock
-        if room > 0 {
-            engine.receivedInPlace(from: id, now: now) { bytes in
-                room = bytes.freeCapacity
-                transfer = socket.read(into: &bytes)
+        if engine.bytesInPlaceMax(id) > 0 {
+            // What does not fit in place goes behind, so that a read which ends the body also shows that nothing follows.
+            connectionBuffer.append(upTo: room) { behind in
+                engine.receivedInPlace(from: id, now: now) { bytes in
+                    room = bytes.freeCapacity + behind.freeCapacity
+                    transfer = socket.read(into: &bytes, then: &behind)
+                    return behind.count > 0
+                }
             }
         } else {
-            room = Self.connectionReadBytesMax
             connectionBuffer.append(upTo: room) { transfer = socket.read(into: &$0) }
-            Self.hand(&connectionBuffer, from: id, to: &engine, now)
         }
+        handBuffer(from: id, mayHaveMore: transfer == .bytes(room))
         switch transfer {
         case .bytes(let count):
             connections[index].turnBytes &+= UInt32(count)
@@ -197,14 +200,13 @@ extension Worker {
         }
     }
 
-    private static func hand(
-        _ buffer: inout ByteBuffer,
-        from id: ConnectionID,
-        to engine: inout WorkerEngine,
-        _ now: Instant
-    ) {
-        if !buffer.isEmpty { engine.received(buffer.bytes, from: id, now: now) }
+    private mutating func handBuffer(from id: ConnectionID, mayHaveMore: Bool) {
+        if connectionBuffer.isEmpty { return }
+        var buffer = ByteBuffer()
+        swap(&buffer, &connectionBuffer)
+        engine.received(buffer.bytes, from: id, mayHaveMore: mayHaveMore, now: now)
         buffer.removeAll()
+        swap(&buffer, &connectionBuffer)
     }
 
     /// Nothing is left to be read for now.
@@ -230,7 +232,7 @@ extension Worker {
         let socket = connections[index].socket
         if connections[index].probesFirst {
             connections[index].probesFirst = false
-            if connections[index].isReadReady || !socket.isQuiet { return fail(id, .stale) }
+            if !socket.isQuiet { return fail(id, .stale) }
         }
         if connections[index].isBroken { return }
         while true {

@@ -16,7 +16,7 @@ import EventLoop
               outrigger serve --socket /run/outrigger.sock
             """,
         version: "0.1.0",
-        subcommands: [Serve.self, Fetch.self, Demo.self, Bench.self]
+        subcommands: [Serve.self, Fetch.self, Demo.self, Bench.self, Simulate.self]
     )
 }
 

@@ -50,44 +50,44 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         RequestRow("a chunked body and a length", error: "body_length without BODY_LENGTH") {
             $0.number(10, 2).number(11, 1)
         },
-        RequestRow("an endpoint of nothing", error: "endpoint has neither ip nor unix_path") {
+        RequestRow("an endpoint of nothing", invalid: "endpoint has neither ip nor unix_path") {
             $0.message(6, Wire())
         },
-        RequestRow("an endpoint of both kinds", error: "endpoint has both ip and unix_path") {
+        RequestRow("an endpoint of both kinds", invalid: "endpoint has both ip and unix_path") {
             $0.message(6, address.text(4, "/a"))
         },
-        RequestRow("an ip of 3 bytes", error: "endpoint has an ip of neither 4 nor 16 bytes") {
+        RequestRow("an ip of 3 bytes", invalid: "endpoint has an ip of neither 4 nor 16 bytes") {
             $0.message(6, Wire().data(1, [1, 2, 3]).number(2, 80))
         },
-        RequestRow("an ip of 17 bytes", error: "endpoint has an ip of neither 4 nor 16 bytes") {
+        RequestRow("an ip of 17 bytes", invalid: "endpoint has an ip of neither 4 nor 16 bytes") {
             $0.message(6, Wire().data(1, Array(0...16)).number(2, 80))
         },
-        RequestRow("port 0", error: "endpoint has a port outside 1...65535") { $0.message(6, address) },
-        RequestRow("port 65536", error: "endpoint has a port outside 1...65535") {
+        RequestRow("port 0", invalid: "endpoint has a port outside 1...65535") { $0.message(6, address) },
+        RequestRow("port 65536", invalid: "endpoint has a port outside 1...65535") {
             $0.message(6, address.number(2, 65_536))
         },
-        RequestRow("a scope for IPv4", error: "endpoint has a scope_id with an IPv4 address") {
+        RequestRow("a scope for IPv4", invalid: "endpoint has a scope_id with an IPv4 address") {
             $0.message(6, address.number(2, 80).number(3, 1))
         },
-        RequestRow("a port for a Unix path", error: "endpoint has a port or scope_id with a unix_path") {
+        RequestRow("a port for a Unix path", invalid: "endpoint has a port or scope_id with a unix_path") {
             $0.message(6, Wire().number(2, 80).text(4, "/a"))
         },
-        RequestRow("a scope for a Unix path", error: "endpoint has a port or scope_id with a unix_path") {
+        RequestRow("a scope for a Unix path", invalid: "endpoint has a port or scope_id with a unix_path") {
             $0.message(6, Wire().number(3, 1).text(4, "/a"))
         },
-        RequestRow("a Unix path of 108 bytes", error: "endpoint has a unix_path over 107 bytes") {
+        RequestRow("a Unix path of 108 bytes", invalid: "endpoint has a unix_path over 107 bytes") {
             $0.message(6, Wire().data(4, Array(repeating: 0x61, count: 108)))
         },
-        RequestRow("a NUL in a Unix path", error: "endpoint has a NUL in unix_path") {
+        RequestRow("a NUL in a Unix path", invalid: "endpoint has a NUL in unix_path") {
             $0.message(6, Wire().data(4, [0x2f, 0, 0x61]))
         },
-        RequestRow("an abstract Unix path", error: "endpoint has a NUL in unix_path") {
+        RequestRow("an abstract Unix path", invalid: "endpoint has a NUL in unix_path") {
             $0.message(6, Wire().data(4, [0, 0x61]))
         },
-        RequestRow("a local address that is a path", error: "local_address is not an ip") {
+        RequestRow("a local address that is a path", invalid: "local_address is not an ip") {
             $0.message(9, Wire().text(4, "/a"))
         },
-        RequestRow("a local address of nothing", error: "local_address is not an ip") {
+        RequestRow("a local address of nothing", invalid: "local_address is not an ip") {
             $0.message(9, Wire())
         },
         RequestRow("a NUL in the group", error: "group has a NUL") { $0.data(7, [0x61, 0, 0x62]) },

@@ -42,6 +42,11 @@ static inline int64_t linux_receive(int fd, void *bytes, size_t count) {
     return linux_result(recv(fd, bytes, count, 0));
 }
 
+static inline int64_t linux_receive2(int fd, void *first, size_t first_count, void *second, size_t second_count) {
+    const struct iovec parts[2] = {{first, first_count}, {second, second_count}};
+    return linux_result(readv(fd, parts, 2));
+}
+
 // 1: there is something to read; 0: end of file; -EAGAIN: neither.
 static inline int64_t linux_peek(int fd) {
     char byte;

@@ -493,7 +493,8 @@ struct  Outrigger__V1__Request
   size_t n_fields;
   Outrigger__V1__Field **fields;
   /*
-   * Where to connect, in order of preference. 1..16 endpoints, or `group`.
+   * Where to connect, in order of preference. 1..16 endpoints, or `group`. None, too many, or one that is no address:
+   * BAD_REQUEST.
    */
   size_t n_endpoints;
   Outrigger__V1__Endpoint **endpoints;

@@ -131,6 +131,11 @@ extension SimWorld {
     private func readBytes(_ link: Link, _ connection: ConnectionID) {
         let inPlaceMax = engine.bytesInPlaceMax(connection)
         let pipe = link.toEngine
+        // The real worker always asks; the engine must also do with what is read without asking.
+        if random.chance(70) && engine.holdsReading(connection) {
+            link.isPaused = true
+            return
+        }
         if inPlaceMax > 0 && random.chance(70) {
             let countMax = min(inPlaceMax, scenario.readBytesMax)
             let before = pipe.readTotal
@@ -139,13 +144,15 @@ extension SimWorld {
                     let bytes = pipe.read(upTo: min(countMax, output.freeCapacity))
                     for byte in bytes { output.append(byte) }
                     self.observe(.read(link: link.id, count: bytes.count, inPlace: true))
+                    return bytes.count == countMax
                 }
             }
             precondition(pipe.readTotal - before <= inPlaceMax)
         } else {
             let bytes = pipe.read(upTo: scenario.readBytesMax)
             observe(.read(link: link.id, count: bytes.count, inPlace: false))
-            callEngine { $0.received(bytes.span, from: connection, now: $1) }
+            let mayHaveMore = bytes.count == scenario.readBytesMax
+            callEngine { $0.received(bytes.span, from: connection, mayHaveMore: mayHaveMore, now: $1) }
         }
         farRoomChanged(link)
     }
