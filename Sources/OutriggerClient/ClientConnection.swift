@@ -27,6 +27,8 @@ package struct ClientConnection: ~Copyable {
 
     /// Bytes that one read takes at most.
     private static let readBytesMax = 262_144
+    /// Room in the kernel for what the sidecar has not read yet, as far as the system allows (net.core.wmem_max).
+    private static let sendBufferBytes: Int32 = 524_288
 
     private init(_ socket: Socket, hello: Hello, token: UInt64) {
         self.socket = socket
@@ -50,6 +52,8 @@ package struct ClientConnection: ~Copyable {
     ) throws(SocketError) -> ClientConnection {
         var connection = ClientConnection(socket, hello: hello, token: token)
         try poller.add(socket.descriptor, token: token, writable: false)
+        // Requests with bodies come in bursts: the more the kernel takes at once, the fewer times both sides wake.
+        try socket.setSendBuffer(bytes: Self.sendBufferBytes)
         if case .failed(let error) = connection.flush(poller) { throw error }
         return connection
     }
