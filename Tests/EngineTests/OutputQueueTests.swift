@@ -26,7 +26,8 @@ private struct Traffic: ~Copyable {
 
     mutating func write(_ bytesMax: Int) {
         let before = queue.count
-        let all = array(queue.segment(0)) + array(queue.segment(1)) + array(queue.segment(2))
+        let first = array(queue.segment(0))
+        let all = first + array(queue.segment(1)) + array(queue.segment(2))
         #expect(all.count == before)
         let count = min(bytesMax, all.count)
         read += all[..<count]
@@ -43,7 +44,8 @@ private struct Traffic: ~Copyable {
             let end = start + 12 + Int(number(start))
             guard end <= read.count else { break }
             let stream = Int(read[start + 7])
-            #expect(read[(start + 16)..<end].allSatisfy { $0 == UInt8(stream) })
+            let filling = [UInt8](repeating: UInt8(stream), count: end - start - 16)
+            #expect(read[(start + 16)..<end].elementsEqual(filling))
             frames.append((stream, number(start + 12)))
             start = end
         }
@@ -53,16 +55,16 @@ private struct Traffic: ~Copyable {
 }
 
 struct OutputQueueTests {
-    @Test(arguments: 0..<32)
+    @Test(arguments: 0..<16)
     func `every frame comes out whole, once, and in the order of its stream`(seed: UInt64) {
         var random = Seeded(seed)
         var traffic = Traffic()
         for _ in 0..<120 {
             switch Int.random(in: 0..<4, using: &random) {
-            case 0: traffic.write(Int.random(in: 0..<50_000, using: &random))
+            case 0: traffic.write(Int.random(in: 0..<30_000, using: &random))
             case 1: traffic.append(Int.random(in: 0..<4, using: &random), bytes: 10, isBody: false)
             default:
-                let bytes = Int.random(in: 1..<30_000, using: &random)
+                let bytes = Int.random(in: 1..<12_000, using: &random)
                 traffic.append(Int.random(in: 0..<4, using: &random), bytes: bytes, isBody: true)
             }
         }
