@@ -57,6 +57,30 @@ struct FlowTests {
                 """
         ),
         Row(
+            "an end that is told while bytes wait counts behind them, and the connection is not kept",
+            script: {
+                let session = $0.greet(credit: 4)
+                $0.ask(1, "a", session)
+                $0.connect(0)
+                $0.answer(0, "abcdefgh")
+                $0.endAtOnce(0)
+                $0.note("end")
+                $0.credit(1, 4, session)
+            },
+            expected: """
+                dial 0 a
+                0 got GET /1
+                pause 0
+                s1 1 reply 200
+                s1 1 body abcd
+                end
+                resume 0
+                close 0
+                s1 1 body efgh
+                s1 1 end complete closed [connected0]
+                """
+        ),
+        Row(
             "a stream without credit holds up no other",
             script: {
                 let session = $0.greet(credit: 4)

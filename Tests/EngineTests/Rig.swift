@@ -155,6 +155,13 @@ final class Rig {
         deliver(socket)
     }
 
+    /// The upstream's FIN is told although the engine has paused reading.
+    func endAtOnce(_ socket: Int) {
+        sockets[socket].isEndTold = true
+        engine.endOfFile(from: sockets[socket].id, now: now)
+        run()
+    }
+
     /// The socket fails.
     func reset(_ socket: Int, _ cause: CloseCause = .reset) {
         sockets[socket].isClosed = true
