@@ -5,7 +5,9 @@ import Model
 
 extension WorkerEngine {
     /// Finds a connection for a stream or starts to wait for one.
-    /// - Parameter freshOnly: pass over idle connections: one has just turned out to be dead.
+    /// - Parameters:
+    ///   - stream: without a connection.
+    ///   - freshOnly: pass over idle connections: one has just turned out to be dead.
     mutating func acquire(_ stream: Int, freshOnly: Bool) {
         if !freshOnly && takeIdle(stream) { return }
         streams[stream].phase = .waiting

@@ -19,6 +19,7 @@ extension WorkerEngine {
         report.requestStarted = streams[slot].isStarted
         report.repeatable = !streams[slot].isStarted || streams[slot].mayRepeat
         report.timings = timings(slot)
+        sortAttempts(slot)
         let lane = sessions[session].output.lane(behind: streams[slot].outputMark)
         encoder.end(
             report,
@@ -67,6 +68,21 @@ extension WorkerEngine {
             } else {
                 report.connection = .closed
                 close(connection)
+            }
+        }
+    }
+
+    /// By their beginning; they were noted at their ends.
+    private mutating func sortAttempts(_ slot: Int) {
+        if streams[slot].attempts.count < 2 { return }
+        for end in 1..<streams[slot].attempts.count {
+            var index = end
+            while index > 0,
+                streams[slot].attempts[index].startMicroseconds
+                    < streams[slot].attempts[index - 1].startMicroseconds
+            {
+                streams[slot].attempts.swapAt(index, index - 1)
+                index -= 1
             }
         }
     }

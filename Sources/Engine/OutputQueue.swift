@@ -41,6 +41,7 @@ struct OutputQueue: ~Copyable {
     /// - Parameters:
     ///   - mark: what `mark` said behind the stream's last frame; 0 before the first, and for the session's own.
     ///   - bodyBytes: data in the frame; 0 for a control frame.
+    /// - Returns: where the frame has to go, so that it comes behind the stream's last.
     func lane(behind mark: UInt64, bodyBytes: Int = 0) -> Lane {
         mark > bulkWritten || (bodyBytes > 0 && urgent.count &+ bodyBytes > Self.urgentBytesMax)
             ? .bulk : .urgent

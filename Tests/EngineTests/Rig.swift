@@ -1,0 +1,342 @@
+import Frames
+import Model
+
+// Rig.swift: an engine with a clock that is moved by hand, proxies that speak frames, and sockets that only record.
+// What happens is written down line by line: orders to sockets, bytes that upstreams get, frames that proxies get.
+@testable import Engine
+
+/// One worker without a world. Sockets are counted in the order of their dials, sessions in that of their opening.
+final class Rig {
+    /// Whether upstream sockets take what is to be written; else it waits for `write`.
+    var isWriting = true
+    /// Bytes that an upstream's socket takes in one write.
+    var writeBytesMax = Int.max
+    /// Whether what proxies send is cut to single bytes.
+    var sendsByteByByte = false
+    /// How what upstreams send is cut and read.
+    var reading = Reading.whole
+
+    /// Bytes that were read in place.
+    private(set) var inPlaceBytes = 0
+
+    private var engine: WorkerEngine
+    private(set) var now = Instant(nanoseconds: 1_000_000_000)
+    private var proxies: [ProxySide] = []
+    private var sockets: [UpstreamSide] = []
+    private var record = Record()
+
+    init(_ limits: Limits = Limits()) {
+        engine = WorkerEngine(limits: limits, instanceID: [1], software: "rig", now: now)
+    }
+
+    // What was written down.
+    /// Everything since the start or the last `forget`.
+    var lines: [String] { record.lines }
+    var counts: Counts { engine.counts }
+    var nextDeadline: Instant? { engine.nextDeadline }
+    var isDrained: Bool { engine.isDrained }
+    /// Pool keys that the engine remembers.
+    var targetCount: Int { engine.targets.count }
+
+    func forget() { record = Record() }
+    func note(_ line: String) { record.add(line) }
+
+    // Time.
+    /// Time passes: every wake-up that the engine asks for comes when it is due.
+    func pass(_ milliseconds: Int) {
+        let end = now.adding(milliseconds: milliseconds)
+        while let due = engine.nextDeadline, due <= end {
+            now = max(now, due)
+            engine.advance(to: now)
+            run()
+        }
+        now = end
+    }
+
+    func drain() {
+        engine.drain(now: now)
+        run()
+    }
+
+    // Proxies.
+    /// Opens a session without a word from the proxy.
+    @discardableResult
+    func open() -> Int {
+        proxies.append(
+            ProxySide(id: engine.opened(now: now), name: proxies.isEmpty ? "" : "s\(proxies.count) ")
+        )
+        run()
+        return proxies.count - 1
+    }
+
+    /// Opens a session and says HELLO.
+    @discardableResult
+    func greet(credit: Int = 1000, payload: Int = 65_536) -> Int {
+        let session = open()
+        send(session) { encoder, output in
+            var hello = Hello()
+            hello.initialCreditBytes = credit
+            hello.framePayloadBytesMax = payload
+            encoder.hello(hello, into: &output)
+        }
+        return session
+    }
+
+    /// Whether a proxy reads its socket.
+    func setReading(_ isReading: Bool, _ session: Int = 0) {
+        proxies[session].isReading = isReading
+        run()
+    }
+
+    /// Bytes that wait in the engine for a proxy.
+    func waitingBytes(_ session: Int = 0) -> Int {
+        output(session).count
+    }
+
+    /// Lets a proxy read so many bytes at most.
+    func read(_ bytes: Int, _ session: Int = 0) {
+        writeSession(session, bytesMax: bytes)
+        run()
+    }
+
+    /// A proxy sends frames.
+    func send(_ session: Int = 0, _ build: (inout MessageEncoder, inout ByteBuffer) -> Void) {
+        var encoder = MessageEncoder(fieldCountMax: 16)
+        var output = ByteBuffer()
+        build(&encoder, &output)
+        sendRaw(array(output.bytes), session)
+    }
+
+    func sendRaw(_ bytes: [UInt8], _ session: Int = 0) {
+        for piece in sendsByteByByte ? bytes.map({ [$0] }) : [bytes] {
+            engine.received(piece.span, from: proxies[session].id, now: now)
+            run()
+        }
+    }
+
+    /// The proxy's socket is closed.
+    func lose(_ session: Int = 0) {
+        if proxies[session].isClosed { return }
+        proxies[session].isClosed = true
+        engine.closed(proxies[session].id, now: now)
+        run()
+    }
+
+    func loseAll() {
+        for session in proxies.indices { lose(session) }
+    }
+
+    // Upstreams.
+    func connect(_ socket: Int) {
+        engine.dialed(sockets[socket].id, .connected(local: nil), now: now)
+        run()
+    }
+
+    func fail(_ socket: Int, _ result: AttemptResult = .refused) {
+        sockets[socket].isClosed = true
+        engine.dialed(sockets[socket].id, .failed(result), now: now)
+        run()
+    }
+
+    /// An upstream sends text in which | stands for CR LF.
+    func hear(_ socket: Int, _ text: String) {
+        let pieces = text.split(separator: "|", omittingEmptySubsequences: false)
+        hearBytes(socket, Array(pieces.joined(separator: "\r\n").utf8))
+    }
+
+    func hearBytes(_ socket: Int, _ bytes: [UInt8]) {
+        sockets[socket].arrived += bytes
+        deliver(socket)
+    }
+
+    /// The upstream sends FIN.
+    func end(_ socket: Int) {
+        sockets[socket].hasEnded = true
+        deliver(socket)
+    }
+
+    /// The upstream's FIN is told although the engine has paused reading.
+    func endAtOnce(_ socket: Int) {
+        sockets[socket].isEndTold = true
+        engine.endOfFile(from: sockets[socket].id, now: now)
+        run()
+    }
+
+    /// The socket fails.
+    func reset(_ socket: Int, _ cause: CloseCause = .reset) {
+        sockets[socket].isClosed = true
+        engine.closed(sockets[socket].id, cause, now: now)
+        run()
+    }
+
+    /// A probe will find it dead.
+    func spoil(_ socket: Int) { sockets[socket].isStale = true }
+
+    /// The socket takes so many bytes of what waits.
+    func write(_ socket: Int, _ bytesMax: Int = .max) {
+        writeOnce(socket, bytesMax: bytesMax)
+        run()
+    }
+
+    private func deliver(_ socket: Int) {
+        while !sockets[socket].isClosed && !sockets[socket].isPaused && !sockets[socket].arrived.isEmpty {
+            let id = sockets[socket].id
+            if reading == .inPlace, engine.bytesInPlaceMax(id) > 0 {
+                engine.receivedInPlace(from: id, now: now) { place in
+                    let count = min(place.freeCapacity, sockets[socket].arrived.count)
+                    for byte in sockets[socket].arrived[..<count] { place.append(byte) }
+                    sockets[socket].arrived.removeFirst(count)
+                    inPlaceBytes += count
+                }
+            } else {
+                let count = reading == .byteByByte ? 1 : sockets[socket].arrived.count
+                let piece = Array(sockets[socket].arrived[..<count])
+                sockets[socket].arrived.removeFirst(count)
+                engine.received(piece.span, from: id, now: now)
+            }
+            run()
+        }
+        if sockets[socket].hasEnded && !sockets[socket].isEndTold && sockets[socket].arrived.isEmpty
+            && !sockets[socket].isClosed && !sockets[socket].isPaused
+        {
+            sockets[socket].isEndTold = true
+            engine.endOfFile(from: sockets[socket].id, now: now)
+            run()
+        }
+    }
+
+    // Running orders.
+    private func run() {
+        var effects: [Effect] = []
+        repeat {
+            effects.removeAll()
+            engine.takeEffects(into: &effects)
+            for effect in effects { run(effect) }
+            if isWriting {
+                for socket in sockets.indices { writeOnce(socket, bytesMax: writeBytesMax) }
+            }
+            for session in proxies.indices where proxies[session].isReading {
+                writeSession(session, bytesMax: .max)
+            }
+            for socket in sockets.indices where sockets[socket].wasResumed {
+                sockets[socket].wasResumed = false
+                deliver(socket)
+            }
+        } while !effects.isEmpty
+    }
+
+    private func run(_ effect: Effect) {
+        switch effect {
+        case .dial(let id, let endpoint, _):
+            sockets.append(UpstreamSide(id: id))
+            record.add("dial \(sockets.count - 1) \(endpoint.letter)")
+        case .writeConnection(let id, let probeFirst):
+            guard let socket = find(id, "write") else { return }
+            sockets[socket].isWriteOrdered = true
+            sockets[socket].probesFirst = probeFirst
+        case .pauseReading(let id):
+            guard let socket = find(id, "pause") else { return }
+            sockets[socket].isPaused = true
+            record.add("pause \(socket)")
+        case .resumeReading(let id):
+            guard let socket = find(id, "resume") else { return }
+            sockets[socket].isPaused = false
+            sockets[socket].wasResumed = true
+            record.add("resume \(socket)")
+        case .shutdownWriting(let id): if let socket = find(id, "shut") { record.add("shut \(socket)") }
+        case .closeConnection(let id):
+            guard let socket = find(id, "close") else { return }
+            sockets[socket].isClosed = true
+            record.add("close \(socket)")
+        case .writeSession: break
+        case .closeSession(let id):
+            guard let session = proxies.firstIndex(where: { $0.id == id && !$0.isClosed }) else {
+                return record.add("closeSession of a dead id")
+            }
+            writeSession(session, bytesMax: .max)
+            record.add("\(proxies[session].name)session closed")
+            proxies[session].isClosed = true
+            engine.closed(id, now: now)
+        }
+    }
+
+    private func find(_ id: ConnectionID, _ order: String) -> Int? {
+        let socket = sockets.firstIndex { $0.id == id && !$0.isClosed }
+        if socket == nil { record.add("\(order) of a dead id") }
+        return socket
+    }
+
+    private func writeOnce(_ socket: Int, bytesMax: Int) {
+        let id = sockets[socket].id
+        while sockets[socket].isWriteOrdered && !sockets[socket].isClosed {
+            if sockets[socket].probesFirst {
+                sockets[socket].probesFirst = false
+                record.add("probe \(socket)")
+                if sockets[socket].isStale { return reset(socket, .stale) }
+            }
+            let output = Self.output(of: id, engine)
+            sockets[socket].isWriteOrdered = !output.isEmpty
+            if output.isEmpty { return }
+            let piece = Array(output.prefix(bytesMax))
+            record.upstreamGot(socket, piece)
+            engine.wrote(piece.count, to: id, now: now)
+            if bytesMax != .max { return }
+        }
+    }
+
+    private func output(_ session: Int) -> [UInt8] {
+        (0...2).flatMap { Self.segment($0, of: proxies[session].id, engine) }
+    }
+
+    private static func segment(_ index: Int, of id: SessionID, _ engine: borrowing WorkerEngine) -> [UInt8] {
+        array(engine.outputSegment(index, of: id))
+    }
+
+    private static func output(of id: ConnectionID, _ engine: borrowing WorkerEngine) -> [UInt8] {
+        array(engine.output(of: id))
+    }
+
+    private func writeSession(_ session: Int, bytesMax: Int) {
+        let piece = Array(output(session).prefix(bytesMax))
+        if piece.isEmpty { return }
+        engine.wrote(piece.count, to: proxies[session].id, now: now)
+        proxies[session].hear(piece, &record)
+    }
+}
+
+/// How the rig reads a socket.
+enum Reading: CaseIterable, Sendable {
+    case whole
+    case byteByByte
+    /// Into the session's output wherever the engine offers that.
+    case inPlace
+}
+
+/// What the rig holds of a socket to an upstream.
+private struct UpstreamSide {
+    let id: ConnectionID
+    var isClosed = false
+    var isPaused = false
+    var wasResumed = false
+    var isWriteOrdered = false
+    var probesFirst = false
+    var isStale = false
+    var arrived: [UInt8] = []
+    var hasEnded = false
+    var isEndTold = false
+}
+
+extension Endpoint {
+    /// Endpoints of tests are 0.0.0.1, 0.0.0.2 …, port 80: a, b …
+    static func lettered(_ letter: Character) -> Endpoint {
+        .ip(.v4(UInt32(letter.asciiValue ?? 0) - 96), port: 80)
+    }
+
+    fileprivate var letter: String {
+        guard case .ip(.v4(let number), _) = self else { return "?" }
+        return String(UnicodeScalar(UInt8(number + 96)))
+    }
+}
+
+/// A copy of bytes.
+func array(_ bytes: Span<UInt8>) -> [UInt8] { bytes.indices.map { bytes[$0] } }

@@ -1,0 +1,151 @@
+// Row.swift: one row of an engine table: a rule, what happens, and what must come of it; and the words of scripts.
+import Frames
+import Model
+import Testing
+
+/// A script and everything that has to come of it, in order.
+struct Row: Sendable, CustomTestStringConvertible {
+    let rule: String
+    let limits: Limits
+    let script: @Sendable (Rig) -> Void
+    let expected: [String]
+
+    /// A row with a session that has greeted, number 0, whose streams may send 1000 bytes.
+    init(
+        _ rule: String,
+        _ change: (inout Limits) -> Void = { _ in },
+        script: @escaping @Sendable (Rig) -> Void,
+        expected: String
+    ) {
+        self.rule = rule
+        var limits = Limits()
+        change(&limits)
+        self.limits = limits
+        self.script = script
+        self.expected = expected.split(separator: "\n").map(String.init)
+    }
+
+    var testDescription: String { rule }
+
+    /// What comes of it.
+    var actual: [String] { lines(.whole) }
+
+    func lines(_ reading: Reading) -> [String] {
+        let rig = Rig(limits)
+        rig.reading = reading
+        rig.greet()
+        script(rig)
+        let lines = rig.lines
+        return lines + leaks(rig)
+    }
+
+    /// What is left when every session is gone and the longest time has passed: nothing.
+    private func leaks(_ rig: Rig) -> [String] {
+        rig.loseAll()
+        var found: [String] = []
+        if rig.counts.streams != 0 { found.append("streams left: \(rig.counts.streams)") }
+        if rig.counts.waiting != 0 { found.append("waiting left: \(rig.counts.waiting)") }
+        if rig.counts.sessions != 0 { found.append("sessions left: \(rig.counts.sessions)") }
+        rig.pass(86_400_000)
+        if rig.counts.connections != 0 { found.append("connections left: \(rig.counts.connections)") }
+        if rig.targetCount != 0 { found.append("targets left: \(rig.targetCount)") }
+        return found + rig.lines.filter { $0.hasSuffix("dead id") }
+    }
+}
+
+/// A request in words.
+struct Form {
+    var method = "GET"
+    var endpoints = "a"
+    var fields: [(String, String)] = []
+    var body = RequestBody.none
+    var deadlines = Deadlines()
+    var retry = RetryRule.idempotentOnly
+    var upgrade = ""
+    var route = Route.direct
+    var localAddress: IPAddress?
+    /// END_STREAM; `nil`: as the body asks for.
+    var ends: Bool?
+}
+
+extension Rig {
+    /// The proxy opens a stream; its target is the stream's number.
+    func ask(
+        _ stream: UInt32,
+        _ endpoints: String = "a",
+        _ session: Int = 0,
+        _ change: (inout Form) -> Void = { _ in }
+    ) {
+        var form = Form()
+        form.endpoints = endpoints
+        change(&form)
+        var block = ByteBuffer()
+        func put(_ text: String) -> Slice {
+            let start = block.count
+            block.append(text)
+            return Slice(start: start, count: block.count - start)
+        }
+        var request = Request()
+        request.method = put(form.method)
+        request.authority = put("h")
+        request.target = put("/\(stream)")
+        request.fields = form.fields.map { FieldSlice(name: put($0.0), value: put($0.1)) }
+        request.endpoints = form.endpoints.map { Endpoint.lettered($0) }
+        request.body = form.body
+        request.deadlines = form.deadlines
+        request.retry = form.retry
+        request.upgrade = put(form.upgrade)
+        request.route = form.route
+        request.localAddress = form.localAddress
+        let ends = form.ends ?? (form.body == .none && form.upgrade.isEmpty)
+        send(session) { encoder, output in
+            encoder.request(request, in: block.bytes, stream: stream, endsStream: ends, into: &output)
+        }
+    }
+
+    /// The proxy opens a stream with a body of `length`, or a chunked one.
+    func post(_ stream: UInt32, _ length: UInt64? = nil, _ change: (inout Form) -> Void = { _ in }) {
+        ask(stream) { form in
+            form.method = "POST"
+            form.body = length.map { .length($0) } ?? .chunked
+            change(&form)
+        }
+    }
+
+    func body(_ stream: UInt32, _ text: String, ends: Bool = false, _ session: Int = 0) {
+        send(session) { encoder, output in
+            encoder.body(
+                Array(text.utf8).span,
+                stream: stream,
+                endsStream: ends,
+                payloadBytesMax: 65_536,
+                into: &output
+            )
+        }
+    }
+
+    func cancel(_ stream: UInt32, _ session: Int = 0) {
+        send(session) { $0.cancel(detail: "", stream: stream, into: &$1) }
+    }
+
+    func credit(_ stream: UInt32, _ bytes: UInt32, _ session: Int = 0) {
+        send(session) { $0.credit(bytes, stream: stream, into: &$1) }
+    }
+
+    func ping(_ session: Int = 0) {
+        send(session) { $0.ping(Array("x".utf8).span, isReply: false, into: &$1) }
+    }
+
+    /// An upstream answers whole.
+    func answer(_ socket: Int, _ body: String = "ok", _ fields: String = "") {
+        hear(socket, "HTTP/1.1 200 OK|Content-Length: \(body.utf8.count)|\(fields)|\(body)")
+    }
+
+    /// A stream over a fresh connection to `endpoint`, whole; afterwards `socket` is idle and nothing is written down.
+    func warm(_ socket: Int, _ stream: UInt32 = 99, _ endpoint: String = "a", _ fields: String = "") {
+        ask(stream, endpoint)
+        connect(socket)
+        answer(socket, "ok", fields)
+        forget()
+    }
+}
