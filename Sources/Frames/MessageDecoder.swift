@@ -24,7 +24,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
     private var scratch = ByteBuffer()
 
     /// - Parameters:
-    ///   - messageBytesMax: memory that one unpacked message may take. Reached: `badMessage`.
+    ///   - messageBytesMax: memory that one unpacked message may take. Reached: `badMessage`. A request that is
+    ///     read in place takes its payload and no more.
     ///   - endpointsMax: of one request. Reached: `Request.invalid`.
     ///   - fieldCountMax: of one request. Reached: `Request.invalid`.
     package init(messageBytesMax: Int, endpointsMax: Int = 16, fieldCountMax: Int = 256) {
@@ -59,8 +60,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
         try unpackRequest(payload, into: &request, block: &block)
     }
 
-    /// Any request, by protobuf-c.
-    mutating func unpackRequest(
+    /// Any request, by protobuf-c: what `request` leaves, and what tests compare it with.
+    package mutating func unpackRequest(
         _ payload: Span<UInt8>,
         into request: inout Request,
         block: inout ByteBuffer

@@ -20,8 +20,8 @@ private enum MessageSize {
 
     static func facts(_ facts: borrowing ConnectionFacts) -> Int {
         var size =
-            (facts.reused ? 2 : 0) &+ WireSize.number(UInt64(facts.endpointIndex))
-            &+ WireSize.number(UInt64(facts.requests))
+            (facts.reused ? 2 : 0) &+ WireSize.number(clamped(facts.endpointIndex))
+            &+ WireSize.number(clamped(facts.requests))
         if let remote = facts.remote { size &+= WireSize.bytes(endpoint(remote)) }
         if let local = facts.local { size &+= WireSize.bytes(endpoint(local)) }
         return size
@@ -42,8 +42,8 @@ private enum MessageSize {
             &+ WireSize.number(timings.firstByteMicroseconds) &+ WireSize.number(timings.totalMicroseconds)
     }
 
-    /// A time that is a uint32 on the wire.
-    static func clamped(_ microseconds: UInt64) -> UInt64 { UInt64(UInt32(clamping: microseconds)) }
+    /// A number that is a uint32 on the wire: one that wrapped would look small.
+    static func clamped(_ number: some BinaryInteger) -> UInt64 { UInt64(UInt32(clamping: number)) }
 }
 
 extension ReplyBody {
@@ -88,8 +88,8 @@ extension OutputSpan<UInt8> {
     fileprivate mutating func append(_ facts: borrowing ConnectionFacts, field: UInt8) {
         appendPrefix(MessageSize.facts(facts), field: field)
         appendNumber(facts.reused ? 1 : 0, field: 1)
-        appendNumber(UInt64(facts.endpointIndex), field: 2)
-        appendNumber(UInt64(facts.requests), field: 3)
+        appendNumber(MessageSize.clamped(facts.endpointIndex), field: 2)
+        appendNumber(MessageSize.clamped(facts.requests), field: 3)
         if let remote = facts.remote { append(remote, field: 5) }
         if let local = facts.local { append(local, field: 6) }
     }

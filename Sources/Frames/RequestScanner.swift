@@ -34,10 +34,14 @@ private struct WireCursor {
         return nil
     }
 
-    /// The place of a length-delimited value. - Returns: `nil` past the end.
+    /// The place of a length-delimited value. - Returns: `nil` past the end, or for a length longer than 5 bytes,
+    /// where protobuf-c stops reading one.
     @inline(__always)
     mutating func slice(_ bytes: Span<UInt8>) -> Slice? {
-        guard let count = varint(bytes), count <= UInt64(end &- offset) else { return nil }
+        let start = offset
+        guard let count = varint(bytes), offset &- start <= 5, count <= UInt64(end &- offset) else {
+            return nil
+        }
         let slice = Slice(start: offset, count: Int(count))
         offset &+= Int(count)
         return slice

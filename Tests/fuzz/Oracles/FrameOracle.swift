@@ -78,6 +78,7 @@ enum FrameOracle {
         var blockAgain = ByteBuffer()
         var output = ByteBuffer()
         var request = Request()
+        checkScanner(payload)
         try decoder.request(payload, into: &request, block: &block)
         let plain = PlainRequest(request, block.bytes)
         encoder.request(request, in: block.bytes, stream: 1, endsStream: false, into: &output)
@@ -89,6 +90,33 @@ enum FrameOracle {
         if request.unsupported != nil || request.invalid != nil { return }
         precondition(PlainRequest(again, blockAgain.bytes) == plain, "request changed")
         precondition(again.unsupported == nil && again.invalid == nil, "request refused")
+    }
+
+    /// A request that is read in place, and any other, is what protobuf-c's reader says.
+    private static func checkScanner(_ payload: Span<UInt8>) {
+        // Room enough: a request that is read in place takes none, whatever protobuf-c would take.
+        var decoder = MessageDecoder(messageBytesMax: 1 << 24)
+        var block = ByteBuffer()
+        let usual = verdict { (request) throws(FrameError) in
+            try decoder.request(payload, into: &request, block: &block)
+            return PlainRequest(request, block.bytes)
+        }
+        let unpacked = verdict { (request) throws(FrameError) in
+            try decoder.unpackRequest(payload, into: &request, block: &block)
+            return PlainRequest(request, block.bytes)
+        }
+        precondition(usual == unpacked, "\(usual) is not \(unpacked)")
+    }
+
+    private static func verdict(
+        _ read: (inout Request) throws(FrameError) -> PlainRequest
+    ) -> Result<PlainRequest, FrameError> {
+        var request = Request()
+        do throws(FrameError) {
+            return .success(try read(&request))
+        } catch {
+            return .failure(error)
+        }
     }
 
     private static func checkBody(_ payload: Span<UInt8>) throws(FrameError) {

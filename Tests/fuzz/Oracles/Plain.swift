@@ -12,6 +12,8 @@ struct PlainRequest: Equatable {
     let body: RequestBody
     let retry: RetryRule
     let deadlines: Deadlines
+    let unsupported: UnsupportedFeature?
+    let invalid: String?
 
     init(_ request: Request, _ block: Span<UInt8>) {
         parts = [
@@ -27,6 +29,8 @@ struct PlainRequest: Equatable {
         body = request.body
         retry = request.retry
         deadlines = request.deadlines
+        unsupported = request.unsupported
+        invalid = request.invalid
     }
 }
 
