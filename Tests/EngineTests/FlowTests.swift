@@ -24,6 +24,7 @@ struct FlowTests {
                 resume 0
                 s1 1 body efgh
                 s1 1 end complete pooled [connected0]
+                probe 0
                 0 got GET /2
                 s1 2 reply 200 reused
                 s1 2 body ok

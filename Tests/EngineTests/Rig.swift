@@ -187,12 +187,14 @@ final class Rig {
                     for byte in sockets[socket].arrived[..<count] { place.append(byte) }
                     sockets[socket].arrived.removeFirst(count)
                     inPlaceBytes += count
+                    return !sockets[socket].arrived.isEmpty
                 }
             } else {
                 let count = reading == .byteByByte ? 1 : sockets[socket].arrived.count
                 let piece = Array(sockets[socket].arrived[..<count])
                 sockets[socket].arrived.removeFirst(count)
-                engine.received(piece.span, from: id, now: now)
+                let mayHaveMore = !sockets[socket].arrived.isEmpty
+                engine.received(piece.span, from: id, mayHaveMore: mayHaveMore, now: now)
             }
             run()
         }
@@ -227,7 +229,8 @@ final class Rig {
 
     private func run(_ effect: Effect) {
         switch effect {
-        case .dial(let id, let endpoint, _):
+        case .dial(let id):
+            guard let (endpoint, _) = engine.address(of: id) else { return record.add("dial of a dead id") }
             sockets.append(UpstreamSide(id: id))
             record.add("dial \(sockets.count - 1) \(endpoint.letter)")
         case .writeConnection(let id, let probeFirst):
