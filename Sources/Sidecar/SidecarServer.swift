@@ -14,7 +14,7 @@ package struct SidecarConfiguration: Sendable {
     /// Users that may connect beside root and the one that runs the sidecar.
     package var allowedUserIDs: [UInt32] = []
     /// Named in HELLO.
-    package var software = "outrigger"
+    package var software = Product.software
 
     package init() {}
 }

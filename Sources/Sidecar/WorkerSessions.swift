@@ -125,6 +125,7 @@ extension Worker {
         let total = first.count + second.count + third.count
         if total == 0 { return (.wouldBlock, 0) }
         if total == first.count { return (socket.write(first), total) }
+        if total == second.count { return (socket.write(second), total) }
         return (socket.write(first, second, third), total)
     }
 

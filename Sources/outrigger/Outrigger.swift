@@ -1,6 +1,7 @@
 // Outrigger.swift: the root command. Owns: the list of subcommands, one file each.
 import ArgumentParser
 import EventLoop
+import Model
 
 @main struct Outrigger: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,7 +16,7 @@ import EventLoop
               outrigger fetch -v http://example.com/ --address 93.184.215.14:80
               outrigger serve --socket /run/outrigger.sock
             """,
-        version: "0.1.0",
+        version: Product.version,
         subcommands: [Serve.self, Fetch.self, Demo.self, Bench.self, Simulate.self]
     )
 }
