@@ -36,8 +36,8 @@ extension WorkerEngine {
         settle()
     }
 
-    /// Bytes that came before anything of the request was written are no reply to it, whatever they look like: the
-    /// stream gets another connection. Source: DESIGN "No desynchronisation"; RFC 9112 §9.2.
+    /// Bytes that came before anything of the request was written are no reply to it, whatever they look like:
+    /// the stream gets another connection. Source: DESIGN "No desynchronisation"; RFC 9112 §9.2.
     private mutating func condemn(_ slot: Int, _ stream: Int) {
         streams[stream].phase = .none
         effects.append(.closeConnection(id(ofConnection: slot)))

@@ -28,8 +28,8 @@ struct StreamMap: Sendable {
     /// Sets or replaces what `id` stands for. Id 0 is the session itself and never a stream.
     mutating func set(_ id: UInt32, slot: Int) { set(id, Int32(slot)) }
 
-    /// Remembers that `id` has ended. Nobody has to say that it may be forgotten: once `endedMax` others have ended
-    /// after it, it may be.
+    /// Remembers that `id` has ended. Nobody has to say that it may be forgotten: once `endedMax` others have
+    /// ended after it, it may be.
     mutating func setEnded(_ id: UInt32, endedMax: Int) {
         if endedCount >= endedMax { beginRound() }
         set(id, ended)

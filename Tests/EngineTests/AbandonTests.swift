@@ -1,4 +1,5 @@
-// AbandonTests.swift: CANCEL and the loss of a session, in every state of a stream. Source: issue "Connections".
+// AbandonTests.swift: CANCEL and the loss of a session, in every state of a stream.
+// Source: issue "Connections".
 import Engine
 import Model
 import Testing

@@ -1,4 +1,5 @@
-// DeadlineTests.swift: each deadline of an exchange and its outcome. Source: issue "Connections"; proto Deadlines.
+// DeadlineTests.swift: each deadline of an exchange and its outcome.
+// Source: issue "Connections"; proto Deadlines.
 import Testing
 
 struct DeadlineTests {

@@ -1,4 +1,5 @@
-// OutputQueueTests.swift: the order of frames in a session's output. Source: DESIGN "Control frames overtake".
+// OutputQueueTests.swift: the order of frames in a session's output.
+// Source: DESIGN "Control frames overtake".
 import Frames
 import Model
 import Testing

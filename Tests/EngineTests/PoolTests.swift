@@ -1,4 +1,5 @@
-// PoolTests.swift: which connections are kept, and for how long. Source: DESIGN "No desynchronisation", steps 3, 8.
+// PoolTests.swift: which connections are kept, and for how long.
+// Source: DESIGN "No desynchronisation", steps 3, 8.
 import Model
 import Testing
 

@@ -1,11 +1,13 @@
+// Rig.swift: an engine, a clock that is moved by hand, proxies that speak frames, sockets that only record.
+// What happens is written down line by line: orders to sockets, bytes that upstreams get, frames that proxies
+// get.
 import Frames
 import Model
 
-// Rig.swift: an engine with a clock that is moved by hand, proxies that speak frames, and sockets that only record.
-// What happens is written down line by line: orders to sockets, bytes that upstreams get, frames that proxies get.
 @testable import Engine
 
-/// One worker without a world. Sockets are counted in the order of their dials, sessions in that of their opening.
+/// One worker without a world. Sockets are counted in the order of their dials, sessions in that of their
+/// opening.
 final class Rig {
     /// Whether upstream sockets take what is to be written; else it waits for `write`.
     var isWriting = true
@@ -18,6 +20,8 @@ final class Rig {
 
     /// Bytes that were read in place.
     private(set) var inPlaceBytes = 0
+    /// Reads that the engine held.
+    private(set) var holds = 0
 
     private var engine: WorkerEngine
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
@@ -181,6 +185,11 @@ final class Rig {
     private func deliver(_ socket: Int) {
         while !sockets[socket].isClosed && !sockets[socket].isPaused && !sockets[socket].arrived.isEmpty {
             let id = sockets[socket].id
+            if reading == .inPlace, engine.holdsReading(id) {
+                sockets[socket].isPaused = true
+                holds += 1
+                return
+            }
             if reading == .inPlace, engine.bytesInPlaceMax(id) > 0 {
                 engine.receivedInPlace(from: id, now: now) { place in
                     let count = min(place.freeCapacity, sockets[socket].arrived.count)

@@ -1,4 +1,5 @@
-// Row.swift: one row of an engine table: a rule, what happens, and what must come of it; and the words of scripts.
+// Row.swift: one row of an engine table: a rule, what happens, and what must come of it.
+// Also the words of scripts.
 import Frames
 import Model
 import Testing
@@ -141,7 +142,8 @@ extension Rig {
         hear(socket, "HTTP/1.1 200 OK|Content-Length: \(body.utf8.count)|\(fields)|\(body)")
     }
 
-    /// A stream over a fresh connection to `endpoint`, whole; afterwards `socket` is idle and nothing is written down.
+    /// A stream over a fresh connection to `endpoint`, whole. Afterwards `socket` is idle and nothing is written
+    /// down.
     func warm(_ socket: Int, _ stream: UInt32 = 99, _ endpoint: String = "a", _ fields: String = "") {
         ask(stream, endpoint)
         connect(socket)

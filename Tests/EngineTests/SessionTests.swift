@@ -1,4 +1,5 @@
-// SessionTests.swift: faults of a proxy, late frames, HELLO, draining. Source: the protocol reference; proto GoAwayCode.
+// SessionTests.swift: faults of a proxy, late frames, HELLO, draining.
+// Source: the protocol reference; proto GoAwayCode.
 import Frames
 import Model
 import Testing

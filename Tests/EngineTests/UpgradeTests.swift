@@ -1,4 +1,5 @@
-// UpgradeTests.swift: requests whose body waits: Upgrade, Expect; early replies. Source: RFC 9110 §7.8, §10.1.1.
+// UpgradeTests.swift: requests whose body waits: Upgrade, Expect; early replies.
+// Source: RFC 9110 §7.8, §10.1.1.
 import Testing
 
 struct UpgradeTests {
