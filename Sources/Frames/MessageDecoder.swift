@@ -24,8 +24,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
     private var scratch = ByteBuffer()
 
     /// - Parameters:
-    ///   - messageBytesMax: memory that one unpacked message may take. Reached: `badMessage`. A request that is
-    ///     read in place takes its payload and no more.
+    ///   - messageBytesMax: memory that one unpacked message may take. Reached: `badMessage`. A request that
+    ///     is read in place takes its payload and no more.
     ///   - endpointsMax: of one request. Reached: `Request.invalid`.
     ///   - fieldCountMax: of one request. Reached: `Request.invalid`.
     package init(messageBytesMax: Int, endpointsMax: Int = 16, fieldCountMax: Int = 256) {

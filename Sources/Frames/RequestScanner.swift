@@ -34,8 +34,8 @@ private struct WireCursor {
         return nil
     }
 
-    /// The place of a length-delimited value. - Returns: `nil` past the end, or for a length longer than 5 bytes,
-    /// where protobuf-c stops reading one.
+    /// The place of a length-delimited value. - Returns: `nil` past the end, or for a length longer than the
+    /// 5 bytes that protobuf-c reads.
     @inline(__always)
     mutating func slice(_ bytes: Span<UInt8>) -> Slice? {
         let start = offset

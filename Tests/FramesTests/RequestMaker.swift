@@ -1,6 +1,6 @@
 // RequestMaker.swift: REQUEST payloads from a seed: those that proxies send, odd ones, and broken ones.
-// Owns: what is worth trying. Never touches: the code under test. Source: proto/outrigger.proto, message Request;
-// the protobuf encoding guide, which lets a varint be padded, a field repeat and fields stand in any order.
+// Owns: what is worth trying. Never touches: the code under test. Source: proto/outrigger.proto, message
+// Request; the protobuf encoding guide: a varint may be padded, a field repeat, fields stand in any order.
 import Model
 
 /// Numbers from a seed: SplitMix64.

@@ -119,7 +119,7 @@ BROKEN_ROWS = {
     "type zero": (raw(0x00, 0), "BAD_FRAME"),
     "unknown flag": (raw(PING, 0, flags=0x80), "BAD_FRAME"),
     "a frame that only the sidecar sends": (raw(outrigger.REPLY, 1), "BAD_FRAME"),
-    "second hello": (raw(HELLO, 0, HELLO_1), "BAD_FRAME"),
+    "second hello": (raw(HELLO, 0, HELLO_1), "STREAM_STATE"),
     "request on stream 0": (raw(REQUEST, 0, flags=END_STREAM), "BAD_FRAME"),
     "body on stream 0": (raw(BODY, 0), "BAD_FRAME"),
     "credit on stream 0": (raw(CREDIT, 0, b"\x08\x01"), "BAD_FRAME"),
