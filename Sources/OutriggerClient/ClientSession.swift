@@ -279,12 +279,16 @@ package struct ClientSession: ~Copyable {
     ) throws(ClientError) -> ClientEvent? {
         let stream = header.stream
         guard let slot = streams.slot(of: stream) else { throw .unknownStream(stream, type) }
-        guard header.endsStream == (type == .end) else { throw .unexpectedFrame(stream, type) }
+        let endsDirection = header.endsStream && type == .body && streams[slot].isTunnel
+        guard header.endsStream == (type == .end) || endsDirection else {
+            throw .unexpectedFrame(stream, type)
+        }
         switch type {
         case .interim where !streams[slot].hasReply: return .interim(stream: stream)
         case .reply where !streams[slot].hasReply:
             streams[slot].hasReply = true
             if case .length(let bytes) = head.body { streams[slot].replyBytesLeft = bytes }
+            streams[slot].isTunnel = head.body == .tunnel
             return .reply(stream: stream)
         case .body where streams[slot].hasReply:
             let count = body.count
@@ -292,6 +296,8 @@ package struct ClientSession: ~Copyable {
             guard UInt64(count) <= streams[slot].replyBytesLeft else { throw .unexpectedFrame(stream, type) }
             streams[slot].receiveCredit -= count
             if streams[slot].replyBytesLeft != .max { streams[slot].replyBytesLeft -= UInt64(count) }
+            // Nobody listens to our direction of a tunnel any more: END follows when it is closed, too.
+            if endsDirection { _ = sendBody(Span(), stream: stream, ends: true) }
             return .body(stream: stream)
         case .trailers where streams[slot].hasReply: return .trailers(stream: stream)
         case .credit:

@@ -14,6 +14,8 @@ struct ClientStream {
     var isStarved = false
     /// Whether the final reply or the 101 has come.
     var hasReply = false
+    /// Whether its reply was 101: then BODY with END_STREAM ends the upstream's direction alone.
+    var isTunnel = false
     /// Body bytes that the sidecar may still send.
     var receiveCredit = 0
     /// Body bytes taken and not yet given back as credit.

@@ -48,7 +48,7 @@ struct LimitOptions: ParsableArguments {
     var framePayloadBytesMax: LimitSetting
     @Option(
         \.initialCreditBytes,
-        0...gibibyte,
+        1...16_777_216,
         "Request body bytes that a proxy may send before it needs credit"
     )
     var initialCreditBytes: LimitSetting

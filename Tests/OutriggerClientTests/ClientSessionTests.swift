@@ -165,6 +165,19 @@ private let rows = [
         #expect(proxy.written.map(\.ends) == [true, false, false])
     }
 
+    @Test func `the upstream's end of a tunnel closes the proxy's direction, too`() throws {
+        let proxy = Proxy()
+        let stream = try #require(proxy.open(upgrade: "echo"))
+        _ = proxy.written
+        _ = proxy.hear {
+            $0.reply(stream, status: 101, body: .tunnel)
+            $0.body(stream, [1, 2], ends: true)
+        }
+        #expect(proxy.written.map(\.ends) == [true])
+        _ = proxy.hear { $0.end(stream) }
+        #expect(proxy.openCount == 0)
+    }
+
     @Test func `a request larger than a frame opens no stream`() {
         let proxy = Proxy { $0.hello(payload: 1024) }
         #expect(proxy.open(String(repeating: "A", count: 2000)) == nil)
