@@ -1,5 +1,6 @@
 // Dispatcher.swift: gets a connection for a stream: an idle one, one of its own, or a place in the queue.
 // Owns: waiters, racing, limits, first come first served. Source: DESIGN "The way of a request", steps 3 and 4.
+import Frames
 import HTTP1
 import Model
 
@@ -100,6 +101,18 @@ extension WorkerEngine {
         } else {
             blockedLinks.append(waiter, to: &blockedByWorker)
         }
+        beginQueueing(waiters[waiter].stream)
+    }
+
+    /// Nothing is dialed for a stream any more while it waits in the queue: the queue's deadline holds again.
+    private mutating func beginQueueing(_ stream: Int) {
+        if !streams[stream].isConnecting { return }
+        for waiter in streams[stream].waiters {
+            if case .dialing = waiters[Int(waiter)].dial { return }
+        }
+        streams[stream].isConnecting = false
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+        armDeadline(stream)
     }
 
     private mutating func dial(_ waiter: Int) {
@@ -283,7 +296,7 @@ extension WorkerEngine {
 
     /// Records one try for END.
     mutating func note(_ stream: Int, _ endpointIndex: Int, _ result: AttemptResult, since start: Instant) {
-        if streams[stream].attempts.count >= 2 * limits.endpointsMax { return }
+        if streams[stream].attempts.count >= MessageEncoder.attemptsMax { return }
         streams[stream].attempts.append(
             Attempt(
                 endpointIndex: endpointIndex,

@@ -109,7 +109,7 @@ extension WorkerEngine {
         }
     }
 
-    private func payloadBytesMax(_ stream: Int) -> Int {
+    func payloadBytesMax(_ stream: Int) -> Int {
         sessions[streams[stream].session].framePayloadBytesMax
     }
 
@@ -349,7 +349,7 @@ extension WorkerEngine {
         return age > 0 && connections[slot].createdAt.adding(milliseconds: age) <= now
     }
 
-    private mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
+    mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
         var report = EndReport(outcome)
         streams[stream].phase = .none
         if keepsConnection {
@@ -368,39 +368,5 @@ extension WorkerEngine {
         close(slot)
         report.connection = .closed
         end(stream, report)
-    }
-
-    // Tunnels.
-
-    /// The upstream's direction has ended: the proxy is told, and the stream ends when its own direction has too.
-    private mutating func endDownload(_ slot: Int, _ stream: Int) {
-        if streams[stream].isDownloadDone { return }
-        streams[stream].isDownloadDone = true
-        if streams[stream].isUploadShut {
-            finish(slot, stream, .complete, keepsConnection: false)
-            return
-        }
-        let session = streams[stream].session
-        let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
-        encoder.body(
-            Span(),
-            stream: streams[stream].id,
-            endsStream: true,
-            payloadBytesMax: payloadBytesMax(stream),
-            into: &sessions[session].output[lane]
-        )
-        streams[stream].outputMark = sessions[session].output.mark(lane)
-        orderWrite(session: session)
-    }
-
-    /// The proxy's direction has ended and is written.
-    mutating func shutTunnel(_ stream: Int, _ slot: Int) {
-        if streams[stream].isUploadShut { return }
-        streams[stream].isUploadShut = true
-        if streams[stream].isDownloadDone {
-            finish(slot, stream, .complete, keepsConnection: false)
-        } else {
-            effects.append(.shutdownWriting(id(ofConnection: slot)))
-        }
     }
 }

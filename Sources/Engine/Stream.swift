@@ -79,7 +79,7 @@ struct Stream: ~Copyable {
     var localAddress: IPAddress?
     /// The next endpoint to be tried.
     var endpointNext = 0
-    /// Waiters of this stream that exist; the last one began with `waiterLast`.
+    /// Waiters of this stream that exist, in the order in which they began.
     var waiters: [Int32] = []
     var attempts: [Attempt] = []
     /// The endpoint that its connection goes to.

@@ -77,14 +77,15 @@ extension WorkerEngine {
         case .active(let connection):
             awaitsReply(stream)
                 ? firstByteDueAt(stream)
-                : isStalledByProxy(stream, connection)
+                : isStalledByProxy(connection)
                     ? .never
                     : due(streams[stream].lastActivityAt, streams[stream].deadlines.idleMilliseconds)
         }
     }
 
     private func firstByteDueAt(_ stream: Int) -> Instant {
-        due(streams[stream].sentAt ?? now, streams[stream].deadlines.firstByteMilliseconds)
+        guard let sentAt = streams[stream].sentAt else { return .never }
+        return due(sentAt, streams[stream].deadlines.firstByteMilliseconds)
     }
 
     /// A deadline that runs from now; 0: none.
@@ -99,7 +100,7 @@ extension WorkerEngine {
     }
 
     /// Whether nothing moves because the proxy gives no credit: its stream, its patience.
-    private func isStalledByProxy(_ stream: Int, _ connection: Int) -> Bool {
+    private func isStalledByProxy(_ connection: Int) -> Bool {
         connections[connection].isPaused
     }
 

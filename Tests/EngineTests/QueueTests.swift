@@ -232,6 +232,26 @@ struct QueueTests {
                 """
         ),
         Row(
+            "the queue's deadline holds again when the dial failed and the next address is full",
+            { $0.connectionsPerEndpointMax = 1 },
+            script: {
+                $0.ask(1)
+                $0.connect(0)
+                $0.ask(2, "ba") { $0.deadlines.queueMilliseconds = 500 }
+                $0.fail(1)
+                $0.pass(499)
+                $0.note("499 ms")
+                $0.pass(1)
+            },
+            expected: """
+                dial 0 a
+                0 got GET /1
+                dial 1 b
+                499 ms
+                2 end queueTimeout none [refused0 abandoned1] unsent
+                """
+        ),
+        Row(
             "more streams than a session may have: OVERLOADED",
             { $0.streamsPerSessionMax = 1 },
             script: {
