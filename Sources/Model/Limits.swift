@@ -27,7 +27,7 @@ package struct Limits: Sendable {
     package var fieldCountMax = 256
     /// One chunk-size line with its extensions, bytes. Reached: END BAD_REPLY.
     package var chunkLineBytesMax = 4096
-    /// Chunk framing bytes beyond one for each body byte. Reached: END BAD_REPLY.
+    /// Chunk framing bytes beyond 20 for each chunk and one for each body byte. Reached: END BAD_REPLY.
     package var chunkOverheadBytesMax = 65_536
     /// Interim replies to one request. Reached: END BAD_REPLY.
     package var interimRepliesMax = 100
@@ -39,7 +39,7 @@ package struct Limits: Sendable {
     // Connections.
     /// Connections to one endpoint, dialing ones included; 0: no limit. Reached: requests wait in the queue.
     package var connectionsPerEndpointMax = 0
-    /// Connections of the worker; reached: the oldest idle one is closed, else requests wait in the queue.
+    /// Connections of the worker (a process shares out what it is told among its workers); reached: the oldest idle one is closed, else requests wait in the queue.
     package var connectionsMax = 16_384
     /// Requests waiting for a connection. Reached: END OVERLOADED.
     package var queueLengthMax = 8192

@@ -157,7 +157,7 @@ typedef enum _Outrigger__V1__Outcome {
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_BAD_REPLY = 4,
   /*
-   * The request cannot be sent as it is; nothing was written.
+   * The request cannot be sent as it is; nothing was written, unless it is the body that turned out too short.
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_BAD_REQUEST = 5,
   OUTRIGGER__V1__OUTCOME__OUTCOME_CANCELLED = 6,
@@ -207,7 +207,7 @@ typedef enum _Outrigger__V1__AttemptResult {
    */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_ABANDONED = 6,
   /*
-   * A reused connection turned out to be closed before a byte of the reply came.
+   * The connection turned out to be closed before a byte of the reply came, and the request was sent again.
    */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_STALE = 7,
   /*
@@ -394,7 +394,7 @@ struct  Outrigger__V1__Deadlines
    */
   uint32_t first_byte_ms;
   /*
-   * Between two bytes in either direction, while neither side waits for credit: IDLE_TIMEOUT. Sidecar's default 60000.
+   * Between two bytes in either direction, not while the reply waits for the proxy: IDLE_TIMEOUT. Sidecar's default 60000.
    */
   uint32_t idle_ms;
   /*
