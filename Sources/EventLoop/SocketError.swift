@@ -42,3 +42,20 @@ package enum SocketError: Error, Equatable, Sendable {
         return Int32(truncatingIfNeeded: result)
     }
 }
+
+extension SocketError: CustomStringConvertible {
+    /// For people and logs.
+    package var description: String {
+        switch self {
+        case .refused: "connection refused"
+        case .unreachable: "unreachable"
+        case .timedOut: "timed out"
+        case .reset: "the other side has closed"
+        case .addressInUse: "address in use"
+        case .noPermission: "no permission"
+        case .noFile: "no such file"
+        case .noResources: "out of descriptors or memory"
+        case .other(let errno): "error \(errno)"
+        }
+    }
+}

@@ -12,8 +12,8 @@ import Model
             and moves the bytes. It listens on a Unix socket for its proxy.
 
             Begin with:
-              outrigger demo                                   see all it does, in a few seconds
-              outrigger fetch -v http://example.com/ --address 93.184.215.14:80
+              outrigger demo                                   all it does, in seconds
+              outrigger fetch -v http://example.org/ --address 192.0.2.1:80
               outrigger serve --socket /run/outrigger.sock
             """,
         version: Product.version,

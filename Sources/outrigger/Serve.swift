@@ -45,6 +45,13 @@ struct Serve: ParsableCommand {
         if !(1...107).contains(socket.utf8.count) || socket.utf8.contains(0) {
             throw ValidationError("--socket: 1 to 107 bytes")
         }
+        let limits = limitOptions.limits
+        let room = limits.sessionOutputPauseBytes + 4 * limits.framePayloadBytesMax
+        if limits.sessionOutputBytesMax < room {
+            throw ValidationError(
+                "--session-output-bytes-max: at least \(room), for --session-output-pause-bytes and four frames"
+            )
+        }
     }
 
     func run() throws {

@@ -56,7 +56,7 @@ struct Fetch: ParsableCommand {
     )
     var header: [String] = []
 
-    @Option(name: .shortAndLong, help: "Data to send; several are joined with '&'.")
+    @Option(name: .shortAndLong, help: "Data to send, or @FILE; several are joined with '&'.")
     var data: [String] = []
 
     @Option(help: ArgumentHelp("File to send; - is standard input.", valueName: "file"))

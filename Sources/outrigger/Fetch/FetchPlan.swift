@@ -66,7 +66,13 @@ struct FetchPlan {
             throw usage("--data, --data-file and --upgrade exclude each other")
         }
         if options.upgrade != nil { return .tunnel }
+        let hasData = options.dataFile != nil || !options.data.isEmpty
+        if options.head && hasData { throw usage("--head and data exclude each other") }
         if let file = options.dataFile { return .file(file) }
+        // curl's habit: @FILE is what is in the file.
+        if options.data.count == 1, let first = options.data.first, first.hasPrefix("@") {
+            return .file(String(first.dropFirst()))
+        }
         return options.data.isEmpty ? .none : .bytes(Array(options.data.joined(separator: "&").utf8))
     }
 
