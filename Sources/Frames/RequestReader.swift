@@ -4,14 +4,17 @@
 import COutriggerProto
 import Model
 
+/// Limits of single fields, which `RequestReader` and `RequestScanner` share. Reached: BAD_REQUEST.
+enum RequestBound {
+    static let methodBytesMax = 64
+    static let authorityBytesMax = 1024
+    static let upgradeBytesMax = 64
+    static let tagBytesMax = 128
+    static let deadlineMillisecondsMax = 86_400_000
+}
+
 /// Reads requests and notes the first thing that keeps one from being served.
 struct RequestReader: Sendable {
-    private static let methodBytesMax = 64
-    private static let authorityBytesMax = 1024
-    private static let upgradeBytesMax = 64
-    private static let tagBytesMax = 128
-    private static let deadlineMillisecondsMax: UInt32 = 86_400_000
-
     let endpointsMax: Int
     let fieldCountMax: Int
 
@@ -45,9 +48,9 @@ struct RequestReader: Sendable {
         // SAFETY: the message's arena is alive.
         let message = unsafe unpacked.message
         request.method = unsafe unpacked.slice(message.pointee.method)
-        if request.method.count > RequestReader.methodBytesMax { request.refuse("method over 64 bytes") }
+        if request.method.count > RequestBound.methodBytesMax { request.refuse("method over 64 bytes") }
         request.authority = unsafe unpacked.slice(message.pointee.authority)
-        if request.authority.count > RequestReader.authorityBytesMax {
+        if request.authority.count > RequestBound.authorityBytesMax {
             request.refuse("authority over 1024 bytes")
         }
         request.target = unsafe unpacked.slice(message.pointee.target)
@@ -59,9 +62,9 @@ struct RequestReader: Sendable {
             to: &request.fields
         )
         request.upgrade = unsafe unpacked.slice(message.pointee.upgrade)
-        if request.upgrade.count > RequestReader.upgradeBytesMax { request.refuse("upgrade over 64 bytes") }
+        if request.upgrade.count > RequestBound.upgradeBytesMax { request.refuse("upgrade over 64 bytes") }
         request.tag = unsafe unpacked.slice(message.pointee.tag)
-        if request.tag.count > RequestReader.tagBytesMax { request.refuse("tag over 128 bytes") }
+        if request.tag.count > RequestBound.tagBytesMax { request.refuse("tag over 128 bytes") }
     }
 
     private func readEndpoints(
@@ -95,7 +98,7 @@ struct RequestReader: Sendable {
             deadlines.idle_ms,
             deadlines.total_ms
         )
-        if longest > RequestReader.deadlineMillisecondsMax { request.refuse("a deadline over 86400000 ms") }
+        if longest > RequestBound.deadlineMillisecondsMax { request.refuse("a deadline over 86400000 ms") }
     }
 
     /// In field order, so that the first one stays in `unsupported`.

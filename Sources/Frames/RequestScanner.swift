@@ -57,12 +57,6 @@ private struct WireCursor {
 
 /// Reads plain requests.
 struct RequestScanner: Sendable {
-    private static let methodBytesMax = 64
-    private static let authorityBytesMax = 1024
-    private static let upgradeBytesMax = 64
-    private static let tagBytesMax = 128
-    private static let deadlineMillisecondsMax: UInt64 = 86_400_000
-
     let endpointsMax: Int
     let fieldCountMax: Int
 
@@ -99,8 +93,10 @@ struct RequestScanner: Sendable {
     }
 
     private func isPlain(_ request: borrowing Request, _ bytes: Span<UInt8>) -> Bool {
-        request.method.count <= Self.methodBytesMax && request.authority.count <= Self.authorityBytesMax
-            && request.upgrade.count <= Self.upgradeBytesMax && request.tag.count <= Self.tagBytesMax
+        request.method.count <= RequestBound.methodBytesMax
+            && request.authority.count <= RequestBound.authorityBytesMax
+            && request.upgrade.count <= RequestBound.upgradeBytesMax
+            && request.tag.count <= RequestBound.tagBytesMax
             && !request.endpoints.isEmpty && (request.upgrade.isEmpty || request.body == .none)
             && !Self.isConnect(bytes.extracting(request.method))
     }
@@ -184,7 +180,7 @@ struct RequestScanner: Sendable {
         guard request.deadlines == Deadlines(), var inner = cursor.message(bytes) else { return false }
         while !inner.isAtEnd {
             guard let key = inner.key(bytes), let value = inner.varint(bytes),
-                value <= Self.deadlineMillisecondsMax
+                value <= UInt64(RequestBound.deadlineMillisecondsMax)
             else { return false }
             switch key {
             case 0x08: request.deadlines.queueMilliseconds = Int(value)
