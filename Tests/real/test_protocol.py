@@ -1,6 +1,7 @@
 # test_protocol.py: what a session may say, and what happens to one that says anything else.
 # Source: DESIGN "The protocol"; proto/outrigger.proto.
 import asyncio
+import contextlib
 
 import pytest
 
@@ -326,18 +327,22 @@ async def test_one_stream_more_than_a_session_may_have_ends_overloaded(world):
         assert outcome(await stream.answer()) == "COMPLETE"
 
 
-@pytest.mark.sidecar(session_output_bytes_max=1 << 20, session_output_pause_bytes=1 << 30)
-async def test_a_session_that_does_not_read_what_it_has_credit_for_is_closed(world):
-    origin = await world.origin(answering(reply(bytes(8 << 20))))
+@pytest.mark.sidecar(session_output_bytes_max=1 << 20, session_output_pause_bytes=1 << 18)
+async def test_a_session_that_does_not_read_what_it_asks_for_is_closed(world):
+    origin = await world.origin()
     other = await world.session()
     session = Session(*await asyncio.open_unix_connection(world.sidecar.path, limit=1))
-    hello = pb.Hello(version=1, initial_credit_bytes=1 << 24).SerializeToString()
-    session.writer.write(raw(HELLO, 0, hello))
-    for stream in range(1, 5):
-        session.writer.write(raw(REQUEST, stream, get(origin).SerializeToString(), END_STREAM))
-    for _ in range(4):
-        peer = await origin.connection()
-        await until(peer.writer.transport.is_closing, "the connection is closed")
-    answer = await other.exchange(get(origin))
-    assert (outcome(answer), len(answer.body)) == ("COMPLETE", 8 << 20)
+    session.writer.write(raw(HELLO, 0, pb.Hello(version=1).SerializeToString()))
+    session.writer.write(raw(REQUEST, 1, get(origin).SerializeToString(), END_STREAM))
+    peer = await origin.connection()
+    await peer.head()
+    pings = raw(PING, 0, pb.Ping(data=bytes(64)).SerializeToString()) * 1000
+    with contextlib.suppress(ConnectionError):
+        for _ in range(200):  # 15 MB of answers, more than the kernel and the limit hold together
+            session.writer.write(pings)
+            await session.writer.drain()
+    await peer.ended()  # its stream is cancelled upstream
+    task = asyncio.create_task(other.exchange(get(origin)))
+    await (await origin.connection()).send(reply(b"untouched"))
+    assert (await task).body == b"untouched"
     session.writer.transport.abort()
