@@ -12,16 +12,7 @@ struct SessionFault: Error {
 
 extension SessionFault {
     init(_ error: FrameError) {
-        let detail =
-            switch error {
-            case .payloadTooLarge(let bytes, let limitBytes):
-                "payload of \(bytes) bytes, the limit is \(limitBytes)"
-            case .reservedNotZero: "the last two bytes of a frame header must be zero"
-            case .unknownType(let type): "unknown frame type \(type)"
-            case .unknownFlags(let flags): "unknown flags \(flags)"
-            case .badMessage(let words), .badHello(let words): words
-            }
-        self.init(code: error.goAwayCode, detail: detail)
+        self.init(code: error.goAwayCode, detail: error.detail)
     }
 }
 

@@ -39,6 +39,18 @@ package enum FrameError: Error, Equatable, Sendable {
         case .badHello: .badHello
         }
     }
+
+    /// For people; never a byte of a message.
+    package var detail: String {
+        switch self {
+        case .payloadTooLarge(let bytes, let limitBytes):
+            "payload of \(bytes) bytes, the limit is \(limitBytes)"
+        case .reservedNotZero: "the last two bytes of a frame header must be zero"
+        case .unknownType(let type): "unknown frame type \(type)"
+        case .unknownFlags(let flags): "unknown flags \(flags)"
+        case .badMessage(let words), .badHello(let words): words
+        }
+    }
 }
 
 /// A decoded frame header.

@@ -42,7 +42,7 @@ package enum ClientError: Error, Equatable, Sendable {
     /// In words, for people.
     package var detail: String {
         switch self {
-        case .frame(let error): "the sidecar sent an invalid frame: \(error)"
+        case .frame(let error): "the sidecar sent an invalid frame: \(error.detail)"
         case .unexpectedHello: "the sidecar did not say HELLO first, or said it twice"
         case .unsupportedVersion(let version): "the sidecar speaks protocol version \(version), not 1"
         case .unknownStream(let stream, let type):

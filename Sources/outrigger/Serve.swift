@@ -12,7 +12,7 @@ struct Serve: ParsableCommand {
             process exits with 0. A second such signal ends it at once. Events go to standard error, one line each.
 
             Exit codes: 64 wrong usage, 69 another process serves the socket, 71 the system refuses something, \
-            73 the socket cannot be made, 77 no permission.
+            73 the socket cannot be made, 77 no permission, 128 + its number after a second signal.
 
             Each worker has connections and queues of its own: limits hold for one worker unless they say otherwise.
             """

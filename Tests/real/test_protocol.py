@@ -343,6 +343,8 @@ async def test_a_session_that_does_not_read_what_it_asks_for_is_closed(world):
             await session.writer.drain()
     await peer.ended()  # its stream is cancelled upstream
     task = asyncio.create_task(other.exchange(get(origin)))
-    await (await origin.connection()).send(reply(b"untouched"))
+    bystander = await origin.connection()
+    await bystander.head()
+    await bystander.send(reply(b"untouched"))
     assert (await task).body == b"untouched"
     session.writer.transport.abort()
