@@ -277,6 +277,51 @@ void   outrigger__v1__tls__free_unpacked
   assert(message->base.descriptor == &outrigger__v1__tls__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   outrigger__v1__hop__init
+                     (Outrigger__V1__Hop         *message)
+{
+  static const Outrigger__V1__Hop init_value = OUTRIGGER__V1__HOP__INIT;
+  *message = init_value;
+}
+size_t outrigger__v1__hop__get_packed_size
+                     (const Outrigger__V1__Hop *message)
+{
+  assert(message->base.descriptor == &outrigger__v1__hop__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outrigger__v1__hop__pack
+                     (const Outrigger__V1__Hop *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outrigger__v1__hop__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outrigger__v1__hop__pack_to_buffer
+                     (const Outrigger__V1__Hop *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outrigger__v1__hop__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outrigger__V1__Hop *
+       outrigger__v1__hop__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outrigger__V1__Hop *)
+     protobuf_c_message_unpack (&outrigger__v1__hop__descriptor,
+                                allocator, len, data);
+}
+void   outrigger__v1__hop__free_unpacked
+                     (Outrigger__V1__Hop *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outrigger__v1__hop__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   outrigger__v1__credentials__init
                      (Outrigger__V1__Credentials         *message)
 {
@@ -635,6 +680,51 @@ void   outrigger__v1__ping__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &outrigger__v1__ping__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   outrigger__v1__tls_facts__init
+                     (Outrigger__V1__TlsFacts         *message)
+{
+  static const Outrigger__V1__TlsFacts init_value = OUTRIGGER__V1__TLS_FACTS__INIT;
+  *message = init_value;
+}
+size_t outrigger__v1__tls_facts__get_packed_size
+                     (const Outrigger__V1__TlsFacts *message)
+{
+  assert(message->base.descriptor == &outrigger__v1__tls_facts__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outrigger__v1__tls_facts__pack
+                     (const Outrigger__V1__TlsFacts *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outrigger__v1__tls_facts__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outrigger__v1__tls_facts__pack_to_buffer
+                     (const Outrigger__V1__TlsFacts *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outrigger__v1__tls_facts__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outrigger__V1__TlsFacts *
+       outrigger__v1__tls_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outrigger__V1__TlsFacts *)
+     protobuf_c_message_unpack (&outrigger__v1__tls_facts__descriptor,
+                                allocator, len, data);
+}
+void   outrigger__v1__tls_facts__free_unpacked
+                     (Outrigger__V1__TlsFacts *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outrigger__v1__tls_facts__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   outrigger__v1__connection_facts__init
@@ -1337,7 +1427,7 @@ const ProtobufCMessageDescriptor outrigger__v1__pin__descriptor =
   (ProtobufCMessageInit) outrigger__v1__pin__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__tls__field_descriptors[2] =
+static const ProtobufCFieldDescriptor outrigger__v1__tls__field_descriptors[14] =
 {
   {
     "profile",
@@ -1363,15 +1453,171 @@ static const ProtobufCFieldDescriptor outrigger__v1__tls__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "verify_name",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, verify_name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trust",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, trust),
+    &outrigger__v1__tls_trust__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trust_path",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, trust_path),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "certificate_path",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, certificate_path),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "key_path",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, key_path),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version_min",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, version_min),
+    &outrigger__v1__tls_version__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version_max",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, version_max),
+    &outrigger__v1__tls_version__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ciphers",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, ciphers),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cipher_suites",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, cipher_suites),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alpn",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Outrigger__V1__Tls, n_alpn),
+    offsetof(Outrigger__V1__Tls, alpn),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "spki_sha256",
+    13,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Outrigger__V1__Tls, n_spki_sha256),
+    offsetof(Outrigger__V1__Tls, spki_sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "require_staple",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Tls, require_staple),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__tls__field_indices_by_name[] = {
+  11,   /* field[11] = alpn */
+  5,   /* field[5] = certificate_path */
+  10,   /* field[10] = cipher_suites */
+  9,   /* field[9] = ciphers */
+  6,   /* field[6] = key_path */
   0,   /* field[0] = profile */
+  13,   /* field[13] = require_staple */
   1,   /* field[1] = server_name */
+  12,   /* field[12] = spki_sha256 */
+  3,   /* field[3] = trust */
+  4,   /* field[4] = trust_path */
+  2,   /* field[2] = verify_name */
+  8,   /* field[8] = version_max */
+  7,   /* field[7] = version_min */
 };
 static const ProtobufCIntRange outrigger__v1__tls__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__tls__descriptor =
 {
@@ -1381,11 +1627,114 @@ const ProtobufCMessageDescriptor outrigger__v1__tls__descriptor =
   "Outrigger__V1__Tls",
   "outrigger.v1",
   sizeof(Outrigger__V1__Tls),
-  2,
+  14,
   outrigger__v1__tls__field_descriptors,
   outrigger__v1__tls__field_indices_by_name,
   1,  outrigger__v1__tls__number_ranges,
   (ProtobufCMessageInit) outrigger__v1__tls__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor outrigger__v1__hop__field_descriptors[6] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Hop, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tls",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Hop, tls),
+    &outrigger__v1__tls__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "connect_fields",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Outrigger__V1__Hop, n_connect_fields),
+    offsetof(Outrigger__V1__Hop, connect_fields),
+    &outrigger__v1__field__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "proxy_protocol",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Hop, proxy_protocol),
+    &outrigger__v1__proxy_protocol__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "proxy_source",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Hop, proxy_source),
+    &outrigger__v1__endpoint__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "proxy_destination",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Hop, proxy_destination),
+    &outrigger__v1__endpoint__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outrigger__v1__hop__field_indices_by_name[] = {
+  2,   /* field[2] = connect_fields */
+  0,   /* field[0] = name */
+  5,   /* field[5] = proxy_destination */
+  3,   /* field[3] = proxy_protocol */
+  4,   /* field[4] = proxy_source */
+  1,   /* field[1] = tls */
+};
+static const ProtobufCIntRange outrigger__v1__hop__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor outrigger__v1__hop__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outrigger.v1.Hop",
+  "Hop",
+  "Outrigger__V1__Hop",
+  "outrigger.v1",
+  sizeof(Outrigger__V1__Hop),
+  6,
+  outrigger__v1__hop__field_descriptors,
+  outrigger__v1__hop__field_indices_by_name,
+  1,  outrigger__v1__hop__number_ranges,
+  (ProtobufCMessageInit) outrigger__v1__hop__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor outrigger__v1__credentials__field_descriptors[2] =
@@ -1439,7 +1788,7 @@ const ProtobufCMessageDescriptor outrigger__v1__credentials__descriptor =
   (ProtobufCMessageInit) outrigger__v1__credentials__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__request__field_descriptors[18] =
+static const ProtobufCFieldDescriptor outrigger__v1__request__field_descriptors[19] =
 {
   {
     "method",
@@ -1657,6 +2006,18 @@ static const ProtobufCFieldDescriptor outrigger__v1__request__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "hop",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Request, hop),
+    &outrigger__v1__hop__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__request__field_indices_by_name[] = {
   2,   /* field[2] = authority */
@@ -1667,6 +2028,7 @@ static const unsigned outrigger__v1__request__field_indices_by_name[] = {
   5,   /* field[5] = endpoints */
   4,   /* field[4] = fields */
   6,   /* field[6] = group */
+  18,   /* field[18] = hop */
   8,   /* field[8] = local_address */
   0,   /* field[0] = method */
   15,   /* field[15] = pin */
@@ -1681,7 +2043,7 @@ static const unsigned outrigger__v1__request__field_indices_by_name[] = {
 static const ProtobufCIntRange outrigger__v1__request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 18 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__request__descriptor =
 {
@@ -1691,7 +2053,7 @@ const ProtobufCMessageDescriptor outrigger__v1__request__descriptor =
   "Outrigger__V1__Request",
   "outrigger.v1",
   sizeof(Outrigger__V1__Request),
-  18,
+  19,
   outrigger__v1__request__field_descriptors,
   outrigger__v1__request__field_indices_by_name,
   1,  outrigger__v1__request__number_ranges,
@@ -1926,7 +2288,97 @@ const ProtobufCMessageDescriptor outrigger__v1__ping__descriptor =
   (ProtobufCMessageInit) outrigger__v1__ping__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__connection_facts__field_descriptors[6] =
+static const ProtobufCFieldDescriptor outrigger__v1__tls_facts__field_descriptors[5] =
+{
+  {
+    "version",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__TlsFacts, version),
+    &outrigger__v1__tls_version__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cipher",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__TlsFacts, cipher),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alpn",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__TlsFacts, alpn),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "certificate_sha256",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__TlsFacts, certificate_sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "resumed",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__TlsFacts, resumed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outrigger__v1__tls_facts__field_indices_by_name[] = {
+  2,   /* field[2] = alpn */
+  3,   /* field[3] = certificate_sha256 */
+  1,   /* field[1] = cipher */
+  4,   /* field[4] = resumed */
+  0,   /* field[0] = version */
+};
+static const ProtobufCIntRange outrigger__v1__tls_facts__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor outrigger__v1__tls_facts__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outrigger.v1.TlsFacts",
+  "TlsFacts",
+  "Outrigger__V1__TlsFacts",
+  "outrigger.v1",
+  sizeof(Outrigger__V1__TlsFacts),
+  5,
+  outrigger__v1__tls_facts__field_descriptors,
+  outrigger__v1__tls_facts__field_indices_by_name,
+  1,  outrigger__v1__tls_facts__number_ranges,
+  (ProtobufCMessageInit) outrigger__v1__tls_facts__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor outrigger__v1__connection_facts__field_descriptors[8] =
 {
   {
     "reused",
@@ -2000,19 +2452,45 @@ static const ProtobufCFieldDescriptor outrigger__v1__connection_facts__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tls",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__ConnectionFacts, tls),
+    &outrigger__v1__tls_facts__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "peer_tls",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__ConnectionFacts, peer_tls),
+    &outrigger__v1__tls_facts__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__connection_facts__field_indices_by_name[] = {
   1,   /* field[1] = endpoint_index */
   5,   /* field[5] = local */
+  7,   /* field[7] = peer_tls */
   3,   /* field[3] = pinned */
   4,   /* field[4] = remote */
   2,   /* field[2] = requests */
   0,   /* field[0] = reused */
+  6,   /* field[6] = tls */
 };
 static const ProtobufCIntRange outrigger__v1__connection_facts__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__connection_facts__descriptor =
 {
@@ -2022,7 +2500,7 @@ const ProtobufCMessageDescriptor outrigger__v1__connection_facts__descriptor =
   "Outrigger__V1__ConnectionFacts",
   "outrigger.v1",
   sizeof(Outrigger__V1__ConnectionFacts),
-  6,
+  8,
   outrigger__v1__connection_facts__field_descriptors,
   outrigger__v1__connection_facts__field_indices_by_name,
   1,  outrigger__v1__connection_facts__number_ranges,
@@ -2145,7 +2623,7 @@ const ProtobufCMessageDescriptor outrigger__v1__reply_head__descriptor =
   (ProtobufCMessageInit) outrigger__v1__reply_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__attempt__field_descriptors[4] =
+static const ProtobufCFieldDescriptor outrigger__v1__attempt__field_descriptors[5] =
 {
   {
     "endpoint_index",
@@ -2195,17 +2673,30 @@ static const ProtobufCFieldDescriptor outrigger__v1__attempt__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "transport_us",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Attempt, transport_us),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__attempt__field_indices_by_name[] = {
   3,   /* field[3] = duration_us */
   0,   /* field[0] = endpoint_index */
   1,   /* field[1] = result */
   2,   /* field[2] = start_us */
+  4,   /* field[4] = transport_us */
 };
 static const ProtobufCIntRange outrigger__v1__attempt__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__attempt__descriptor =
 {
@@ -2215,7 +2706,7 @@ const ProtobufCMessageDescriptor outrigger__v1__attempt__descriptor =
   "Outrigger__V1__Attempt",
   "outrigger.v1",
   sizeof(Outrigger__V1__Attempt),
-  4,
+  5,
   outrigger__v1__attempt__field_descriptors,
   outrigger__v1__attempt__field_indices_by_name,
   1,  outrigger__v1__attempt__number_ranges,
@@ -2706,6 +3197,100 @@ const ProtobufCEnumDescriptor outrigger__v1__pin_mode__descriptor =
   outrigger__v1__pin_mode__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
+static const ProtobufCEnumValue outrigger__v1__tls_trust__enum_values_by_number[5] =
+{
+  { "TLS_TRUST_DEFAULT", "OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_DEFAULT", 0 },
+  { "TLS_TRUST_SYSTEM", "OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_SYSTEM", 1 },
+  { "TLS_TRUST_FILE", "OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_FILE", 2 },
+  { "TLS_TRUST_DIRECTORY", "OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_DIRECTORY", 3 },
+  { "TLS_TRUST_NONE", "OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_NONE", 4 },
+};
+static const ProtobufCIntRange outrigger__v1__tls_trust__value_ranges[] = {
+{0, 0},{0, 5}
+};
+static const ProtobufCEnumValueIndex outrigger__v1__tls_trust__enum_values_by_name[5] =
+{
+  { "TLS_TRUST_DEFAULT", 0 },
+  { "TLS_TRUST_DIRECTORY", 3 },
+  { "TLS_TRUST_FILE", 2 },
+  { "TLS_TRUST_NONE", 4 },
+  { "TLS_TRUST_SYSTEM", 1 },
+};
+const ProtobufCEnumDescriptor outrigger__v1__tls_trust__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "outrigger.v1.TlsTrust",
+  "TlsTrust",
+  "Outrigger__V1__TlsTrust",
+  "outrigger.v1",
+  5,
+  outrigger__v1__tls_trust__enum_values_by_number,
+  5,
+  outrigger__v1__tls_trust__enum_values_by_name,
+  1,
+  outrigger__v1__tls_trust__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue outrigger__v1__tls_version__enum_values_by_number[3] =
+{
+  { "TLS_VERSION_DEFAULT", "OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_DEFAULT", 0 },
+  { "TLS_VERSION_1_2", "OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_1_2", 12 },
+  { "TLS_VERSION_1_3", "OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_1_3", 13 },
+};
+static const ProtobufCIntRange outrigger__v1__tls_version__value_ranges[] = {
+{0, 0},{12, 1},{0, 3}
+};
+static const ProtobufCEnumValueIndex outrigger__v1__tls_version__enum_values_by_name[3] =
+{
+  { "TLS_VERSION_1_2", 1 },
+  { "TLS_VERSION_1_3", 2 },
+  { "TLS_VERSION_DEFAULT", 0 },
+};
+const ProtobufCEnumDescriptor outrigger__v1__tls_version__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "outrigger.v1.TlsVersion",
+  "TlsVersion",
+  "Outrigger__V1__TlsVersion",
+  "outrigger.v1",
+  3,
+  outrigger__v1__tls_version__enum_values_by_number,
+  3,
+  outrigger__v1__tls_version__enum_values_by_name,
+  2,
+  outrigger__v1__tls_version__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue outrigger__v1__proxy_protocol__enum_values_by_number[3] =
+{
+  { "PROXY_PROTOCOL_NONE", "OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_NONE", 0 },
+  { "PROXY_PROTOCOL_V1", "OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_V1", 1 },
+  { "PROXY_PROTOCOL_V2", "OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_V2", 2 },
+};
+static const ProtobufCIntRange outrigger__v1__proxy_protocol__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex outrigger__v1__proxy_protocol__enum_values_by_name[3] =
+{
+  { "PROXY_PROTOCOL_NONE", 0 },
+  { "PROXY_PROTOCOL_V1", 1 },
+  { "PROXY_PROTOCOL_V2", 2 },
+};
+const ProtobufCEnumDescriptor outrigger__v1__proxy_protocol__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "outrigger.v1.ProxyProtocol",
+  "ProxyProtocol",
+  "Outrigger__V1__ProxyProtocol",
+  "outrigger.v1",
+  3,
+  outrigger__v1__proxy_protocol__enum_values_by_number,
+  3,
+  outrigger__v1__proxy_protocol__enum_values_by_name,
+  1,
+  outrigger__v1__proxy_protocol__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
 static const ProtobufCEnumValue outrigger__v1__reply_body__enum_values_by_number[5] =
 {
   { "REPLY_BODY_NONE", "OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_NONE", 0 },
@@ -2812,7 +3397,7 @@ const ProtobufCEnumDescriptor outrigger__v1__outcome__descriptor =
   outrigger__v1__outcome__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue outrigger__v1__attempt_result__enum_values_by_number[9] =
+static const ProtobufCEnumValue outrigger__v1__attempt_result__enum_values_by_number[11] =
 {
   { "ATTEMPT_UNSPECIFIED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED", 0 },
   { "ATTEMPT_CONNECTED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_CONNECTED", 1 },
@@ -2823,19 +3408,23 @@ static const ProtobufCEnumValue outrigger__v1__attempt_result__enum_values_by_nu
   { "ATTEMPT_ABANDONED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_ABANDONED", 6 },
   { "ATTEMPT_STALE", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_STALE", 7 },
   { "ATTEMPT_FAILED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_FAILED", 8 },
+  { "ATTEMPT_TLS_FAILED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_TLS_FAILED", 9 },
+  { "ATTEMPT_PEER_REFUSED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_PEER_REFUSED", 10 },
 };
 static const ProtobufCIntRange outrigger__v1__attempt_result__value_ranges[] = {
-{0, 0},{0, 9}
+{0, 0},{0, 11}
 };
-static const ProtobufCEnumValueIndex outrigger__v1__attempt_result__enum_values_by_name[9] =
+static const ProtobufCEnumValueIndex outrigger__v1__attempt_result__enum_values_by_name[11] =
 {
   { "ATTEMPT_ABANDONED", 6 },
   { "ATTEMPT_CONNECTED", 1 },
   { "ATTEMPT_FAILED", 8 },
+  { "ATTEMPT_PEER_REFUSED", 10 },
   { "ATTEMPT_REFUSED", 3 },
   { "ATTEMPT_REUSED", 2 },
   { "ATTEMPT_STALE", 7 },
   { "ATTEMPT_TIMEOUT", 5 },
+  { "ATTEMPT_TLS_FAILED", 9 },
   { "ATTEMPT_UNREACHABLE", 4 },
   { "ATTEMPT_UNSPECIFIED", 0 },
 };
@@ -2846,9 +3435,9 @@ const ProtobufCEnumDescriptor outrigger__v1__attempt_result__descriptor =
   "AttemptResult",
   "Outrigger__V1__AttemptResult",
   "outrigger.v1",
-  9,
+  11,
   outrigger__v1__attempt_result__enum_values_by_number,
-  9,
+  11,
   outrigger__v1__attempt_result__enum_values_by_name,
   1,
   outrigger__v1__attempt_result__value_ranges,

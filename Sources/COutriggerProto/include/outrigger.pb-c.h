@@ -21,6 +21,7 @@ typedef struct Outrigger__V1__Endpoint Outrigger__V1__Endpoint;
 typedef struct Outrigger__V1__Deadlines Outrigger__V1__Deadlines;
 typedef struct Outrigger__V1__Pin Outrigger__V1__Pin;
 typedef struct Outrigger__V1__Tls Outrigger__V1__Tls;
+typedef struct Outrigger__V1__Hop Outrigger__V1__Hop;
 typedef struct Outrigger__V1__Credentials Outrigger__V1__Credentials;
 typedef struct Outrigger__V1__Request Outrigger__V1__Request;
 typedef struct Outrigger__V1__BodyChunk Outrigger__V1__BodyChunk;
@@ -29,6 +30,7 @@ typedef struct Outrigger__V1__Cancel Outrigger__V1__Cancel;
 typedef struct Outrigger__V1__Credit Outrigger__V1__Credit;
 typedef struct Outrigger__V1__Unpin Outrigger__V1__Unpin;
 typedef struct Outrigger__V1__Ping Outrigger__V1__Ping;
+typedef struct Outrigger__V1__TlsFacts Outrigger__V1__TlsFacts;
 typedef struct Outrigger__V1__ConnectionFacts Outrigger__V1__ConnectionFacts;
 typedef struct Outrigger__V1__ReplyHead Outrigger__V1__ReplyHead;
 typedef struct Outrigger__V1__Attempt Outrigger__V1__Attempt;
@@ -46,7 +48,7 @@ typedef enum _Outrigger__V1__Scheme {
    */
   OUTRIGGER__V1__SCHEME__SCHEME_HTTP = 0,
   /*
-   * Needs TLS: refused with BAD_REQUEST by a sidecar without it.
+   * TLS to the origin, as `tls` says; over ROUTE_PEER it is the peer that speaks it.
    */
   OUTRIGGER__V1__SCHEME__SCHEME_HTTPS = 1
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__SCHEME)
@@ -61,7 +63,7 @@ typedef enum _Outrigger__V1__RouteKind {
    */
   OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER = 1,
   /*
-   * The endpoints are a peer's; a CONNECT tunnel to the authority is made there first. Not yet: BAD_REQUEST.
+   * The endpoints are a peer's; a CONNECT tunnel to the authority is made there first.
    */
   OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER_TUNNEL = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__ROUTE_KIND)
@@ -112,6 +114,53 @@ typedef enum _Outrigger__V1__PinMode {
   OUTRIGGER__V1__PIN_MODE__PIN_MAKE = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__PIN_MODE)
 } Outrigger__V1__PinMode;
+typedef enum _Outrigger__V1__TlsTrust {
+  /*
+   * As the profile says, or the system's certificates.
+   */
+  OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_DEFAULT = 0,
+  /*
+   * The certificates that the system trusts.
+   */
+  OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_SYSTEM = 1,
+  /*
+   * Those of the PEM file at `trust_path`.
+   */
+  OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_FILE = 2,
+  /*
+   * Those of the folder at `trust_path`, under hashed names (openssl rehash).
+   */
+  OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_DIRECTORY = 3,
+  /*
+   * Nothing is verified, neither certificate nor name. Logged as a warning.
+   */
+  OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_NONE = 4
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__TLS_TRUST)
+} Outrigger__V1__TlsTrust;
+typedef enum _Outrigger__V1__TlsVersion {
+  /*
+   * As the profile says, or 1.2 at least and 1.3 at most.
+   */
+  OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_DEFAULT = 0,
+  OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_1_2 = 12,
+  OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_1_3 = 13
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__TLS_VERSION)
+} Outrigger__V1__TlsVersion;
+typedef enum _Outrigger__V1__ProxyProtocol {
+  /*
+   * No header. The default.
+   */
+  OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_NONE = 0,
+  /*
+   * The header in text, "PROXY TCP4 ..."; without a source "PROXY UNKNOWN".
+   */
+  OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_V1 = 1,
+  /*
+   * The binary header; without a source the command LOCAL.
+   */
+  OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_V2 = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__PROXY_PROTOCOL)
+} Outrigger__V1__ProxyProtocol;
 typedef enum _Outrigger__V1__ReplyBody {
   /*
    * No body follows.
@@ -130,7 +179,7 @@ typedef enum _Outrigger__V1__ReplyBody {
    */
   OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_UNTIL_EOF = 3,
   /*
-   * 101: a two-way byte stream follows.
+   * 101, or 2xx to CONNECT: a two-way byte stream follows.
    */
   OUTRIGGER__V1__REPLY_BODY__REPLY_BODY_TUNNEL = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__REPLY_BODY)
@@ -145,7 +194,8 @@ typedef enum _Outrigger__V1__Outcome {
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_COMPLETE = 1,
   /*
-   * Clear text, no length, and the connection ended: the proxy decides whether it is whole.
+   * Clear text, no length, and the connection ended: the proxy decides whether it is whole. (Over TLS the end is proven
+   * by close_notify, and the outcome is COMPLETE or TRUNCATED.)
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_COMPLETE_BY_EOF = 2,
   /*
@@ -172,8 +222,17 @@ typedef enum _Outrigger__V1__Outcome {
   OUTRIGGER__V1__OUTCOME__OUTCOME_CONNECT_REFUSED = 12,
   OUTRIGGER__V1__OUTCOME__OUTCOME_CONNECT_UNREACHABLE = 13,
   OUTRIGGER__V1__OUTCOME__OUTCOME_CONNECT_TIMEOUT = 14,
+  /*
+   * A hop could not be secured: the handshake failed.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_TLS_HANDSHAKE = 15,
+  /*
+   * A hop could not be secured: its certificate is not acceptable, or not for that name.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_TLS_VERIFY = 16,
+  /*
+   * The peer refused the tunnel. Its reply was passed on, and is whole.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_PEER_REFUSED = 17,
   OUTRIGGER__V1__OUTCOME__OUTCOME_REPLY_TIMEOUT = 18,
   OUTRIGGER__V1__OUTCOME__OUTCOME_IDLE_TIMEOUT = 19,
@@ -213,7 +272,15 @@ typedef enum _Outrigger__V1__AttemptResult {
   /*
    * Any other failure of the connect call, e.g. no local port left.
    */
-  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_FAILED = 8
+  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_FAILED = 8,
+  /*
+   * Connected, but TLS failed.
+   */
+  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_TLS_FAILED = 9,
+  /*
+   * Connected, but the peer refused the tunnel, or its reply to CONNECT could not be read.
+   */
+  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_PEER_REFUSED = 10
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__ATTEMPT_RESULT)
 } Outrigger__V1__AttemptResult;
 typedef enum _Outrigger__V1__ConnectionFate {
@@ -425,23 +492,110 @@ struct  Outrigger__V1__Pin
 
 
 /*
- * TLS identity of the connection. Not yet: BAD_REQUEST.
+ * How one hop is secured. All of it is part of the connection's identity: two requests that differ in any of it never
+ * share a connection or a session ticket. What is absent comes from the profile, and what that leaves open has the
+ * defaults named here. Files are read by the sidecar, when first needed and again when they change; one that cannot be
+ * used: TLS_HANDSHAKE.
  */
 struct  Outrigger__V1__Tls
 {
   ProtobufCMessage base;
   /*
-   * Name of a profile in the sidecar's configuration. Limit 64 bytes.
+   * Name of a TLS profile in the sidecar's configuration. Default: the profile "default" where there is one. Limit 64
+   * bytes; one that does not exist: BAD_REQUEST.
    */
   char *profile;
   /*
-   * Server name to send (SNI). Default: the host of the authority. Limit 255 bytes.
+   * Server name to send (SNI). Default: the host of the authority (of the peer: none), and none for an IP address.
+   * Limit 255 bytes (BAD_REQUEST).
    */
   char *server_name;
+  /*
+   * DNS name or IP address that the certificate must be for. Default: `server_name`, else the host of the authority,
+   * else (of a peer) its IP address. Limit 255 bytes (BAD_REQUEST).
+   */
+  char *verify_name;
+  Outrigger__V1__TlsTrust trust;
+  /*
+   * With TLS_TRUST_FILE and TLS_TRUST_DIRECTORY. Limit 4096 bytes (BAD_REQUEST).
+   */
+  char *trust_path;
+  /*
+   * PEM file of the certificate to show, with its chain. Default: none. Limit 4096 bytes (BAD_REQUEST).
+   */
+  char *certificate_path;
+  /*
+   * PEM file of its key. Default: in `certificate_path`. Limit 4096 bytes (BAD_REQUEST).
+   */
+  char *key_path;
+  Outrigger__V1__TlsVersion version_min;
+  Outrigger__V1__TlsVersion version_max;
+  /*
+   * Ciphers of TLS 1.2 as OpenSSL writes them. Default: OpenSSL's. Limit 1024 bytes (BAD_REQUEST).
+   */
+  char *ciphers;
+  /*
+   * Cipher suites of TLS 1.3 as OpenSSL writes them. Default: OpenSSL's. Limit 1024 bytes (BAD_REQUEST).
+   */
+  char *cipher_suites;
+  /*
+   * Protocols to offer, most wanted first. Default "http/1.1". Limit 8 of 255 bytes each (BAD_REQUEST).
+   */
+  size_t n_alpn;
+  char **alpn;
+  /*
+   * SHA-256 digests of public keys (SubjectPublicKeyInfo), 32 bytes each, of which the peer's chain must hold one.
+   * Default: any key. Limit 16 (BAD_REQUEST).
+   */
+  size_t n_spki_sha256;
+  ProtobufCBinaryData *spki_sha256;
+  /*
+   * Demand a valid stapled OCSP response for the peer's certificate.
+   */
+  protobuf_c_boolean require_staple;
 };
 #define OUTRIGGER__V1__TLS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__tls__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, OUTRIGGER__V1__TLS_TRUST__TLS_TRUST_DEFAULT, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_DEFAULT, OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_DEFAULT, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, 0 }
+
+
+/*
+ * How the endpoints are reached. All of it is part of the connection's identity.
+ */
+struct  Outrigger__V1__Hop
+{
+  ProtobufCMessage base;
+  /*
+   * Name of a route in the sidecar's configuration, from which comes what is absent here and in Request: route,
+   * endpoints, local address, TLS. Default: none. Limit 64 bytes; one that does not exist: BAD_REQUEST.
+   */
+  char *name;
+  /*
+   * TLS to the peer. Absent: clear text, unless the named route says otherwise. Only with a peer's route (BAD_REQUEST).
+   */
+  Outrigger__V1__Tls *tls;
+  /*
+   * Field lines of the CONNECT that makes a tunnel, such as Proxy-Authorization and User-Agent. They go to the peer only;
+   * Request.fields go to the origin only. Limits as for Request.fields.
+   */
+  size_t n_connect_fields;
+  Outrigger__V1__Field **connect_fields;
+  /*
+   * PROXY protocol header in front of everything else on the connection.
+   */
+  Outrigger__V1__ProxyProtocol proxy_protocol;
+  /*
+   * Address of the client for that header. Default: none.
+   */
+  Outrigger__V1__Endpoint *proxy_source;
+  /*
+   * Address that the client connected to, of the same family. Default: the endpoint.
+   */
+  Outrigger__V1__Endpoint *proxy_destination;
+};
+#define OUTRIGGER__V1__HOP__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__hop__descriptor) \
+    , (char *)protobuf_c_empty_string, NULL, 0,NULL, OUTRIGGER__V1__PROXY_PROTOCOL__PROXY_PROTOCOL_NONE, NULL, NULL }
 
 
 /*
@@ -471,7 +625,10 @@ struct  Outrigger__V1__Request
 {
   ProtobufCMessage base;
   /*
-   * Any method token, e.g. "GET". CONNECT: not yet, BAD_REQUEST. Limit 64 bytes (BAD_REQUEST).
+   * Any method token, e.g. "GET". CONNECT makes the stream a two-way byte stream to `authority`: over ROUTE_DIRECT the
+   * endpoint is connected to and nothing is sent to it, and REPLY says 200; over a peer's route the peer is asked, and
+   * REPLY is its own. A CONNECT has no body, no target, scheme http, and REQUEST leaves END_STREAM out. Limit 64 bytes
+   * (BAD_REQUEST).
    */
   ProtobufCBinaryData method;
   Outrigger__V1__Scheme scheme;
@@ -524,12 +681,19 @@ struct  Outrigger__V1__Request
    */
   ProtobufCBinaryData tag;
   Outrigger__V1__Pin *pin;
+  /*
+   * TLS to the origin. Only with SCHEME_HTTPS over ROUTE_DIRECT and ROUTE_PEER_TUNNEL (BAD_REQUEST); may be absent there too.
+   */
   Outrigger__V1__Tls *tls;
   Outrigger__V1__Credentials *credentials;
+  /*
+   * The way to the endpoints, where it is more than a clear connection.
+   */
+  Outrigger__V1__Hop *hop;
 };
 #define OUTRIGGER__V1__REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__request__descriptor) \
-    , {0,NULL}, OUTRIGGER__V1__SCHEME__SCHEME_HTTP, {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT, NULL, OUTRIGGER__V1__BODY_KIND__BODY_NONE, 0, NULL, OUTRIGGER__V1__RETRY_RULE__RETRY_IDEMPOTENT, {0,NULL}, {0,NULL}, NULL, NULL, NULL }
+    , {0,NULL}, OUTRIGGER__V1__SCHEME__SCHEME_HTTP, {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT, NULL, OUTRIGGER__V1__BODY_KIND__BODY_NONE, 0, NULL, OUTRIGGER__V1__RETRY_RULE__RETRY_IDEMPOTENT, {0,NULL}, {0,NULL}, NULL, NULL, NULL, NULL }
 
 
 /*
@@ -628,6 +792,35 @@ struct  Outrigger__V1__Ping
 
 
 /*
+ * What the handshake of one hop agreed upon.
+ */
+struct  Outrigger__V1__TlsFacts
+{
+  ProtobufCMessage base;
+  Outrigger__V1__TlsVersion version;
+  /*
+   * Its standard name, e.g. "TLS_AES_128_GCM_SHA256".
+   */
+  char *cipher;
+  /*
+   * The protocol that was agreed on; empty: none.
+   */
+  char *alpn;
+  /*
+   * SHA-256 of the peer's certificate (DER), 32 bytes.
+   */
+  ProtobufCBinaryData certificate_sha256;
+  /*
+   * True when an earlier session was resumed.
+   */
+  protobuf_c_boolean resumed;
+};
+#define OUTRIGGER__V1__TLS_FACTS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__tls_facts__descriptor) \
+    , OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_DEFAULT, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL}, 0 }
+
+
+/*
  * What is known about the connection that serves a stream.
  */
 struct  Outrigger__V1__ConnectionFacts
@@ -654,10 +847,18 @@ struct  Outrigger__V1__ConnectionFacts
    * Absent for Unix sockets.
    */
   Outrigger__V1__Endpoint *local;
+  /*
+   * TLS to the origin. Absent: clear text.
+   */
+  Outrigger__V1__TlsFacts *tls;
+  /*
+   * TLS to the peer. Absent: clear text, or no peer.
+   */
+  Outrigger__V1__TlsFacts *peer_tls;
 };
 #define OUTRIGGER__V1__CONNECTION_FACTS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__connection_facts__descriptor) \
-    , 0, 0, 0, 0, NULL, NULL }
+    , 0, 0, 0, 0, NULL, NULL, NULL, NULL }
 
 
 /*
@@ -714,13 +915,17 @@ struct  Outrigger__V1__Attempt
    */
   uint32_t start_us;
   /*
-   * How long it took, microseconds.
+   * How long it took, microseconds, TLS and tunnel included.
    */
   uint32_t duration_us;
+  /*
+   * How much of that passed until the transport stood, microseconds. 0 for an idle connection.
+   */
+  uint32_t transport_us;
 };
 #define OUTRIGGER__V1__ATTEMPT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__attempt__descriptor) \
-    , 0, OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED, 0, 0 }
+    , 0, OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED, 0, 0, 0 }
 
 
 /*
@@ -937,6 +1142,25 @@ Outrigger__V1__Tls *
 void   outrigger__v1__tls__free_unpacked
                      (Outrigger__V1__Tls *message,
                       ProtobufCAllocator *allocator);
+/* Outrigger__V1__Hop methods */
+void   outrigger__v1__hop__init
+                     (Outrigger__V1__Hop         *message);
+size_t outrigger__v1__hop__get_packed_size
+                     (const Outrigger__V1__Hop   *message);
+size_t outrigger__v1__hop__pack
+                     (const Outrigger__V1__Hop   *message,
+                      uint8_t             *out);
+size_t outrigger__v1__hop__pack_to_buffer
+                     (const Outrigger__V1__Hop   *message,
+                      ProtobufCBuffer     *buffer);
+Outrigger__V1__Hop *
+       outrigger__v1__hop__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outrigger__v1__hop__free_unpacked
+                     (Outrigger__V1__Hop *message,
+                      ProtobufCAllocator *allocator);
 /* Outrigger__V1__Credentials methods */
 void   outrigger__v1__credentials__init
                      (Outrigger__V1__Credentials         *message);
@@ -1088,6 +1312,25 @@ Outrigger__V1__Ping *
                       const uint8_t       *data);
 void   outrigger__v1__ping__free_unpacked
                      (Outrigger__V1__Ping *message,
+                      ProtobufCAllocator *allocator);
+/* Outrigger__V1__TlsFacts methods */
+void   outrigger__v1__tls_facts__init
+                     (Outrigger__V1__TlsFacts         *message);
+size_t outrigger__v1__tls_facts__get_packed_size
+                     (const Outrigger__V1__TlsFacts   *message);
+size_t outrigger__v1__tls_facts__pack
+                     (const Outrigger__V1__TlsFacts   *message,
+                      uint8_t             *out);
+size_t outrigger__v1__tls_facts__pack_to_buffer
+                     (const Outrigger__V1__TlsFacts   *message,
+                      ProtobufCBuffer     *buffer);
+Outrigger__V1__TlsFacts *
+       outrigger__v1__tls_facts__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outrigger__v1__tls_facts__free_unpacked
+                     (Outrigger__V1__TlsFacts *message,
                       ProtobufCAllocator *allocator);
 /* Outrigger__V1__ConnectionFacts methods */
 void   outrigger__v1__connection_facts__init
@@ -1242,6 +1485,9 @@ typedef void (*Outrigger__V1__Pin_Closure)
 typedef void (*Outrigger__V1__Tls_Closure)
                  (const Outrigger__V1__Tls *message,
                   void *closure_data);
+typedef void (*Outrigger__V1__Hop_Closure)
+                 (const Outrigger__V1__Hop *message,
+                  void *closure_data);
 typedef void (*Outrigger__V1__Credentials_Closure)
                  (const Outrigger__V1__Credentials *message,
                   void *closure_data);
@@ -1265,6 +1511,9 @@ typedef void (*Outrigger__V1__Unpin_Closure)
                   void *closure_data);
 typedef void (*Outrigger__V1__Ping_Closure)
                  (const Outrigger__V1__Ping *message,
+                  void *closure_data);
+typedef void (*Outrigger__V1__TlsFacts_Closure)
+                 (const Outrigger__V1__TlsFacts *message,
                   void *closure_data);
 typedef void (*Outrigger__V1__ConnectionFacts_Closure)
                  (const Outrigger__V1__ConnectionFacts *message,
@@ -1298,6 +1547,9 @@ extern const ProtobufCEnumDescriptor    outrigger__v1__route_kind__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__body_kind__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__retry_rule__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__pin_mode__descriptor;
+extern const ProtobufCEnumDescriptor    outrigger__v1__tls_trust__descriptor;
+extern const ProtobufCEnumDescriptor    outrigger__v1__tls_version__descriptor;
+extern const ProtobufCEnumDescriptor    outrigger__v1__proxy_protocol__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__reply_body__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__outcome__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__attempt_result__descriptor;
@@ -1310,6 +1562,7 @@ extern const ProtobufCMessageDescriptor outrigger__v1__endpoint__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__deadlines__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__pin__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__tls__descriptor;
+extern const ProtobufCMessageDescriptor outrigger__v1__hop__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__credentials__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__request__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__body_chunk__descriptor;
@@ -1318,6 +1571,7 @@ extern const ProtobufCMessageDescriptor outrigger__v1__cancel__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__credit__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__unpin__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__ping__descriptor;
+extern const ProtobufCMessageDescriptor outrigger__v1__tls_facts__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__connection_facts__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__reply_head__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__attempt__descriptor;
