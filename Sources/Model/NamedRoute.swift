@@ -1,0 +1,66 @@
+// NamedRoute.swift: what the configuration gives names to, so that requests can refer to it.
+// Owns: TLS profiles and routes as values. Never touches: files, the form in which they are written.
+// Source: proto/outrigger.proto, messages Hop and Tls.
+
+/// Which PROXY protocol header goes in front of a connection. Source: HAProxy's proxy-protocol.txt.
+package enum ProxyProtocol: Hashable, Sendable {
+    case none
+    case v1
+    case v2
+}
+
+/// A field line that is kept.
+package struct HeaderField: Hashable, Sendable {
+    package var name: [UInt8]
+    package var value: [UInt8]
+
+    package init(name: [UInt8], value: [UInt8]) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// TLS of one hop by name: settings, and names where they do not follow from the request.
+package struct TLSProfile: Hashable, Sendable {
+    package var settings = TLSSettings()
+    /// SNI; empty: the host of the authority.
+    package var serverName = ""
+    /// Name to verify; empty: the server name.
+    package var verifyName = ""
+
+    package init() {}
+}
+
+/// How endpoints are reached, by name.
+package struct NamedRoute: Hashable, Sendable {
+    package enum Kind: Hashable, Sendable {
+        case direct
+        /// A peer that is asked in absolute-form.
+        case peer
+        /// A tunnel through a peer.
+        case peerTunnel
+    }
+
+    package var kind = Kind.direct
+    /// For requests that name none.
+    package var endpoints: [Endpoint] = []
+    package var localAddress: IPAddress?
+    /// TLS to the peer; `nil`: clear text.
+    package var peerTLS: TLSProfile?
+    /// TLS to the origin where the request's scheme is https and it names no profile; `nil`: the profile "default".
+    package var originTLS: TLSProfile?
+    /// Field lines of a CONNECT; those of the request come behind them.
+    package var connectFields: [HeaderField] = []
+    package var proxyProtocol = ProxyProtocol.none
+
+    package init() {}
+}
+
+/// Everything that requests can refer to by name.
+package struct NamedSettings: Equatable, Sendable {
+    /// The profile "default" is used where a request names none.
+    package var tlsProfiles: [String: TLSProfile] = [:]
+    package var routes: [String: NamedRoute] = [:]
+
+    package init() {}
+}
