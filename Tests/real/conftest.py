@@ -7,7 +7,9 @@ import pathlib
 
 import pytest
 
-from nginx import Nginx
+from certificates import Certificates
+from nginx import Nginx, SecureNginx
+from proxies import Haproxy, Squid
 from world import World
 
 TEST_SECONDS_MAX = 60
@@ -55,3 +57,27 @@ def world(request, executable):
 def nginx():
     with Nginx() as origin:
         yield origin
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    with Certificates() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def secure_nginx(certificates):
+    with SecureNginx(certificates) as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def squid(certificates):
+    with Squid(certificates) as parent:
+        yield parent
+
+
+@pytest.fixture(scope="session")
+def haproxy(certificates):
+    with Haproxy(certificates) as receiver:
+        yield receiver

@@ -86,6 +86,7 @@ class Squid:
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="outrigger-squid-"))
+        self.service = f"outrigger{os.getpid()}"  # in the names of its shared memory, which it leaves behind
         names = "origin.test", "wild.test", "a.wild.test", "peer.test"
         (self.folder / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
         digest = subprocess.run(["openssl", "passwd", "-apr1", "secret"], capture_output=True, check=True).stdout
@@ -109,9 +110,10 @@ class Squid:
         text = SQUID.format(folder=self.folder, certificate=self.certificates.peer, user=user,
                             trust=self.certificates.file, clients=self.certificates.file, **ports)  # fmt: skip
         (self.folder / "squid.conf").write_text(text)
-        command = [shutil.which("squid") or "/usr/sbin/squid", "-N", "-f", self.folder / "squid.conf"]
+        command = [shutil.which("squid") or "/usr/sbin/squid", "-N", "-n", self.service, "-f"]
         with open(self.folder / "output", "wb") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([*command, self.folder / "squid.conf"], stdin=subprocess.DEVNULL,
+                                            stdout=output, stderr=output)  # fmt: skip
         ready = wait_until_it_accepts(self.process, ports["mutual"], self.words)
         return ready and "Cannot open" not in self.words()
 
@@ -128,6 +130,8 @@ class Squid:
     def __exit__(self, *_):
         self.process.kill()  # its shutdown takes a second; it keeps nothing
         self.process.wait(10)
+        for path in pathlib.Path("/dev/shm").glob(f"{self.service}-*"):
+            path.unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
