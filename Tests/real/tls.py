@@ -98,6 +98,7 @@ class Layer:
         self.reader._transport = self.transport = self  # what Peer.pause and a full reader call
         self.writer, self.flows, self.task = self, asyncio.Event(), None
         self.flows.set()
+        self.bytewise = False
         self.hello, self.offered, self.was_closed = None, bytearray(), False  # by close_notify
 
     def pause_reading(self):
@@ -116,8 +117,10 @@ class Layer:
         return bool(data)
 
     def flush(self):
-        if self.outgoing.pending:
-            self.below.writer.write(self.outgoing.read())
+        data = self.outgoing.read()
+        for piece in (data[at : at + 1] for at in range(len(data))) if self.bytewise else [data]:
+            if piece:
+                self.below.writer.write(piece)  # with TCP_NODELAY each is a segment
 
     async def handshake(self):
         while True:
@@ -225,6 +228,7 @@ class TlsOrigin(Origin):
     def __init__(self, context, serve=None):
         super().__init__(serve)
         self.context, self.hellos, self.refused, self.raw = context, [], [], []
+        self.bytewise = False  # every byte a segment of its own
 
     def accept(self, reader, writer):
         self.tasks.append(asyncio.create_task(self.secure(reader, writer)))
@@ -233,6 +237,7 @@ class TlsOrigin(Origin):
         raw = Peer(reader, writer, len(self.raw))
         self.raw.append(raw)
         layer = Layer(raw, self.context)
+        layer.bytewise = self.bytewise
         try:
             await layer.handshake()
         except (ssl.SSLError, ConnectionError) as failure:
