@@ -2,7 +2,6 @@
 # Source: RFC 8446 §4.6 (tickets, key updates), §6.1 (close_notify), §5 (records); RFC 5246 §7.4.1.1 (renegotiation);
 # DESIGN "Semantics": EOF-delimited over TLS is whole only with close_notify.
 import asyncio
-import ssl
 
 import pytest
 
@@ -134,7 +133,7 @@ ENDING_ROWS = {
     "chunks, close_notify before the last": (CHUNKED + b"3\r\nabc\r\n", "close", "TRUNCATED"),
     "chunks, no close_notify before the last": (CHUNKED + b"3\r\nabc\r\n", "truncate", "TRUNCATED"),
     "chunks, the last one, no close_notify": (CHUNKED + b"3\r\nabc\r\n0" + HEAD_END, "truncate", "COMPLETE"),
-    "half a head, close_notify": (b"HTTP/1.1 200 OK\r\nA: b", "close", "BAD_REPLY"),
+    "half a head, close_notify": (b"HTTP/1.1 200 OK\r\nA: b", "close", "TRUNCATED"),
     "nothing, close_notify": (b"", "close", "RESET"),
     "nothing, no close_notify": (b"", "truncate", "RESET"),
 }
@@ -342,7 +341,3 @@ async def test_renegotiation_is_refused(world, certificates):
         server.process.kill()
         answer = await stream.answer()
         assert outcome(answer) == "TRUNCATED" and b"CIPHER is" not in server.seen
-
-
-def test_the_version_of_openssl_is_one_whose_tickets_can_be_sent_late():
-    assert ssl.OPENSSL_VERSION_INFO >= (3, 0)
