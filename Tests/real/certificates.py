@@ -1,4 +1,4 @@
-# certificates.py: two authorities with everything that they sign, made with the openssl command in well under a second.
+# certificates.py: two authorities and what they sign, made with the openssl command in well under a second.
 # Owns: keys, certificates and OCSP responses in a folder of their own. Never touches: sockets.
 # Source: openssl-ca(1), openssl-ocsp(1); RFC 5280; RFC 6960.
 import base64
@@ -81,11 +81,16 @@ class Authority:
         root_key, key = self.new_key("root"), self.new_key("intermediate")
         (self.folder / "root.ext").write_text(AUTHORITY)
         request = ["req", "-new", "-config", self.configuration]
-        openssl(*request, "-x509", "-days", 30, "-key", root_key, "-subj", f"/CN={name} root", "-out", self.file,
-                "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")  # fmt: skip
-        openssl(*request, "-key", key, "-subj", f"/CN={name} issuer", "-out", self.folder / "intermediate.csr")
+        openssl(*request, "-x509", "-days", 30, "-key", root_key, "-subj", f"/CN={name} root",
+                "-out", self.file, "-addext", "basicConstraints=critical,CA:TRUE",
+                "-addext", "keyUsage=critical,keyCertSign")  # fmt: skip
+        openssl(
+            *request, "-key", key, "-subj", f"/CN={name} issuer", "-out", self.folder / "intermediate.csr"
+        )
         self.intermediate = Certificate(self.folder / "intermediate.pem", key)
-        self.sign("intermediate", self.folder / "intermediate.csr", f"{name} issuer", AUTHORITY, self.file, root_key)
+        self.sign(
+            "intermediate", self.folder / "intermediate.csr", f"{name} issuer", AUTHORITY, self.file, root_key
+        )
         self.chain = self.intermediate.alone.read_text()
         self.leaf_key = self.new_key("leaf")
         openssl(*request, "-key", self.leaf_key, "-subj", "/CN=leaf", "-out", self.folder / "leaf.csr")
@@ -99,8 +104,9 @@ class Authority:
     def sign(self, name, request, subject, extensions, issuer, issuer_key, dates=None):
         (self.folder / f"{name}.ext").write_text(extensions)
         words = ["-startdate", dates[0], "-enddate", dates[1]] if dates else []
-        openssl("ca", "-batch", "-notext", "-config", self.configuration, "-cert", issuer, "-keyfile", issuer_key,
-                "-in", request, "-subj", f"/CN={subject}", "-extfile", self.folder / f"{name}.ext",
+        openssl("ca", "-batch", "-notext", "-config", self.configuration, "-cert", issuer,
+                "-keyfile", issuer_key, "-in", request, "-subj", f"/CN={subject}",
+                "-extfile", self.folder / f"{name}.ext",
                 "-out", self.folder / f"{name}.pem", *words)  # fmt: skip
 
     def issue(self, name, names, subject=None, usage="serverAuth", dates=None, key=None):
@@ -108,7 +114,9 @@ class Authority:
         request = self.folder / "leaf.csr"
         if key:
             request = self.folder / f"{name}.csr"
-            openssl("req", "-new", "-config", self.configuration, "-key", key, "-subj", "/CN=x", "-out", request)
+            openssl(
+                "req", "-new", "-config", self.configuration, "-key", key, "-subj", "/CN=x", "-out", request
+            )
         line = f"subjectAltName={names}" if names else ""
         self.sign(name, request, subject or name, EXTENSIONS.format(usage=usage, names=line),
                   self.intermediate.alone, self.intermediate.key, dates)  # fmt: skip
@@ -209,7 +217,8 @@ class Certificates:
     def signed_by_itself(self):
         path, key = self.folder / "self-signed.pem", self.authority.leaf_key
         openssl("req", "-x509", "-new", "-config", self.authority.configuration, "-key", key, "-days", 30,
-                "-subj", "/CN=self-signed", "-addext", "subjectAltName=DNS:origin.test", "-out", path)  # fmt: skip
+                "-subj", "/CN=self-signed",
+                "-addext", "subjectAltName=DNS:origin.test", "-out", path)  # fmt: skip
         return Certificate(path, key)
 
     def hashed(self, file):

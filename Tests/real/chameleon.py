@@ -15,7 +15,7 @@ async def peek(peer, count=1):
 
 
 class Connection:
-    """What one connection was asked for: headers of PROXY, ClientHellos from the outside in, targets of CONNECT, requests."""
+    """What one connection was asked for; `hellos` has the ClientHellos from the outside in."""
 
     def __init__(self):
         self.headers, self.hellos, self.targets, self.requests = [], [], [], []

@@ -6,7 +6,6 @@ import os
 import pathlib
 
 import pytest
-
 from certificates import Certificates
 from nginx import Nginx, SecureNginx
 from proxies import Haproxy, Squid

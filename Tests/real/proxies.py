@@ -1,4 +1,4 @@
-# proxies.py: Squid as a parent and HAProxy as a receiver of the PROXY protocol, with configurations of their own.
+# proxies.py: Squid as a parent, and HAProxy as a receiver of the PROXY protocol.
 # Owns: these processes, their folders and ports. Never touches: the system's.
 # Source: squid.conf.documented; haproxy's configuration.txt; proxy-protocol.txt.
 import collections
@@ -77,7 +77,7 @@ def free_ports(count):
 
 
 class Squid:
-    """`clear`, `guarded` (Basic, user "user", password "secret"), `secure` (TLS) and `mutual` (TLS both ways)."""
+    """`clear`, `guarded` (Basic: "user", "secret"), `secure` (TLS) and `mutual` (TLS, both show one)."""
 
     PORTS = "clear", "guarded", "secure", "mutual"
 
@@ -89,7 +89,9 @@ class Squid:
         self.service = f"outrigger{os.getpid()}"  # in the names of its shared memory, which it leaves behind
         names = "origin.test", "wild.test", "a.wild.test", "peer.test"
         (self.folder / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
-        digest = subprocess.run(["openssl", "passwd", "-apr1", "secret"], capture_output=True, check=True).stdout
+        digest = subprocess.run(
+            ["openssl", "passwd", "-apr1", "secret"], capture_output=True, check=True
+        ).stdout
         (self.folder / "users").write_text("user:" + digest.decode())
         as_root = os.getuid() == 0
         if as_root:
@@ -108,7 +110,8 @@ class Squid:
 
     def start(self, ports, user):
         text = SQUID.format(folder=self.folder, certificate=self.certificates.peer, user=user,
-                            trust=self.certificates.file, clients=self.certificates.file, **ports)  # fmt: skip
+                            trust=self.certificates.file, clients=self.certificates.file,
+                            **ports)  # fmt: skip
         (self.folder / "squid.conf").write_text(text)
         command = [shutil.which("squid") or "/usr/sbin/squid", "-N", "-n", self.service, "-f"]
         with open(self.folder / "output", "wb") as output:
@@ -169,11 +172,14 @@ class Haproxy:
             sockets[name].set_inheritable(True)
             setattr(self, name, endpoint(host, sockets[name].getsockname()[1]))
         numbers = {name: one.fileno() for name, one in sockets.items()}
-        (self.folder / "haproxy.cfg").write_text(HAPROXY.format(certificate=self.certificates.good, **numbers))
+        (self.folder / "haproxy.cfg").write_text(
+            HAPROXY.format(certificate=self.certificates.good, **numbers)
+        )
         with open(self.folder / "output", "wb") as output:
             self.process = subprocess.Popen(
                 [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", self.folder / "haproxy.cfg"],
-                pass_fds=numbers.values(), stdout=output, stderr=output, stdin=subprocess.DEVNULL)  # fmt: skip
+                pass_fds=numbers.values(), stdout=output, stderr=output,
+                stdin=subprocess.DEVNULL)  # fmt: skip
         for one in sockets.values():
             one.close()
         return self

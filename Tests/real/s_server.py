@@ -9,7 +9,7 @@ from outrigger import endpoint
 
 
 class SServer:
-    """`openssl s_server` on a free port. `head()` is the next request's, `send` writes to whoever is connected."""
+    """`openssl s_server` on a free port. `head` is the next request's, `send` writes to who is connected."""
 
     def __init__(self, process):
         self.process, self.port, self.endpoint, self.seen = process, 0, None, b""

@@ -1,11 +1,11 @@
-# test_connect.py: CONNECT makes a stream a two-way byte stream to the target, directly or by a peer's own CONNECT.
-# Source: proto/outrigger.proto, Request.method; issue "CONNECT and routes"; RFC 9110 §9.3.6; SECURITY rows 20 to 22.
+# test_connect.py: CONNECT makes a stream a two-way byte stream to the target, directly or by a peer.
+# Source: proto/outrigger.proto, Request.method; issue "CONNECT and routes"; RFC 9110 §9.3.6;
+# SECURITY rows 20 to 22.
 import asyncio
 import contextlib
 import ssl
 
 import pytest
-
 from nginx import pattern
 from origin import HEAD_END, Blackhole, answering
 from outrigger import BODY, END, END_STREAM, REPLY, pb
@@ -62,7 +62,9 @@ async def test_bytes_go_both_ways_until_both_sides_have_ended(world, certificate
     assert not facts.reused and facts.requests == 1 and not facts.HasField("tls")
     assert facts.HasField("peer_tls") == (way.kind == "tls peer") and facts.remote.port == port(way.origin)
     if way.kind != "direct":
-        assert way.head.line == b"CONNECT origin.test:8443 HTTP/1.1" and way.head.values(b"host") == [b"origin.test:8443"]
+        assert way.head.line == b"CONNECT origin.test:8443 HTTP/1.1" and way.head.values(b"host") == [
+            b"origin.test:8443"
+        ]
     for number in range(20):
         await way.near.send(b"GET / %03d" % number)
         assert await way.far.read(9) == b"GET / %03d" % number
@@ -152,11 +154,17 @@ async def test_early_words_and_their_end_come_before_the_2xx(world):
 async def test_8_mib_go_both_ways_at_the_same_time(world, certificates, way):
     await way.open(world, certificates)
     body = pattern(8 * MIB)
-    await asyncio.gather(way.near.send(body), way.far.send(body[::-1]), expect(way.far, body), expect(way.near, body[::-1]))
+    await asyncio.gather(
+        way.near.send(body), way.far.send(body[::-1]), expect(way.far, body), expect(way.near, body[::-1])
+    )
     way.tunnel.close()
     way.far.close()
     end = await way.tunnel.over()
-    assert (end.outcome, end.request_body_bytes, end.reply_body_bytes) == (pb.OUTCOME_COMPLETE, len(body), len(body))
+    assert (end.outcome, end.request_body_bytes, end.reply_body_bytes) == (
+        pb.OUTCOME_COMPLETE,
+        len(body),
+        len(body),
+    )
     assert world.sidecar.resident(peak=True) < RESIDENT_MAX
 
 
@@ -253,7 +261,9 @@ async def test_bytes_in_one_direction_keep_it_open(world):
     session = await world.session()
     tunnel = await Tunnel.open(session, connect(origin, deadlines=pb.Deadlines(idle_ms=400)))
     far = await origin.connection()
-    clock = [session.start(connect(origin, deadlines=pb.Deadlines(idle_ms=ms))) for ms in (200, 400, 600, 800)]
+    clock = [
+        session.start(connect(origin, deadlines=pb.Deadlines(idle_ms=ms))) for ms in (200, 400, 600, 800)
+    ]
     for one in clock:  # time passes, by the sidecar's own clock
         await one.answer()
         await far.send(b"x")
@@ -297,7 +307,8 @@ BAD_ROWS = {
     "an upgrade": dict(upgrade=b"websocket"),
     "an absolute-form route": dict(route=pb.ROUTE_PEER),
     **{f"authority {text!r}": dict(authority=text.encode(), route=pb.ROUTE_PEER_TUNNEL)
-       for text in ("", "origin.test", "a b:1", "a\r\nX: y:1", "u@origin.test:1", "origin.test:1/x", "a\0:1", "a:0")},
+       for text in ("", "origin.test", "a b:1", "a\r\nX: y:1", "u@origin.test:1", "origin.test:1/x", "a\0:1",
+                    "a:0")},
 }  # fmt: skip
 
 
@@ -362,5 +373,7 @@ async def test_tls_of_the_proxy_s_own_to_nginx(world, squid, secure_nginx, certi
 
 async def test_squid_refuses_a_connect_and_says_why(world, squid):
     answer = await (await world.session()).start(connect([squid.clear], "forbidden.test:443", True)).answer()
-    assert outcome(answer) == "PEER_REFUSED" and answer.reply.status == 403 and b"forbidden.test" in answer.body
+    assert (
+        outcome(answer) == "PEER_REFUSED" and answer.reply.status == 403 and b"forbidden.test" in answer.body
+    )
     assert answer.reply.body == pb.REPLY_BODY_LENGTH and fate(answer) == "POOLED"

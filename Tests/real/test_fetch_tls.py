@@ -5,7 +5,6 @@ import contextlib
 import re
 
 import pytest
-
 from origin import Origin, answering, reply
 from test_commands import PROTOCOL, TEMPORARY, UNAVAILABLE, USAGE, run
 from test_proxy_protocol import SIGNATURE
@@ -18,7 +17,9 @@ URL = "https://origin.test/path?q"
 
 @contextlib.asynccontextmanager
 async def upstream(context=None, serve=None):
-    origin = await (TlsOrigin(context, serve or answering()) if context else Origin(serve or answering())).start()
+    origin = await (
+        TlsOrigin(context, serve or answering()) if context else Origin(serve or answering())
+    ).start()
     try:
         yield origin, f"127.0.0.1:{origin.endpoint.port}"
     finally:
@@ -31,14 +32,20 @@ async def fetched(executable, context, *words, url=URL, serve=None, **more):
 
 
 async def test_with_the_certificate_of_an_authority(executable, certificates):
-    result, origin = await fetched(executable, server_context(certificates.good), "--cacert", certificates.file)
+    result, origin = await fetched(
+        executable, server_context(certificates.good), "--cacert", certificates.file
+    )
     assert (result.code, result.out, result.err) == (0, b"/path?q", ""), result
-    assert origin.requests[0].line == b"GET /path?q HTTP/1.1" and origin.requests[0].values(b"host") == [b"origin.test"]
+    assert origin.requests[0].line == b"GET /path?q HTTP/1.1" and origin.requests[0].values(b"host") == [
+        b"origin.test"
+    ]
     assert origin.hellos[0].server_name == "origin.test" and origin.hellos[0].alpn == ["http/1.1"]
 
 
 async def test_with_a_folder_of_certificates(executable, certificates):
-    result, _ = await fetched(executable, server_context(certificates.good), "--capath", certificates.directory)
+    result, _ = await fetched(
+        executable, server_context(certificates.good), "--capath", certificates.directory
+    )
     assert (result.code, result.out) == (0, b"/path?q"), result
 
 
@@ -60,13 +67,19 @@ REFUSED_ROWS = {
     "expired": ("expired", ["--cacert", "FILE"], "expired"),
     "for another name": ("wrong_name", ["--cacert", "FILE"], "origin.test"),
     "for another name to verify": ("good", ["--cacert", "FILE", "--verify-name", "x.test"], "x.test"),
-    "another key": ("good", ["--cacert", "FILE", "--pinnedpubkey", f"sha256//{base64.b64encode(bytes(32)).decode()}"], "pin"),
+    "another key": (
+        "good",
+        ["--cacert", "FILE", "--pinnedpubkey", f"sha256//{base64.b64encode(bytes(32)).decode()}"],
+        "pin",
+    ),
     "no staple": ("good", ["--cacert", "FILE", "--cert-status"], "staple|ocsp"),
 }
 
 
 @pytest.mark.parametrize("name, words, expected", REFUSED_ROWS.values(), ids=REFUSED_ROWS)
-async def test_a_certificate_that_is_not_good_exits_with_a_reason(executable, certificates, name, words, expected):
+async def test_a_certificate_that_is_not_good_exits_with_a_reason(
+    executable, certificates, name, words, expected
+):
     words = [certificates.file if word == "FILE" else word for word in words]
     result, origin = await fetched(executable, server_context(getattr(certificates, name)), *words)
     assert result.code in (UNAVAILABLE, PROTOCOL) and not result.out, result
@@ -119,20 +132,30 @@ VERSION_ROWS = {
 
 @pytest.mark.parametrize("words, versions", VERSION_ROWS.values(), ids=VERSION_ROWS)
 async def test_versions(executable, certificates, words, versions):
-    result, origin = await fetched(executable, server_context(certificates.good), "--cacert", certificates.file, *words)
+    result, origin = await fetched(
+        executable, server_context(certificates.good), "--cacert", certificates.file, *words
+    )
     assert (result.code, origin.hellos[0].versions) == (0, versions), result
 
 
 async def test_no_version_in_common(executable, certificates):
     context = server_context(certificates.good, low=V12, high=V12)
     result, _ = await fetched(executable, context, "--cacert", certificates.file, "--tlsv1.3")
-    assert result.code in (UNAVAILABLE, PROTOCOL) and "version" in result.err.lower() and "TLS_HANDSHAKE" in result.err, result
+    assert (
+        result.code in (UNAVAILABLE, PROTOCOL)
+        and "version" in result.err.lower()
+        and "TLS_HANDSHAKE" in result.err
+    ), result
 
 
 async def test_ciphers(executable, certificates):
     words = ["--cacert", certificates.file, "--ciphers", "ECDHE-ECDSA-AES256-GCM-SHA384", "--tls-max", "1.2"]
     result, origin = await fetched(executable, server_context(certificates.good), *words)
-    assert result.code == 0 and 0xC02C in origin.hellos[0].ciphers and len(set(origin.hellos[0].ciphers) - {0xFF}) == 1
+    assert (
+        result.code == 0
+        and 0xC02C in origin.hellos[0].ciphers
+        and len(set(origin.hellos[0].ciphers) - {0xFF}) == 1
+    )
     words = ["--cacert", certificates.file, "--tls13-ciphers", "TLS_CHACHA20_POLY1305_SHA256", "--tlsv1.3"]
     result, origin = await fetched(executable, server_context(certificates.good), *words)
     assert result.code == 0 and set(origin.hellos[0].ciphers) - {0xFF} == {0x1303}, result
@@ -162,8 +185,17 @@ async def test_verbose_says_what_was_agreed_on(executable, certificates, high, n
 
 
 async def test_through_a_running_sidecar_that_resumes(world, executable, certificates):
-    origin = await world.origin(answering(reply(b"x", b"200 OK", b"Connection: close")), tls=server_context(certificates.good))
-    words = ["--address", f"127.0.0.1:{origin.endpoint.port}", "--socket", world.sidecar.path, "--cacert", certificates.file]
+    origin = await world.origin(
+        answering(reply(b"x", b"200 OK", b"Connection: close")), tls=server_context(certificates.good)
+    )
+    words = [
+        "--address",
+        f"127.0.0.1:{origin.endpoint.port}",
+        "--socket",
+        world.sidecar.path,
+        "--cacert",
+        certificates.file,
+    ]
     results = [await run(executable, "fetch", URL, *words, "-v") for _ in range(2)]
     assert [one.code for one in results] == [0, 0] and origin.resumed == [False, True], results
 
@@ -182,16 +214,22 @@ async def test_a_handshake_that_stalls(executable):
 
 async def test_a_peer_over_tls(executable, certificates):
     words = ["--peer", "--peer-tls", "--peer-cacert", certificates.file]
-    result, origin = await fetched(executable, server_context(certificates.peer), *words, url="http://origin.test/path?q")
+    result, origin = await fetched(
+        executable, server_context(certificates.peer), *words, url="http://origin.test/path?q"
+    )
     assert result.code == 0 and origin.requests[0].line == b"GET http://origin.test/path?q HTTP/1.1", result
 
 
 async def test_a_peer_over_tls_is_verified(executable, certificates):
     words = ["--peer", "--peer-tls", "--peer-cacert", certificates.file]
-    result, origin = await fetched(executable, server_context(certificates.expired), *words, url="http://origin.test/")
+    result, origin = await fetched(
+        executable, server_context(certificates.expired), *words, url="http://origin.test/"
+    )
     assert result.code in (UNAVAILABLE, PROTOCOL) and "expired" in result.err and not origin.requests, result
     words = ["--peer", "--peer-tls", "--peer-insecure"]
-    result, origin = await fetched(executable, server_context(certificates.expired), *words, url="http://origin.test/")
+    result, origin = await fetched(
+        executable, server_context(certificates.expired), *words, url="http://origin.test/"
+    )
     assert result.code == 0 and origin.requests, result
 
 
@@ -200,7 +238,13 @@ async def test_a_peer_over_tls_is_verified(executable, certificates):
 async def test_a_tunnel(executable, certificates, scheme, outside):
     inner = server_context(certificates.good) if scheme == "https" else None
     outer = server_context(certificates.peer) if outside == "tls" else None
-    words = ["--peer-tunnel", "--connect-header", "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=", "-H", "X-A: b"]
+    words = [
+        "--peer-tunnel",
+        "--connect-header",
+        "Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=",
+        "-H",
+        "X-A: b",
+    ]
     words += ["--cacert", certificates.file] if inner else []
     words += ["--peer-tls", "--peer-cacert", certificates.file] if outer else []
     serve = tunnels_to(answering(), inner)
@@ -215,7 +259,14 @@ async def test_a_tunnel(executable, certificates, scheme, outside):
 
 async def test_a_tunnel_through_squid(world, executable, squid, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
-    words = ["--address", f"127.0.0.1:{squid.secure.port}", "--peer-tunnel", "--peer-tls", "--peer-cacert", certificates.file]
+    words = [
+        "--address",
+        f"127.0.0.1:{squid.secure.port}",
+        "--peer-tunnel",
+        "--peer-tls",
+        "--peer-cacert",
+        certificates.file,
+    ]
     url = f"https://origin.test:{origin.endpoint.port}/path?q"
     result = await run(executable, "fetch", url, *words, "--cacert", certificates.file)
     assert (result.code, result.out) == (0, b"/path?q"), result
@@ -224,7 +275,9 @@ async def test_a_tunnel_through_squid(world, executable, squid, certificates):
 async def test_a_tunnel_that_is_refused_shows_the_peer_s_reply(executable, squid):
     words = ["--address", f"127.0.0.1:{squid.guarded.port}", "--peer-tunnel", "-i"]
     result = await run(executable, "fetch", "https://origin.test/", *words)
-    assert result.code != 0 and b"HTTP/1.1 407" in result.out and b"Proxy-Authenticate: Basic" in result.out, result
+    assert (
+        result.code != 0 and b"HTTP/1.1 407" in result.out and b"Proxy-Authenticate: Basic" in result.out
+    ), result
     assert "PEER_REFUSED" in result.err, result
 
 
@@ -234,7 +287,9 @@ async def test_a_proxy_header(executable, version, begin):
         assert await peer.read(len(begin)) == begin
         await answering()(peer)
 
-    result, _ = await fetched(executable, None, "--proxy-protocol", version, url="http://origin.test/x", serve=serve)
+    result, _ = await fetched(
+        executable, None, "--proxy-protocol", version, url="http://origin.test/x", serve=serve
+    )
     assert (result.code, result.out) == (0, b"/x"), result
 
 

@@ -1,10 +1,10 @@
-# test_isolation.py: two requests that differ in one field of what identifies a connection never share one, nor a ticket.
-# Source: DESIGN "Identity is part of the key"; proto/outrigger.proto, Tls and Hop; issue "Proof"; SECURITY rows 5, 8, 9, 10.
+# test_isolation.py: requests that differ in one field of the identity share no connection and no ticket.
+# Source: DESIGN "Identity is part of the key"; proto/outrigger.proto, Tls and Hop; issue "Proof";
+# SECURITY rows 5, 8, 9, 10.
 import copy
 import ssl
 
 import pytest
-
 from chameleon import Chameleon
 from origin import answering
 from outrigger import endpoint, pb
@@ -21,7 +21,8 @@ def tls_rows(certificates):
     return {
         "server_name": ({}, dict(server_name="peer.test", verify_name="origin.test")),
         "server_name for an address": (dict(server_name="origin.test"), dict(server_name="peer.test")),
-        "verify_name": (dict(server_name="origin.test"), dict(server_name="origin.test", verify_name="peer.test")),
+        "verify_name": (dict(server_name="origin.test"),
+                        dict(server_name="origin.test", verify_name="peer.test")),
         "verify_name, an address": (dict(verify_name="origin.test"), dict(verify_name="127.0.0.1")),
         "trust, a folder": ({}, dict(trust=pb.TLS_TRUST_DIRECTORY, trust_path=certificates.directory)),
         "trust, none": ({}, dict(trust=pb.TLS_TRUST_NONE, trust_path="")),
@@ -45,10 +46,13 @@ def tls_rows(certificates):
     }  # fmt: skip
 
 
-TLS_ROW_NAMES = ["server_name", "server_name for an address", "verify_name", "verify_name, an address", "trust, a folder",
-                 "trust, none", "trust_path", "certificate_path", "certificate_path, another", "certificate_path, a copy",
-                 "key_path", "version_min", "version_max", "ciphers", "ciphers, in 1.2", "cipher_suites", "alpn",
-                 "alpn, its order", "spki_sha256", "spki_sha256, another", "spki_sha256, one more"]  # fmt: skip
+TLS_ROW_NAMES = [
+    "server_name", "server_name for an address", "verify_name", "verify_name, an address",
+    "trust, a folder", "trust, none", "trust_path", "certificate_path", "certificate_path, another",
+    "certificate_path, a copy", "key_path", "version_min", "version_max", "ciphers",
+    "ciphers, in 1.2", "cipher_suites", "alpn", "alpn, its order", "spki_sha256",
+    "spki_sha256, another", "spki_sha256, one more",
+]  # fmt: skip
 
 
 def direct(upstream, certificates, fields):
@@ -77,7 +81,14 @@ def to_a_peer_with_tls_in_a_tunnel(upstream, certificates, fields):
     return https(upstream, certificates, more=more)
 
 
-PLACES = [direct, in_a_tunnel, in_a_tunnel_of_a_tls_peer, to_a_peer, to_a_peer_with_a_tunnel, to_a_peer_with_tls_in_a_tunnel]
+PLACES = [
+    direct,
+    in_a_tunnel,
+    in_a_tunnel_of_a_tls_peer,
+    to_a_peer,
+    to_a_peer_with_a_tunnel,
+    to_a_peer_with_tls_in_a_tunnel,
+]
 
 
 def takes_all(certificates):
@@ -110,7 +121,7 @@ async def apart(session, first, second):
 
 
 async def never_resumes_the_other(session, origin, first, second, layer):
-    """Each resumes its own sessions, as connections that close show, and none of the other's. `layer`: 0 for the outer."""
+    """Each resumes its own sessions, as connections that close show. `layer`: 0 for the outer."""
     for message in first, second, first, second:
         await exchanged(session, message, b"/close")
     offers = [one.hellos[layer].offers_session for one in origin.connections]
@@ -141,7 +152,9 @@ def test_every_row_and_every_field_of_tls_is_here(certificates):
 async def test_a_demand_for_a_staple(world, secure_nginx, certificates, place):
     session = await world.session()
     where, fields = [secure_nginx.staple_good], dict(alpn=["http/1.1", place.__name__])
-    first, second = (place(where, certificates, {**fields, **more}) for more in ({}, dict(require_staple=True)))
+    first, second = (
+        place(where, certificates, {**fields, **more}) for more in ({}, dict(require_staple=True))
+    )
     await apart(session, first, second)
     for message in first, second:
         message.target = b"/once"
@@ -159,19 +172,28 @@ def fields(*pairs):
     return [pb.Field(name=name, value=value) for name, value in pairs]
 
 
-def proxied(version=pb.PROXY_PROTOCOL_V1, source="192.0.2.1", source_port=1, destination="192.0.2.2", destination_port=2):
+def proxied(
+    version=pb.PROXY_PROTOCOL_V1,
+    source="192.0.2.1",
+    source_port=1,
+    destination="192.0.2.2",
+    destination_port=2,
+):
     return dict(proxy_protocol=version, proxy_source=endpoint(source, source_port),
                 proxy_destination=endpoint(destination, destination_port))  # fmt: skip
 
 
+A1 = dict(connect_fields=[pb.Field(name=b"A", value=b"1")])
 TUNNEL, PEER = dict(route=pb.ROUTE_PEER_TUNNEL), dict(route=pb.ROUTE_PEER)
 LOCAL = pb.Endpoint(ip=bytes([127, 0, 0, 9]))
 ROWS = {
     "authority, over TLS": (dict(https=True), dict(https=True, authority="peer.test")),
     "authority, in a tunnel": (TUNNEL, dict(authority="peer.test", **TUNNEL)),
-    "port of the authority, in a tunnel": (dict(authority="a.test:1", **TUNNEL), dict(authority="a.test:2", **TUNNEL)),
+    "port of the authority, in a tunnel": (
+        dict(authority="a.test:1", **TUNNEL), dict(authority="a.test:2", **TUNNEL)),
     "scheme": ({}, dict(https=True)),
-    "scheme, in a tunnel": (dict(authority="origin.test:1", **TUNNEL), dict(https=True, authority="origin.test:1", **TUNNEL)),
+    "scheme, in a tunnel": (dict(authority="origin.test:1", **TUNNEL),
+                            dict(https=True, authority="origin.test:1", **TUNNEL)),
     "route, peer": ({}, PEER),
     "route, tunnel": ({}, TUNNEL),
     "route, peer and tunnel": (PEER, TUNNEL),
@@ -180,24 +202,28 @@ ROWS = {
     "local address, over TLS": (dict(https=True), dict(https=True, local_address=LOCAL)),
     "TLS to the peer": (PEER, dict(hop=dict(tls=True), **PEER)),
     "TLS to the peer, in a tunnel": (TUNNEL, dict(hop=dict(tls=True), **TUNNEL)),
-    "connect_fields": (TUNNEL, dict(hop=dict(connect_fields=fields((b"A", b"1"))), **TUNNEL)),
-    "connect_fields, value": (dict(hop=dict(connect_fields=fields((b"A", b"1"))), **TUNNEL),
+    "connect_fields": (TUNNEL, dict(hop=A1, **TUNNEL)),
+    "connect_fields, value": (dict(hop=A1, **TUNNEL),
                               dict(hop=dict(connect_fields=fields((b"A", b"2"))), **TUNNEL)),
-    "connect_fields, name": (dict(hop=dict(connect_fields=fields((b"A", b"1"))), **TUNNEL),
+    "connect_fields, name": (dict(hop=A1, **TUNNEL),
                              dict(hop=dict(connect_fields=fields((b"B", b"1"))), **TUNNEL)),
     "connect_fields, where one ends": (dict(hop=dict(connect_fields=fields((b"A", b"1B"))), **TUNNEL),
-                                       dict(hop=dict(connect_fields=fields((b"A", b"1"), (b"B", b""))), **TUNNEL)),
+                                       dict(hop=dict(connect_fields=fields((b"A", b"1"), (b"B", b""))),
+                                            **TUNNEL)),
     "connect_fields, with TLS inside": (dict(https=True, **TUNNEL),
-                                        dict(https=True, hop=dict(connect_fields=fields((b"A", b"1"))), **TUNNEL)),
+                                        dict(https=True, hop=A1, **TUNNEL)),
     "proxy_protocol": ({}, dict(hop=dict(proxy_protocol=pb.PROXY_PROTOCOL_V1))),
     "proxy_protocol, version": (dict(hop=proxied()), dict(hop=proxied(pb.PROXY_PROTOCOL_V2))),
-    "proxy_source": (dict(hop=dict(proxy_protocol=pb.PROXY_PROTOCOL_V2)), dict(hop=proxied(pb.PROXY_PROTOCOL_V2))),
+    "proxy_source": (dict(hop=dict(proxy_protocol=pb.PROXY_PROTOCOL_V2)),
+                     dict(hop=proxied(pb.PROXY_PROTOCOL_V2))),
     "proxy_source, address": (dict(hop=proxied()), dict(hop=proxied(source="192.0.2.9"))),
     "proxy_source, port": (dict(hop=proxied()), dict(hop=proxied(source_port=9))),
     "proxy_destination, address": (dict(hop=proxied()), dict(hop=proxied(destination="192.0.2.9"))),
     "proxy_destination, port": (dict(hop=proxied()), dict(hop=proxied(destination_port=9))),
-    "proxy_source, over TLS": (dict(https=True, hop=proxied()), dict(https=True, hop=proxied(source="192.0.2.9"))),
-    "proxy_source, of a tunnel": (dict(hop=proxied(), **TUNNEL), dict(hop=proxied(source="192.0.2.9"), **TUNNEL)),
+    "proxy_source, over TLS": (dict(https=True, hop=proxied()),
+                               dict(https=True, hop=proxied(source="192.0.2.9"))),
+    "proxy_source, of a tunnel": (dict(hop=proxied(), **TUNNEL),
+                                  dict(hop=proxied(source="192.0.2.9"), **TUNNEL)),
 }  # fmt: skip
 
 
@@ -229,7 +255,10 @@ async def test_requests_that_differ_in_the_endpoint(world, certificates, https):
         for message in first, second, first, second:
             await exchanged(session, message, b"/close")
         for origin in origins:
-            assert [hello.offers_session for one in origin.connections for hello in one.hellos] == [False, True]
+            assert [hello.offers_session for one in origin.connections for hello in one.hellos] == [
+                False,
+                True,
+            ]
 
 
 EQUAL_ROWS = {
@@ -269,10 +298,19 @@ async def test_9_an_idle_connection_of_the_other_kind_is_not_used(world, certifi
 async def test_10_a_connection_verified_for_one_name_does_not_serve_another(world, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.ip_only))
     session = await world.session()
-    assert outcome(await session.exchange(https(origin, certificates, more=dict(authority="127.0.0.1")))) == "COMPLETE"
+    assert (
+        outcome(await session.exchange(https(origin, certificates, more=dict(authority="127.0.0.1"))))
+        == "COMPLETE"
+    )
     answer = await session.exchange(https(origin, certificates, more=dict(authority="origin.test")))
     assert outcome(answer) == "TLS_VERIFY" and len(origin.requests) == 1
-    same = https(origin, certificates, server_name="origin.test", verify_name="origin.test", more=dict(authority="127.0.0.1"))
+    same = https(
+        origin,
+        certificates,
+        server_name="origin.test",
+        verify_name="origin.test",
+        more=dict(authority="127.0.0.1"),
+    )
     assert outcome(await session.exchange(same)) == "TLS_VERIFY" and len(origin.requests) == 1
 
 

@@ -1,9 +1,8 @@
-# test_peers.py: peers that are asked in absolute-form, in clear text and over TLS: Squid, and one that is scripted.
+# test_peers.py: peers that are asked in absolute-form, in clear text and over TLS.
 # Source: proto/outrigger.proto, ROUTE_PEER and Scheme; issue "CONNECT and routes"; RFC 9112 §3.2.2.
 import asyncio
 
 import pytest
-
 from nginx import pattern
 from origin import answering, reply
 from outrigger import pb
@@ -15,7 +14,9 @@ from world import CANARY, ask, get, outcome, secure, until
 MIB = 1 << 20
 
 
-def peered(peer, target="/", authority="origin.test", certificates=None, method="GET", scheme=pb.SCHEME_HTTP, **more):
+def peered(
+    peer, target="/", authority="origin.test", certificates=None, method="GET", scheme=pb.SCHEME_HTTP, **more
+):
     """In absolute-form; over TLS to the peer with certificates."""
     if certificates:
         more["hop"] = pb.Hop(tls=secure(certificates))
@@ -56,14 +57,21 @@ async def test_connections_to_a_peer_serve_all_origins(world, certificates):
     session = await world.session()
     rows = [("a.test", pb.SCHEME_HTTP), ("b.test", pb.SCHEME_HTTP), ("a.test", pb.SCHEME_HTTPS)]
     for authority, scheme in rows:
-        assert outcome(await session.exchange(peered(peer, "/", authority, certificates, scheme=scheme))) == "COMPLETE"
+        assert (
+            outcome(await session.exchange(peered(peer, "/", authority, certificates, scheme=scheme)))
+            == "COMPLETE"
+        )
     assert len(peer.peers) == 1, "authority and scheme are not part of what the connection is"
 
 
-@pytest.mark.parametrize("name, words", [("expired", ["expired"]), ("wrong_name", ["127.0.0.1"]), ("untrusted", ["issuer"])])
+@pytest.mark.parametrize(
+    "name, words", [("expired", ["expired"]), ("wrong_name", ["127.0.0.1"]), ("untrusted", ["issuer"])]
+)
 async def test_a_peer_whose_certificate_is_not_good_is_refused(world, certificates, name, words):
     peer = await world.origin(answering(), tls=server_context(getattr(certificates, name)))
-    refused(await (await world.session()).exchange(peered(peer, certificates=certificates)), "TLS_VERIFY", *words)
+    refused(
+        await (await world.session()).exchange(peered(peer, certificates=certificates)), "TLS_VERIFY", *words
+    )
     assert not peer.requests
 
 
@@ -91,7 +99,9 @@ async def test_connect_fields_are_for_tunnels_only(world):
 @pytest.mark.parametrize("listener", ["clear", "secure"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_squid_fetches_for_us(world, squid, certificates, listener, scheme):
-    origin = await world.origin(answering(), tls=server_context(certificates.good) if scheme == "https" else None)
+    origin = await world.origin(
+        answering(), tls=server_context(certificates.good) if scheme == "https" else None
+    )
     session = await world.session()
     authority = f"origin.test:{port(origin)}"
     number = pb.SCHEME_HTTPS if scheme == "https" else pb.SCHEME_HTTP
@@ -123,7 +133,9 @@ async def test_bodies_through_squid(world, squid, certificates, listener):
     origin = await world.origin(mirror)
     outer = certificates if listener == "secure" else None
     session = await world.session()
-    message = peered([getattr(squid, listener)], "/", f"origin.test:{port(origin)}", outer, "PUT", length=len(body))
+    message = peered(
+        [getattr(squid, listener)], "/", f"origin.test:{port(origin)}", outer, "PUT", length=len(body)
+    )
     answers = await asyncio.gather(*(session.exchange(message, body) for _ in range(3)))
     assert [(outcome(one), one.body == body) for one in answers] == [("COMPLETE", True)] * 3
 

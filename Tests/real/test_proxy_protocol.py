@@ -1,9 +1,8 @@
-# test_proxy_protocol.py: the PROXY header in front of everything else on a connection, to HAProxy and byte by byte.
+# test_proxy_protocol.py: the PROXY header in front of everything else, to HAProxy and byte by byte.
 # Source: proto/outrigger.proto, Hop; HAProxy's proxy-protocol.txt §2.1 (text), §2.2 (binary).
 import struct
 
 import pytest
-
 from origin import answering, reply
 from outrigger import endpoint, pb
 from test_tunnels import port
@@ -97,8 +96,10 @@ async def test_haproxy_refuses_who_sends_none(world, haproxy):
 
 async def test_connections_of_two_clients_are_never_shared(world, haproxy):
     session = await world.session()
-    hops = [header(V1, endpoint("192.0.2.1", 1), DESTINATION), header(V1, endpoint("192.0.2.2", 1), DESTINATION),
-            header(V1, endpoint("192.0.2.1", 2), DESTINATION), header(V2, endpoint("192.0.2.1", 1), DESTINATION),
+    hops = [header(V1, endpoint("192.0.2.1", 1), DESTINATION),
+            header(V1, endpoint("192.0.2.2", 1), DESTINATION),
+            header(V1, endpoint("192.0.2.1", 2), DESTINATION),
+            header(V2, endpoint("192.0.2.1", 1), DESTINATION),
             header(V1, endpoint("192.0.2.1", 1), endpoint("198.51.100.2", 80)), header(V1)]  # fmt: skip
     for reused in False, True:
         for hop in hops:
@@ -117,7 +118,9 @@ async def test_in_front_of_connect_and_of_tls_to_the_peer(world, certificates, v
     expected = binary(SOURCE, DESTINATION) if version == V2 else HEADER_ROWS["1, IPv4"][1]
     peer = await world.origin()
     hop = header(version, SOURCE, DESTINATION, tls=secure(certificates) if outside == "tls" else None)
-    message = https(peer, certificates, more=dict(route=pb.ROUTE_PEER_TUNNEL, authority="origin.test:1", hop=hop))
+    message = https(
+        peer, certificates, more=dict(route=pb.ROUTE_PEER_TUNNEL, authority="origin.test:1", hop=hop)
+    )
     stream = (await world.session()).start(message)
     raw = await peer.connection()
     assert await raw.read(len(expected)) == expected

@@ -1,8 +1,7 @@
-# test_refusals.py: a peer that does not make the tunnel: its reply, what of it is passed on, what is kept, what is never sent.
-# Source: proto/outrigger.proto, PEER_REFUSED and ATTEMPT_PEER_REFUSED; issue "CONNECT and routes"; RFC 9110 §9.3.6, §15.5.8;
+# test_refusals.py: a peer that does not make the tunnel: what is passed on, what is kept, what is never sent.
+# Source: proto/outrigger.proto, PEER_REFUSED; issue "CONNECT and routes"; RFC 9110 §9.3.6, §15.5.8;
 # SECURITY rows 6, 7, 11, 20.
 import pytest
-
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import BODY, pb
@@ -37,7 +36,9 @@ def refused(answer, status, body):
 
 @pytest.mark.parametrize("scheme", ["http", "https", "CONNECT"])
 @pytest.mark.parametrize("outside", ["clear", "tls"])
-async def test_a_407_is_delivered_whole_and_the_connection_kept_for_the_next_attempt(world, certificates, scheme, outside):
+async def test_a_407_is_delivered_whole_and_the_connection_kept_for_the_next_attempt(
+    world, certificates, scheme, outside
+):
     body = pattern(100_000)
     outer = server_context(certificates.peer) if outside == "tls" else None
     peer = await world.origin(tls=outer)
@@ -48,7 +49,9 @@ async def test_a_407_is_delivered_whole_and_the_connection_kept_for_the_next_att
         if scheme == "CONNECT":
             hop = connect_fields(*fields, tls=tls)
             return ask("CONNECT", peer, "", authority="origin.test:8443", route=pb.ROUTE_PEER_TUNNEL, hop=hop)
-        return through(peer, certificates if scheme == "https" else None, hop=connect_fields(*fields, tls=tls))
+        return through(
+            peer, certificates if scheme == "https" else None, hop=connect_fields(*fields, tls=tls)
+        )
 
     stream = session.start(message())
     connection = await peer.connection()
@@ -58,7 +61,9 @@ async def test_a_407_is_delivered_whole_and_the_connection_kept_for_the_next_att
     fields = refused(answer, 407, body)
     assert fields[b"proxy-authenticate"] == b'Basic realm="test"' and fate(answer) == "POOLED"
     assert answer.reply.body == pb.REPLY_BODY_LENGTH and answer.reply.body_length == len(body)
-    assert not answer.reply.connection.HasField("tls") and answer.reply.connection.HasField("peer_tls") == bool(outer)
+    assert not answer.reply.connection.HasField("tls") and answer.reply.connection.HasField(
+        "peer_tls"
+    ) == bool(outer)
     stream = session.start(message((b"Proxy-Authorization", b"Basic " + CANARY)))
     again = await connection.head()  # on the same connection
     assert again.method == b"CONNECT" and again.values(b"proxy-authorization") == [b"Basic " + CANARY]
@@ -68,7 +73,9 @@ async def test_a_407_is_delivered_whole_and_the_connection_kept_for_the_next_att
         stream.finish()
         connection.close()
     else:
-        inner = await secured(connection, server_context(certificates.good)) if scheme == "https" else connection
+        inner = (
+            await secured(connection, server_context(certificates.good)) if scheme == "https" else connection
+        )
         await inner.head()
         await inner.send(reply(b"own"))
     answer = await stream.answer()
@@ -83,10 +90,18 @@ async def test_a_407_is_delivered_whole_and_the_connection_kept_for_the_next_att
 FRAMING_ROWS = {
     "a length": (reply(b"abc", b"403 Forbidden"), b"abc", "POOLED"),
     "no body": (reply(b"", b"403 Forbidden"), b"", "POOLED"),
-    "chunks": (b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"abc", "POOLED"),
+    "chunks": (
+        b"HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"abc",
+        "POOLED",
+    ),
     "Connection: close": (reply(b"abc", b"403 Forbidden", b"Connection: close"), b"abc", "CLOSED"),
     "HTTP/1.0": (b"HTTP/1.0 403 Forbidden\r\nContent-Length: 3\r\n\r\nabc", b"abc", "CLOSED"),
-    "Proxy-Connection: close": (reply(b"abc", b"403 No", b"Proxy-Connection: close", b"Connection: close"), b"abc", "CLOSED"),
+    "Proxy-Connection: close": (
+        reply(b"abc", b"403 No", b"Proxy-Connection: close", b"Connection: close"),
+        b"abc",
+        "CLOSED",
+    ),
     "a byte too many": (reply(b"abc", b"403 Forbidden") + b"H", b"abc", "CLOSED"),
     "a redirect": (reply(b"", b"302 Found", b"Location: http://elsewhere.test/"), b"", "POOLED"),
     "an error": (reply(b"abc", b"503 Service Unavailable"), b"abc", "POOLED"),
@@ -207,10 +222,16 @@ BROKEN_ROWS = {
     "HTTP/2": (b"HTTP/2 200 OK" + HEAD_END, "BAD_REPLY"),
     "a NUL in a field": (b"HTTP/1.1 200 OK\r\nA: b\0" + HEAD_END, "BAD_REPLY"),
     "a status of two digits": (b"HTTP/1.1 20 OK" + HEAD_END, "BAD_REPLY"),
-    "101 that nobody asked for": (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade" + HEAD_END, "BAD_REPLY"),
+    "101 that nobody asked for": (
+        b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade" + HEAD_END,
+        "BAD_REPLY",
+    ),
     "a head too long": (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + HEAD_END, "BAD_REPLY"),
     "fields without end": (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300 + b"\r\n", "BAD_REPLY"),
-    "lengths that differ": (b"HTTP/1.1 407 No\r\nContent-Length: 1\r\nContent-Length: 2" + HEAD_END + b"ab", "BAD_REPLY"),
+    "lengths that differ": (
+        b"HTTP/1.1 407 No\r\nContent-Length: 1\r\nContent-Length: 2" + HEAD_END + b"ab",
+        "BAD_REPLY",
+    ),
     "half a head": (b"HTTP/1.1 200 OK\r\nA: b", "TRUNCATED"),
     "nothing": (b"", "RESET"),
 }
@@ -227,7 +248,9 @@ async def test_a_reply_that_cannot_be_read_makes_no_tunnel(world, text, expected
 
 
 async def test_100_interim_replies_are_too_many(world):
-    peer = await world.origin(lambda one: answers(one, (b"HTTP/1.1 102 Processing" + HEAD_END) * 200 + ESTABLISHED))
+    peer = await world.origin(
+        lambda one: answers(one, (b"HTTP/1.1 102 Processing" + HEAD_END) * 200 + ESTABLISHED)
+    )
     assert outcome(await (await world.session()).exchange(through(peer))) == "BAD_REPLY"
 
 
@@ -260,7 +283,9 @@ async def test_cancel_while_the_peer_thinks_closes_the_connection(world):
 
 @pytest.mark.parametrize("inside", ["http", "https"])
 async def test_squid_asks_for_basic_and_gets_it_with_the_next_attempt(world, squid, certificates, inside):
-    origin = await world.origin(answering(), tls=server_context(certificates.good) if inside == "https" else None)
+    origin = await world.origin(
+        answering(), tls=server_context(certificates.good) if inside == "https" else None
+    )
     session = await world.session()
     target = f"origin.test:{port(origin)}"
     inner = certificates if inside == "https" else None
@@ -268,7 +293,9 @@ async def test_squid_asks_for_basic_and_gets_it_with_the_next_attempt(world, squ
     assert outcome(answer) == "PEER_REFUSED" and answer.reply.status == 407 and fate(answer) == "POOLED"
     assert answer.reply.body_length == len(answer.body) > 1000, "Squid's page"
     wrong = connect_fields((b"Proxy-Authorization", b"Basic dXNlcjp3cm9uZw=="))  # user:wrong
-    assert (await session.exchange(through([squid.guarded], inner, authority=target, hop=wrong))).reply.status == 407
+    assert (
+        await session.exchange(through([squid.guarded], inner, authority=target, hop=wrong))
+    ).reply.status == 407
     right = connect_fields((b"Proxy-Authorization", b"Basic dXNlcjpzZWNyZXQ="))  # user:secret
     for reused in False, True:
         answer = await session.exchange(through([squid.guarded], inner, "/x", authority=target, hop=right))
@@ -287,7 +314,9 @@ async def test_squid_asks_for_basic_and_gets_it_with_the_next_attempt(world, squ
 
 async def test_squid_refuses_by_its_rules(world, squid):
     answer = await (await world.session()).exchange(through([squid.clear], authority="forbidden.test:443"))
-    assert outcome(answer) == "PEER_REFUSED" and answer.reply.status == 403 and b"forbidden.test" in answer.body
+    assert (
+        outcome(answer) == "PEER_REFUSED" and answer.reply.status == 403 and b"forbidden.test" in answer.body
+    )
 
 
 async def test_squid_cannot_reach_the_origin(world, squid):

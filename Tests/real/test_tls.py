@@ -4,7 +4,6 @@ import asyncio
 import ssl
 
 import pytest
-
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import pb
@@ -28,7 +27,9 @@ def refused(answer, expected, *words):
 
 
 @pytest.mark.parametrize("name, version", [("v12", pb.TLS_VERSION_1_2), ("v13", pb.TLS_VERSION_1_3)])
-async def test_the_reply_says_what_nginx_and_the_sidecar_agreed_on(world, secure_nginx, certificates, name, version):
+async def test_the_reply_says_what_nginx_and_the_sidecar_agreed_on(
+    world, secure_nginx, certificates, name, version
+):
     session = await world.session()
     answer = await session.exchange(https([getattr(secure_nginx, name)], certificates, "/facts"))
     assert outcome(answer) == "COMPLETE", answer.end
@@ -36,7 +37,9 @@ async def test_the_reply_says_what_nginx_and_the_sidecar_agreed_on(world, secure
     theirs = answer.body.decode().split("|")
     assert (facts.version, facts.alpn, facts.resumed) == (version, "http/1.1", False)
     assert theirs[2:] == ["http/1.1", "origin.test", ".", ""]
-    assert facts.cipher.startswith("TLS_ECDHE_" if version == pb.TLS_VERSION_1_2 else "TLS_"), "a standard name"
+    assert facts.cipher.startswith("TLS_ECDHE_" if version == pb.TLS_VERSION_1_2 else "TLS_"), (
+        "a standard name"
+    )
     assert theirs[0] == {pb.TLS_VERSION_1_2: "TLSv1.2", pb.TLS_VERSION_1_3: "TLSv1.3"}[version]
     if version == pb.TLS_VERSION_1_3:
         assert facts.cipher == theirs[1]
@@ -127,7 +130,11 @@ async def test_no_cipher_in_common_fails_the_handshake(world, certificates):
     context = server_context(certificates.good, high=V12, ciphers="ECDHE-ECDSA-AES128-GCM-SHA256")
     origin = await world.origin(answering(), tls=context)
     fields = dict(ciphers="ECDHE-ECDSA-AES256-GCM-SHA384")
-    refused(await (await world.session()).exchange(https(origin, certificates, **fields)), "TLS_HANDSHAKE", "handshake")
+    refused(
+        await (await world.session()).exchange(https(origin, certificates, **fields)),
+        "TLS_HANDSHAKE",
+        "handshake",
+    )
 
 
 @pytest.mark.parametrize("fields", [dict(ciphers="NO-SUCH-CIPHER"), dict(cipher_suites="TLS_NO_SUCH_SUITE")])
@@ -161,7 +168,11 @@ SNI_ROWS = {
     "not for an IPv6 address": ("[::1]:8443", {}, None),
     "the request's own": ("127.0.0.1", dict(server_name="origin.test"), "origin.test"),
     "another than the authority": ("origin.test", dict(server_name="peer.test"), "peer.test"),
-    "another than the name to verify": ("origin.test", dict(server_name="x.test", verify_name="origin.test"), "x.test"),
+    "another than the name to verify": (
+        "origin.test",
+        dict(server_name="x.test", verify_name="origin.test"),
+        "x.test",
+    ),
 }
 
 
@@ -172,7 +183,9 @@ async def test_the_server_name_that_is_sent_is(world, certificates, authority, f
     answer = await (await world.session()).exchange(https(origin, certificates, more=more, **fields))
     assert outcome(answer) == "COMPLETE", answer.end
     assert origin.hellos[0].server_name == sent
-    assert origin.requests[0].values(b"host") == [authority.encode()], "Host is the authority, whatever the SNI"
+    assert origin.requests[0].values(b"host") == [authority.encode()], (
+        "Host is the authority, whatever the SNI"
+    )
 
 
 # Resumption

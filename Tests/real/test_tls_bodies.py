@@ -1,10 +1,9 @@
 # test_tls_bodies.py: bodies over TLS, how they end, and what comes between their records.
-# Source: RFC 8446 §4.6 (tickets, key updates), §6.1 (close_notify), §5 (records); RFC 5246 §7.4.1.1 (renegotiation);
+# Source: RFC 8446 §4.6 (tickets, key updates), §6.1 (close_notify), §5 (records); RFC 5246 §7.4.1.1;
 # DESIGN "Semantics": EOF-delimited over TLS is whole only with close_notify.
 import asyncio
 
 import pytest
-
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import BODY, REPLY, pb
@@ -42,7 +41,10 @@ async def test_8_mib_go_both_ways_at_the_same_time(world, secure_nginx, certific
     session = await world.session()
     body, endpoints = pattern(8 * MIB), [getattr(secure_nginx, name)]
     downloads = [session.exchange(https(endpoints, certificates, "/8m")) for _ in range(3)]
-    uploads = [session.exchange(put(endpoints, certificates, f"/upload/{name}-{n}", len(body)), body) for n in range(3)]
+    uploads = [
+        session.exchange(put(endpoints, certificates, f"/upload/{name}-{n}", len(body)), body)
+        for n in range(3)
+    ]
     answers = await asyncio.gather(*downloads, *uploads)
     assert {outcome(one) for one in answers} == {"COMPLETE"}
     assert all(one.body == secure_nginx.contents["8m"] for one in answers[:3])
@@ -85,7 +87,9 @@ async def test_a_reply_without_credit_stops_the_origin(world, certificates):
     _, _, stream, peer = await asked(world, certificates)
     stream.credits_itself = False
     body = bytes(50_000_000)
-    sending = asyncio.create_task(peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d" % len(body) + HEAD_END + body))
+    sending = asyncio.create_task(
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d" % len(body) + HEAD_END + body)
+    )
     received = 0
     while received < 262_144:
         frame = await stream.receive()
@@ -324,7 +328,9 @@ async def test_a_broken_record_ends_the_stream_and_its_connection(world, certifi
         assert (await stream.receive()).type == REPLY
     peer.layer.send_raw(garbage)
     answer = await stream.answer()
-    assert outcome(answer) in (("TRUNCATED", "BAD_REPLY") if begun else ("RESET", "BAD_REPLY", "TLS_HANDSHAKE"))
+    assert outcome(answer) in (
+        ("TRUNCATED", "BAD_REPLY") if begun else ("RESET", "BAD_REPLY", "TLS_HANDSHAKE")
+    )
     assert fate(answer) == "CLOSED" and answer.end.detail
     await peer.ended()
 

@@ -1,11 +1,10 @@
 # test_tls_trust.py: whose certificate is good, for which name, and what we show ourselves.
-# Source: proto/outrigger.proto, Tls; issue "TLS"; RFC 9525 (names); RFC 7469 §2.4 (pins); RFC 6066 §8, RFC 6960 (staples);
-# SECURITY row 10.
+# Source: proto/outrigger.proto, Tls; issue "TLS"; RFC 9525 (names); RFC 7469 §2.4 (pins); RFC 6066 §8 and
+# RFC 6960 (staples); SECURITY row 10.
 import os
 import ssl
 
 import pytest
-
 from origin import answering, reply
 from outrigger import pb
 from test_tls import V12, V13, refused
@@ -13,6 +12,7 @@ from tls import server_context
 from world import https, outcome, until
 
 ONCE = reply(b"x", b"200 OK", b"Connection: close")
+ADDRESS = dict(verify_name="127.0.0.1")
 FAILURE_ROWS = {
     "expired": ("expired", {}, ["expired"], "expired"),
     "not yet valid": ("future", {}, ["not yet valid"], "future"),
@@ -23,10 +23,11 @@ FAILURE_ROWS = {
     "with a NUL behind the name": ("nul", {}, ["name", "origin.test"], "nul"),
     "with the name as its subject only": ("no_san", {}, ["name", "origin.test"], "origin.test"),
     "for an address, and the name as its subject": ("ip_only", {}, ["name", "origin.test"], "origin.test"),
-    "for another address": ("wrong_name", dict(verify_name="127.0.0.1"), ["address", "127.0.0.1"], "wrong-name"),
-    "for a name that is an address": ("wildcard", dict(verify_name="127.0.0.1"), ["address", "127.0.0.1"], "wildcard"),
+    "for another address": ("wrong_name", ADDRESS, ["address", "127.0.0.1"], "wrong-name"),
+    "for a name that is an address": ("wildcard", ADDRESS, ["address", "127.0.0.1"], "wildcard"),
     "for all names under it": ("wildcard", dict(verify_name="wild.test"), ["name", "wild.test"], "wildcard"),
-    "for names one label deep": ("wildcard", dict(verify_name="a.b.wild.test"), ["name", "a.b.wild.test"], "wildcard"),
+    "for names one label deep": (
+        "wildcard", dict(verify_name="a.b.wild.test"), ["name", "a.b.wild.test"], "wildcard"),
 }  # fmt: skip
 
 
@@ -66,7 +67,9 @@ async def test_a_certificate_is_accepted(world, certificates, name, authority, f
     origin = await world.origin(answering(), tls=server_context(getattr(certificates, name)))
     if fields.get("trust") == pb.TLS_TRUST_DIRECTORY:
         fields = {**fields, "trust_path": certificates.directory}
-    answer = await (await world.session()).exchange(https(origin, certificates, more=dict(authority=authority), **fields))
+    answer = await (await world.session()).exchange(
+        https(origin, certificates, more=dict(authority=authority), **fields)
+    )
     assert (outcome(answer), answer.body) == ("COMPLETE", b"/"), answer.end
     assert answer.reply.connection.tls.certificate_sha256 == getattr(certificates, name).sha256
 
@@ -74,11 +77,15 @@ async def test_a_certificate_is_accepted(world, certificates, name, authority, f
 async def test_trust_in_a_folder_of_others_is_none(world, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     fields = dict(trust=pb.TLS_TRUST_DIRECTORY, trust_path=certificates.other_directory)
-    refused(await (await world.session()).exchange(https(origin, certificates, **fields)), "TLS_VERIFY", "issuer")
+    refused(
+        await (await world.session()).exchange(https(origin, certificates, **fields)), "TLS_VERIFY", "issuer"
+    )
 
 
 @pytest.mark.parametrize("name", ["expired", "wrong_name", "self_signed", "untrusted"])
-async def test_without_verification_every_certificate_is_taken_and_a_warning_logged(world, certificates, name):
+async def test_without_verification_every_certificate_is_taken_and_a_warning_logged(
+    world, certificates, name
+):
     origin = await world.origin(answering(), tls=server_context(getattr(certificates, name)))
     fields = dict(trust=pb.TLS_TRUST_NONE, trust_path="")
     answer = await (await world.session()).exchange(https(origin, certificates, **fields))
@@ -91,7 +98,9 @@ async def test_without_verification_every_certificate_is_taken_and_a_warning_log
 async def test_the_system_s_certificates_are_the_default_and_do_not_know_ours(world, certificates, trust):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     fields = dict(trust=trust, trust_path="")
-    refused(await (await world.session()).exchange(https(origin, certificates, **fields)), "TLS_VERIFY", "issuer")
+    refused(
+        await (await world.session()).exchange(https(origin, certificates, **fields)), "TLS_VERIFY", "issuer"
+    )
 
 
 async def test_the_system_s_certificates_are_where_openssl_has_them(world, certificates):
@@ -99,7 +108,9 @@ async def test_the_system_s_certificates_are_where_openssl_has_them(world, certi
     environment = {"SSL_CERT_FILE": certificates.file}
     world.sidecar = await world.start_sidecar(f"{world.folder}/other.sock", environment)
     origin = await world.origin(answering(), tls=server_context(certificates.good))
-    answer = await (await world.session()).exchange(https(origin, certificates, trust=pb.TLS_TRUST_SYSTEM, trust_path=""))
+    answer = await (await world.session()).exchange(
+        https(origin, certificates, trust=pb.TLS_TRUST_SYSTEM, trust_path="")
+    )
     assert outcome(answer) == "COMPLETE", answer.end
 
 
@@ -116,7 +127,9 @@ UNUSABLE_ROWS = {
 async def test_a_file_that_cannot_be_used_fails_the_handshake_and_is_named(world, certificates, fields):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     answer = await (await world.session()).exchange(https(origin, certificates, **fields))
-    if fields.get("trust") == pb.TLS_TRUST_DIRECTORY:  # a folder is looked into when a certificate is looked for
+    if (
+        fields.get("trust") == pb.TLS_TRUST_DIRECTORY
+    ):  # a folder is looked into when a certificate is looked for
         assert outcome(answer) in ("TLS_HANDSHAKE", "TLS_VERIFY")
     else:
         assert outcome(answer) == "TLS_HANDSHAKE"
@@ -144,13 +157,21 @@ async def test_a_pin_that_the_chain_holds_is_satisfied(world, certificates, row)
 async def test_a_pin_that_no_key_of_the_chain_has_is_refused(world, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     pins = [bytes(32), certificates.peer.spki_sha256]
-    refused(await (await world.session()).exchange(https(origin, certificates, spki_sha256=pins)), "TLS_VERIFY", "pin")
+    refused(
+        await (await world.session()).exchange(https(origin, certificates, spki_sha256=pins)),
+        "TLS_VERIFY",
+        "pin",
+    )
 
 
 async def test_a_pin_does_not_stand_in_for_trust(world, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.untrusted))
     pins = [certificates.untrusted.spki_sha256]
-    refused(await (await world.session()).exchange(https(origin, certificates, spki_sha256=pins)), "TLS_VERIFY", "issuer")
+    refused(
+        await (await world.session()).exchange(https(origin, certificates, spki_sha256=pins)),
+        "TLS_VERIFY",
+        "issuer",
+    )
 
 
 # Staples
@@ -167,9 +188,13 @@ STAPLE_ROWS = {
 
 
 @pytest.mark.parametrize("name, words", STAPLE_ROWS.values(), ids=STAPLE_ROWS)
-async def test_a_staple_that_is_demanded_and_not_good_is_refused(world, secure_nginx, certificates, name, words):
+async def test_a_staple_that_is_demanded_and_not_good_is_refused(
+    world, secure_nginx, certificates, name, words
+):
     session = await world.session()
-    answer = await session.exchange(https([getattr(secure_nginx, name)], certificates, "/facts", require_staple=True))
+    answer = await session.exchange(
+        https([getattr(secure_nginx, name)], certificates, "/facts", require_staple=True)
+    )
     refused(answer, "TLS_VERIFY", *words)
 
 
@@ -177,13 +202,17 @@ async def test_a_staple_that_is_demanded_and_not_good_is_refused(world, secure_n
 async def test_a_good_staple_is_accepted_and_its_session_resumed(world, secure_nginx, certificates, high):
     session = await world.session()
     for resumed in False, True:
-        message = https([secure_nginx.staple_good], certificates, "/once", require_staple=True, version_max=high)
+        message = https(
+            [secure_nginx.staple_good], certificates, "/once", require_staple=True, version_max=high
+        )
         answer = await session.exchange(message)
         assert outcome(answer) == "COMPLETE" and answer.reply.connection.tls.resumed == resumed, answer.end
 
 
 async def test_without_demand_a_bad_staple_is_not_looked_at(world, secure_nginx, certificates):
-    answer = await (await world.session()).exchange(https([secure_nginx.staple_revoked], certificates, "/facts"))
+    answer = await (await world.session()).exchange(
+        https([secure_nginx.staple_revoked], certificates, "/facts")
+    )
     assert outcome(answer) == "COMPLETE", answer.end
 
 
@@ -196,7 +225,9 @@ async def test_a_certificate_is_shown(world, secure_nginx, certificates, name, f
     client = certificates.client
     files = dict(certificate_path=str(client.both)) if form == "one file" else dict(
         certificate_path=str(client.path), key_path=str(client.key))  # fmt: skip
-    answer = await (await world.session()).exchange(https([getattr(secure_nginx, name)], certificates, "/facts", **files))
+    answer = await (await world.session()).exchange(
+        https([getattr(secure_nginx, name)], certificates, "/facts", **files)
+    )
     assert (outcome(answer), answer.reply.status) == ("COMPLETE", 200), answer.end
     assert answer.body.decode().split("|")[-1] == "CN=client-a"
 
@@ -210,7 +241,9 @@ async def test_a_certificate_that_the_origin_does_not_accept_fails(world, certif
     client = getattr(certificates, shown) if shown else None
     files = dict(certificate_path=str(client.path), key_path=str(client.key)) if client else {}
     answer = await (await world.session()).exchange(https(origin, certificates, **files))
-    assert outcome(answer) == "TLS_HANDSHAKE" if high == V12 else outcome(answer) in ("TLS_HANDSHAKE", "RESET")
+    assert (
+        outcome(answer) == "TLS_HANDSHAKE" if high == V12 else outcome(answer) in ("TLS_HANDSHAKE", "RESET")
+    )
     words = ["unknown ca"] if shown else ["certificate required"] if high == V13 else ["handshake failure"]
     assert any(word in answer.end.detail.lower() for word in words), answer.end
     assert answer.reply is None and not origin.requests and len(origin.refused) >= 1
@@ -250,14 +283,18 @@ async def test_a_changed_file_of_trust_is_read_again_and_forgets_sessions(world,
     resumed = [(await session.exchange(message)).reply.connection.tls.resumed for _ in range(2)]
     assert resumed == [False, True]
     replace(path, open(certificates.other_file, "rb").read())
-    answer = await settles(session, message, "TLS_VERIFY")  # resuming would not have looked at the certificate
+    answer = await settles(
+        session, message, "TLS_VERIFY"
+    )  # resuming would not have looked at the certificate
     assert "issuer" in answer.end.detail
     replace(path, open(certificates.file, "rb").read())
     assert not (await settles(session, message, "COMPLETE")).reply.connection.tls.resumed
 
 
 async def test_a_changed_certificate_of_ours_is_read_again(world, certificates):
-    origin = await world.origin(answering(ONCE), tls=server_context(certificates.good, clients=certificates.file))
+    origin = await world.origin(
+        answering(ONCE), tls=server_context(certificates.good, clients=certificates.file)
+    )
     session = await world.session()
     path = certificates.copy(certificates.client.both)
     message = https(origin, certificates, certificate_path=path)
@@ -276,14 +313,16 @@ async def test_a_changed_certificate_of_ours_is_read_again(world, certificates):
 
 
 def test_the_rows_are_what_python_s_own_client_says_too(certificates):
-    """That the certificates are bad in the way their names say: a row that is bad otherwise proves nothing."""
+    """That the certificates are as bad as their names say, by another verifier."""
     for name, fields, _, _ in FAILURE_ROWS.values():
         client = ssl.create_default_context(cafile=certificates.file)
         client.hostname_checks_common_name = False
         server = server_context(getattr(certificates, name))
         with pytest.raises(ssl.SSLCertVerificationError):
             shake(client, server, fields.get("verify_name", "origin.test"))
-    shake(ssl.create_default_context(cafile=certificates.file), server_context(certificates.good), "origin.test")
+    shake(
+        ssl.create_default_context(cafile=certificates.file), server_context(certificates.good), "origin.test"
+    )
 
 
 def shake(client, server, name):

@@ -1,10 +1,9 @@
-# test_tunnels.py: an origin through a CONNECT tunnel at a peer: what the peer gets, what the origin gets, what is kept.
-# Source: proto/outrigger.proto, Hop and ROUTE_PEER_TUNNEL; issue "CONNECT and routes"; RFC 9110 §9.3.6; RFC 9112 §6.3;
-# SECURITY rows 5, 7, 11, 20, 21.
+# test_tunnels.py: an origin through a CONNECT tunnel: what the peer gets, what the origin gets, what is kept.
+# Source: proto/outrigger.proto, Hop and ROUTE_PEER_TUNNEL; issue "CONNECT and routes"; RFC 9110 §9.3.6;
+# RFC 9112 §6.3; SECURITY rows 5, 7, 11, 20, 21.
 import asyncio
 
 import pytest
-
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import pb
@@ -67,7 +66,9 @@ async def test_a_tunnel_is_made_used_and_used_again(world, certificates, inside,
 async def test_the_target_of_connect_always_has_a_port(world, certificates, scheme, authority, target):
     inner = server_context(certificates.good) if scheme == "https" else None
     peer = await world.origin(tunnels_to(answering(), inner))
-    answer = await (await world.session()).exchange(through(peer, certificates if inner else None, authority=authority))
+    answer = await (await world.session()).exchange(
+        through(peer, certificates if inner else None, authority=authority)
+    )
     assert outcome(answer) == "COMPLETE", answer.end
     head = peer.peers[0].requests[0]
     assert head.target == target and head.values(b"host") == [target]
@@ -79,14 +80,22 @@ async def test_fields_for_the_peer_and_for_the_origin_never_mix(world, certifica
     inner = server_context(certificates.good) if inside == "https" else None
     peer = await world.origin(tunnels_to(answering(), inner))
     hop = connect_fields((b"Proxy-Authorization", b"Basic " + CANARY), (b"User-Agent", b"for the peer"))
-    fields = [(b"Authorization", b"Bearer " + CANARY), (b"Cookie", b"a=b"), (b"User-Agent", b"for the origin")]
+    fields = [
+        (b"Authorization", b"Bearer " + CANARY),
+        (b"Cookie", b"a=b"),
+        (b"User-Agent", b"for the origin"),
+    ]
     message = through(peer, certificates if inner else None, headers=fields, hop=hop)
     assert outcome(await (await world.session()).exchange(message)) == "COMPLETE"
     outer, [head] = peer.peers[0].requests[0], peer.peers[0].inner.requests
     assert outer.values(b"proxy-authorization") == [b"Basic " + CANARY]
     assert outer.values(b"user-agent") == [b"for the peer"]
     assert not outer.values(b"authorization") and not outer.values(b"cookie")
-    assert head.values(b"user-agent") == [b"for the origin"] and head.values(b"authorization") and head.values(b"cookie")
+    assert (
+        head.values(b"user-agent") == [b"for the origin"]
+        and head.values(b"authorization")
+        and head.values(b"cookie")
+    )
     assert not head.values(b"proxy-authorization")
 
 
@@ -97,8 +106,10 @@ async def test_without_fields_the_connect_has_host_and_no_body(world):
     assert b"host" in names and not {b"content-length", b"transfer-encoding", b"user-agent"} & set(names)
 
 
-BAD_FIELDS = {"CR LF in a value": (b"X", b"a\r\nY: b"), "a name that is no token": (b"X Y", b"a"), "no name": (b"", b"a"),
-              "NUL": (b"X", b"a\0"), "another host": (b"Host", b"evil.test"), "a length": (b"Content-Length", b"5"),
+BAD_FIELDS = {"CR LF in a value": (b"X", b"a\r\nY: b"), "NUL": (b"X", b"a\0"),
+              "a name that is no token": (b"X Y", b"a"),
+              "no name": (b"", b"a"),
+              "another host": (b"Host", b"evil.test"), "a length": (b"Content-Length", b"5"),
               "chunks": (b"Transfer-Encoding", b"chunked")}  # fmt: skip
 
 
@@ -110,8 +121,10 @@ async def test_a_field_that_would_split_or_frame_the_connect_is_refused(world, f
     assert not peer.peers
 
 
-@pytest.mark.parametrize("authority", ["a b", "a\r\nX: y", "user@origin.test", "origin.test/x", "", "origin.test:x",
-                                       "origin.test:0", "origin.test:65536", "[::1", "a\0b"], ids=repr)  # fmt: skip
+@pytest.mark.parametrize("authority", ["a b", "a\r\nX: y", "user@origin.test", "origin.test/x", "",
+                                       "origin.test:x",
+                                       "origin.test:0", "origin.test:65536", "[::1",
+                                       "a\0b"], ids=repr)  # fmt: skip
 async def test_an_authority_that_is_no_target_of_connect_is_refused(world, authority):
     peer = await world.origin(tunnels_to(answering()))
     answer = await (await world.session()).exchange(through(peer, authority=authority))
@@ -119,7 +132,8 @@ async def test_an_authority_that_is_no_target_of_connect_is_refused(world, autho
     assert not peer.peers
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 200 OK", b"HTTP/1.0 200 Connection established", b"HTTP/1.1 204 No Content",
+@pytest.mark.parametrize("line", [b"HTTP/1.1 200 OK", b"HTTP/1.0 200 Connection established",
+                                  b"HTTP/1.1 204 No Content",
                                   b"HTTP/1.1 299 "])  # fmt: skip
 async def test_any_2xx_makes_the_tunnel_and_its_framing_fields_mean_nothing(world, line):
     head = line + b"\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\nConnection: close" + HEAD_END
@@ -180,7 +194,10 @@ async def test_a_tunnel_is_used_again_with_the_same_connect_fields_only(world):
 async def test_a_tunnel_and_a_plain_connection_to_the_peer_are_never_mixed(world):
     peer = await world.origin(answering())
     session = await world.session()
-    assert outcome(await session.exchange(get(peer, authority="origin.test:8443", route=pb.ROUTE_PEER))) == "COMPLETE"
+    assert (
+        outcome(await session.exchange(get(peer, authority="origin.test:8443", route=pb.ROUTE_PEER)))
+        == "COMPLETE"
+    )
     peer.serve = tunnels_to(answering())
     assert outcome(await session.exchange(through(peer))) == "COMPLETE"
     assert len(peer.peers) == 2 and b"CONNECT" not in bytes(peer.peers[0].received)
@@ -221,7 +238,9 @@ async def test_8_mib_both_ways_in_tls_in_a_tunnel(world, certificates, outside):
 
 @pytest.mark.parametrize("ending, expected", [("close", "COMPLETE"), ("truncate", "TRUNCATED")])
 @pytest.mark.parametrize("outside", ["clear", "tls"])
-async def test_the_inner_close_notify_proves_the_end_not_the_outer(world, certificates, ending, expected, outside):
+async def test_the_inner_close_notify_proves_the_end_not_the_outer(
+    world, certificates, ending, expected, outside
+):
     async def serve(inner):
         await inner.head()
         await inner.send(b"HTTP/1.1 200 OK" + HEAD_END + b"abc")
@@ -244,7 +263,9 @@ async def test_a_certificate_that_is_not_good_fails_and_the_words_say_whose(worl
     inner = server_context(certificates.expired if hop_name == "origin" else certificates.good)
     outer = server_context(certificates.expired if hop_name == "peer" else certificates.peer)
     peer = await world.origin(tunnels_to(answering(), inner), tls=outer)
-    answer = await (await world.session()).exchange(through(peer, certificates, hop=pb.Hop(tls=secure(certificates))))
+    answer = await (await world.session()).exchange(
+        through(peer, certificates, hop=pb.Hop(tls=secure(certificates)))
+    )
     assert (outcome(answer), attempts(answer)) == ("TLS_VERIFY", ["TLS_FAILED"]), answer.end
     assert "expired" in answer.end.detail and not answer.end.request_started and answer.end.repeatable
     assert (len(peer.peers) == 0) == (hop_name == "peer")
@@ -270,20 +291,25 @@ async def test_a_peer_is_verified_by_its_address_unless_it_has_a_name(world, cer
 @pytest.mark.parametrize("inside", ["http", "https"])
 @pytest.mark.parametrize("listener", ["clear", "secure", "mutual"])
 async def test_through_squid(world, squid, certificates, inside, listener):
-    origin = await world.origin(answering(), tls=server_context(certificates.good) if inside == "https" else None)
+    origin = await world.origin(
+        answering(), tls=server_context(certificates.good) if inside == "https" else None
+    )
     client = certificates.client
     files = dict(certificate_path=str(client.path), key_path=str(client.key)) if listener == "mutual" else {}
     hop = None if listener == "clear" else pb.Hop(tls=secure(certificates, **files))
     session = await world.session()
     target = f"origin.test:{port(origin)}"
     for number in range(3):
-        answer = await session.exchange(through([getattr(squid, listener)], certificates if inside == "https" else None,
+        answer = await session.exchange(through([getattr(squid, listener)],
+                                                certificates if inside == "https" else None,
                                                 f"/{number}", authority=target, hop=hop))  # fmt: skip
         assert (outcome(answer), answer.body) == ("COMPLETE", b"/%d" % number), answer.end
         assert answer.reply.connection.reused == (number > 0)
     assert len(origin.peers) == 1
     await origin.stop()  # Squid writes its line when the tunnel ends
-    await until(lambda: [one.method for one in squid.log() if one.target == target] == ["CONNECT"], "one CONNECT")
+    await until(
+        lambda: [one.method for one in squid.log() if one.target == target] == ["CONNECT"], "one CONNECT"
+    )
 
 
 async def test_many_tunnels_at_the_same_time_through_squid(world, squid, certificates):

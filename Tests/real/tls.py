@@ -1,5 +1,5 @@
 # tls.py: TLS over any pair of reader and writer, so that it nests, with its records in the test's hands.
-# Owns: the upstream's (or an inner client's) side of TLS, by Python's ssl over memory BIOs. Never touches: the sidecar.
+# Owns: one side of TLS, by Python's ssl over memory BIOs. Never touches: the sidecar.
 # Source: RFC 8446 §4 and §6.1; RFC 6066 §3; RFC 7301.
 import asyncio
 import contextlib
@@ -12,12 +12,16 @@ from origin import Origin, Peer
 SNI, ALPN, TICKET, PRE_SHARED_KEY, VERSIONS, STATUS = 0, 16, 35, 41, 43, 5
 HANDSHAKE, CLIENT_HELLO = 22, 1
 LIBSSL = ctypes.CDLL(ssl._ssl.__file__)  # the very library that the ssl module uses
-for name, more in {"SSL_new_session_ticket": [], "SSL_key_update": [ctypes.c_int], "SSL_do_handshake": []}.items():
+for name, more in {
+    "SSL_new_session_ticket": [],
+    "SSL_key_update": [ctypes.c_int],
+    "SSL_do_handshake": [],
+}.items():
     getattr(LIBSSL, name).argtypes = [ctypes.c_void_p, *more]
 
 
 def server_context(certificate, *, low=None, high=None, clients=None, alpn=(), tickets=2, ciphers=None):
-    """A server's context. `clients`: PEM file of who must have signed the client's certificate, which is then demanded."""
+    """A server's context. `clients`: PEM file of who must have signed the client's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.path, certificate.key)
     context.minimum_version = low or ssl.TLSVersion.TLSv1_2
@@ -79,7 +83,7 @@ class ClientHello:
 
     @classmethod
     def within(cls, data):
-        """The ClientHello at the beginning of a stream of records, or None while it is not whole or is none."""
+        """The ClientHello at the beginning of a stream of records; None while it is not whole."""
         message = b""
         while len(data) >= 5 and data[0] == HANDSHAKE:
             size = int.from_bytes(data[3:5], "big")
@@ -89,7 +93,7 @@ class ClientHello:
 
 
 class Layer:
-    """One side of TLS over `below`, which has a `reader` and a `writer`; itself such a pair, for a Peer or a Layer."""
+    """One side of TLS over `below`, which has a `reader` and a `writer`; itself such a pair."""
 
     def __init__(self, below, context, server_name=None, is_server=True):
         self.below, self.incoming, self.outgoing = below, ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -196,12 +200,17 @@ class Layer:
 
     def send_ticket(self):
         """A NewSessionTicket now. Source: RFC 8446 §4.6.1; SSL_new_session_ticket(3)."""
-        assert LIBSSL.SSL_new_session_ticket(self.handle()) == 1 and LIBSSL.SSL_do_handshake(self.handle()) == 1
+        assert (
+            LIBSSL.SSL_new_session_ticket(self.handle()) == 1 and LIBSSL.SSL_do_handshake(self.handle()) == 1
+        )
         self.flush()
 
     def update_keys(self, ask=True):
         """KeyUpdate now, which may ask for one in return. Source: RFC 8446 §4.6.3."""
-        assert LIBSSL.SSL_key_update(self.handle(), int(ask)) == 1 and LIBSSL.SSL_do_handshake(self.handle()) == 1
+        assert (
+            LIBSSL.SSL_key_update(self.handle(), int(ask)) == 1
+            and LIBSSL.SSL_do_handshake(self.handle()) == 1
+        )
         self.flush()
 
     def send_raw(self, data):

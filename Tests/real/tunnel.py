@@ -1,4 +1,4 @@
-# tunnel.py: a stream that has become a two-way byte stream, as a reader and a writer, so that a Peer or TLS fits on it;
+# tunnel.py: a stream that has become a two-way byte stream, as a reader and a writer for a Peer or TLS on it;
 # and scripted peers that make tunnels.
 # Owns: BODY frames of one stream. Never touches: what is in them. Source: protocol reference, "Upgrade".
 import asyncio
@@ -90,14 +90,16 @@ class Tunnel:
 
 
 def tunnels_to(serve, context=None, reply=ESTABLISHED):
-    """A `serve` of a scripted parent: takes one CONNECT, then is the origin itself, over TLS when there is a context.
+    """A `serve` of a scripted parent: takes one CONNECT, then is the origin itself, with a context over TLS.
     The Peer inside is `peer.inner`; the head of the CONNECT is among the requests of `peer`."""
 
     async def proxy(peer):
         head = await peer.head()
         assert head.method == b"CONNECT", head
         await peer.send(reply)
-        peer.inner = await tls.secured(peer, context) if context else Peer(peer.reader, peer.writer, peer.number)
+        peer.inner = (
+            await tls.secured(peer, context) if context else Peer(peer.reader, peer.writer, peer.number)
+        )
         await serve(peer.inner)
 
     return proxy

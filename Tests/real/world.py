@@ -207,7 +207,9 @@ def secure(certificates, **fields):
 
 def https(origin, certificates, target="/", headers=(), more=None, **fields):
     """A GET over TLS to the origin; `more` has further fields of the request, `fields` those of its Tls."""
-    return get(origin, target, headers, scheme=pb.SCHEME_HTTPS, tls=secure(certificates, **fields), **(more or {}))
+    return get(
+        origin, target, headers, scheme=pb.SCHEME_HTTPS, tls=secure(certificates, **fields), **(more or {})
+    )
 
 
 def outcome(answer):
