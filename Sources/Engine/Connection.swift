@@ -14,9 +14,32 @@ enum ConnectionState: Equatable {
     case closed
 }
 
+/// What is done on a transport, in this order, before a request may go over it.
+enum SetupStep: Equatable {
+    /// It is being connected.
+    case transport
+    /// The PROXY protocol's header is written.
+    case proxyHeader
+    /// TLS to the endpoint begins.
+    case outerTLS
+    /// A CONNECT is out and not answered yet.
+    case tunnel
+    /// TLS to the origin begins inside the tunnel.
+    case innerTLS
+    case done
+}
+
 /// One connection.
 struct Connection: ~Copyable {
     var state = ConnectionState.closed
+    var setup = SetupStep.transport
+    /// What the step of `setup` has to write.
+    var setupOutput = ByteBuffer()
+    /// Whether the tunnel is asked for on a connection that came out of the pool.
+    var isTunnelOnIdle = false
+    /// What the handshakes agreed upon.
+    var outerFacts: TLSFacts?
+    var innerFacts: TLSFacts?
     /// Slot of the target it belongs to.
     var target = 0
     var decoder: ReplyDecoder
@@ -40,11 +63,18 @@ struct Connection: ~Copyable {
     var mayHaveMore = false
     /// Whether the upstream has sent FIN.
     var hasEnded = false
+    /// Whether close_notify came before it.
+    var isEndProven = false
 
     init(limits: Limits) { decoder = ReplyDecoder(limits: limits) }
 
     mutating func reset(target: Int, waiter: Int, limits: Limits, now: Instant) {
         state = .dialing(waiter: waiter)
+        setup = .transport
+        setupOutput.removeAll(keepingAtMost: 0)
+        isTunnelOnIdle = false
+        outerFacts = nil
+        innerFacts = nil
         self.target = target
         decoder = ReplyDecoder(limits: limits)
         inbound.removeAll(keepingAtMost: 0)
@@ -58,5 +88,6 @@ struct Connection: ~Copyable {
         isPaused = false
         mayHaveMore = false
         hasEnded = false
+        isEndProven = false
     }
 }

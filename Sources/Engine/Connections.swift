@@ -30,7 +30,9 @@ extension WorkerEngine {
             // Bytes that no request asked for: whatever comes next cannot be trusted. Source: RFC 9112 §9.2.
             unpark(slot)
             close(slot)
-        case .dialing, .closed:
+        case .dialing:
+            setupReceived(bytes, slot)
+        case .closed:
             preconditionFailure("bytes in \(connections[slot].state)")
         }
         settle()
@@ -45,10 +47,15 @@ extension WorkerEngine {
     }
 
     /// The upstream sent FIN: no bytes follow.
-    package mutating func endOfFile(from connection: ConnectionID, now: Instant) {
+    /// - Parameters:
+    ///   - connection: whose.
+    ///   - isProven: over TLS: whether close_notify came before it. Source: RFC 8446 §6.1.
+    ///   - now: the time.
+    package mutating func endOfFile(from connection: ConnectionID, isProven: Bool = false, now: Instant) {
         guard let slot = connections.find(connection.slot, connection.generation) else { return }
         self.now = now
         connections[slot].hasEnded = true
+        connections[slot].isEndProven = isProven
         switch connections[slot].state {
         case .busy:
             // Bytes that wait for credit come before the end.
@@ -56,7 +63,9 @@ extension WorkerEngine {
         case .idle:
             unpark(slot)
             close(slot)
-        case .dialing, .closed:
+        case .dialing:
+            setupLost(slot, isOpen: true)
+        case .closed:
             preconditionFailure("end of file in \(connections[slot].state)")
         }
         settle()
@@ -73,7 +82,9 @@ extension WorkerEngine {
         case .idle:
             unpark(slot)
             forget(slot)
-        case .dialing, .closed:
+        case .dialing:
+            setupLost(slot, isOpen: false)
+        case .closed:
             preconditionFailure("closed in \(connections[slot].state)")
         }
         settle()
@@ -82,9 +93,11 @@ extension WorkerEngine {
     /// Bytes to write; empty when there are none.
     @_lifetime(borrow self)
     package func output(of connection: ConnectionID) -> Span<UInt8> {
-        guard let slot = connections.find(connection.slot, connection.generation),
-            case .busy(let stream) = connections[slot].state
-        else { return Span() }
+        guard let slot = connections.find(connection.slot, connection.generation) else { return Span() }
+        if case .dialing = connections[slot].state {
+            return connections.slots[slot].element.setupOutput.bytes
+        }
+        guard case .busy(let stream) = connections[slot].state else { return Span() }
         let written = streams[stream].uploadWritten
         let limit = streams[stream].uploadLimit
         return streams.slots[stream].element.upload.bytes.extracting(min(written, limit)..<limit)
@@ -92,10 +105,14 @@ extension WorkerEngine {
 
     /// `count` bytes of `output(of:)` are written.
     package mutating func wrote(_ count: Int, to connection: ConnectionID, now: Instant) {
-        guard let slot = connections.find(connection.slot, connection.generation),
-            case .busy(let stream) = connections[slot].state
-        else { return }
+        guard let slot = connections.find(connection.slot, connection.generation) else { return }
         self.now = now
+        if case .dialing = connections[slot].state {
+            setupWrote(count, slot)
+            settle()
+            return
+        }
+        guard case .busy(let stream) = connections[slot].state else { return }
         streams[stream].uploadWritten += count
         streams[stream].isStarted = true
         streams[stream].lastActivityAt = now
@@ -145,6 +162,8 @@ extension WorkerEngine {
             false
         case .awaitsUpgrade:
             streams[stream].uploadWritten >= streams[stream].headBytes
+        case .shut:
+            false
         }
     }
 

@@ -13,7 +13,6 @@ extension WorkerEngine {
         if !freshOnly && takeIdle(stream) { return }
         streams[stream].phase = .waiting
         streams[stream].endpointNext = 0
-        streams[stream].lastFailure = nil
         streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
         streams[stream].isConnecting = false
         tryNextEndpoint(stream)
@@ -21,6 +20,8 @@ extension WorkerEngine {
 
     /// Takes the newest idle connection of the first endpoint that has one.
     private mutating func takeIdle(_ stream: Int) -> Bool {
+        // Nobody has used a connection for raw bytes and left it.
+        if streams[stream].route == .raw { return false }
         for index in streams[stream].endpoints.indices {
             guard let target = targets.find(poolKey(stream, index)) else { continue }
             while let connection = targets[target].idle.last {
@@ -61,7 +62,11 @@ extension WorkerEngine {
     }
 
     /// Dials for a waiter when the limits allow it, else has it wait behind those that came before.
-    private mutating func admit(_ waiter: Int, isNew: Bool = false) {
+    mutating func admit(_ waiter: Int, isNew: Bool = false) {
+        if let peer = takePeerConnection(waiter) {
+            beginTunnel(on: peer, for: waiter)
+            return
+        }
         let endpoint = targets[waiters[waiter].target].endpoint
         if isNew && targets[endpoint: endpoint].blocked.count > 0 {
             enqueue(waiter, .blockedByEndpoint, isNew: isNew)
@@ -136,7 +141,7 @@ extension WorkerEngine {
     }
 
     /// The first dial for a stream is under way: the queue's deadline makes room for that of connecting.
-    private mutating func beginConnecting(_ stream: Int) {
+    mutating func beginConnecting(_ stream: Int) {
         if streams[stream].isConnecting { return }
         streams[stream].isConnecting = true
         streams[stream].connectUntil = dueIn(streams[stream].deadlines.connectMilliseconds)
@@ -150,8 +155,10 @@ extension WorkerEngine {
         switch result {
         case .connected(let local):
             connections[slot].local = local
-            connections[slot].idleSince = now
-            hand(slot)
+            if case .dialing(let owner) = connections[slot].state, let waiter = owner {
+                waiters[waiter].transportAt = now
+            }
+            continueSetup(slot)
         case .failed(let failure):
             dialFailed(slot, failure)
         }
@@ -164,15 +171,22 @@ extension WorkerEngine {
         }
         forget(slot)
         guard let waiter = owner else { return }
+        let detail = "no endpoint could be connected to: \(failure)"
+        attemptFailed(
+            waiter,
+            AttemptFailure(result: failure, outcome: Self.outcome(of: failure), detail: detail)
+        )
+    }
+
+    /// A waiter's own dial failed: its stream goes on to the next endpoint, or ends when none is left.
+    mutating func attemptFailed(_ waiter: Int, _ failure: AttemptFailure) {
         let stream = waiters[waiter].stream
         waiters[waiter].dial = .none
-        removeWaiter(waiter, failure)
-        streams[stream].lastFailure = Self.outcome(of: failure)
+        removeWaiter(waiter, failure.result)
         if streams[stream].endpointNext < streams[stream].endpoints.count {
             tryNextEndpoint(stream)
         } else if streams[stream].waiters.isEmpty {
-            let outcome = streams[stream].lastFailure ?? .connectUnreachable
-            end(stream, EndReport(outcome, detail: "no endpoint could be connected to: \(failure)"))
+            end(stream, EndReport(failure.outcome, detail: failure.detail))
         }
     }
 
@@ -180,7 +194,8 @@ extension WorkerEngine {
         switch failure {
         case .refused: .connectRefused
         case .timeout: .connectTimeout
-        case .connected, .reused, .unreachable, .abandoned, .stale, .failed: .connectUnreachable
+        case .connected, .reused, .unreachable, .abandoned, .stale, .failed, .tlsFailed, .peerRefused:
+            .connectUnreachable
         }
     }
 
@@ -196,10 +211,10 @@ extension WorkerEngine {
         let isFresh = connections[slot].requests == 0
         inheritDial(from: waiter, servedBy: slot)
         connections[slot].state = .idle
-        let started = waiters[waiter].startedAt
+        let (started, transport) = (waiters[waiter].startedAt, waiters[waiter].transportAt)
         removeWaiter(waiter, nil)
         abandonWaiters(stream, .abandoned)
-        assign(slot, to: stream, index, isFresh ? .connected : .reused, since: started)
+        assign(slot, to: stream, index, isFresh ? .connected : .reused, since: started, transport)
     }
 
     /// A waiter that is served leaves its own dial, if it has one: to the waiter whose dial serves it now, else to
@@ -274,11 +289,17 @@ extension WorkerEngine {
     }
 
     /// Ends one claim. - Parameter result: for the stream's attempts; `nil` when the caller records it.
-    private mutating func removeWaiter(_ waiter: Int, _ result: AttemptResult?) {
+    mutating func removeWaiter(_ waiter: Int, _ result: AttemptResult?) {
         let stream = waiters[waiter].stream
         let target = waiters[waiter].target
         if let result {
-            note(stream, waiters[waiter].endpointIndex, result, since: waiters[waiter].startedAt)
+            note(
+                stream,
+                waiters[waiter].endpointIndex,
+                result,
+                since: waiters[waiter].startedAt,
+                waiters[waiter].transportAt
+            )
         }
         unblock(waiter)
         waiterLinks.remove(waiter, from: &targets[target].waiters)
@@ -295,14 +316,21 @@ extension WorkerEngine {
     }
 
     /// Records one try for END.
-    mutating func note(_ stream: Int, _ endpointIndex: Int, _ result: AttemptResult, since start: Instant) {
+    mutating func note(
+        _ stream: Int,
+        _ endpointIndex: Int,
+        _ result: AttemptResult,
+        since start: Instant,
+        _ transportAt: Instant?
+    ) {
         if streams[stream].attempts.count >= MessageEncoder.attemptsMax { return }
         streams[stream].attempts.append(
             Attempt(
                 endpointIndex: endpointIndex,
                 result: result,
                 startMicroseconds: start.microseconds(since: streams[stream].openedAt),
-                durationMicroseconds: now.microseconds(since: start)
+                durationMicroseconds: now.microseconds(since: start),
+                transportMicroseconds: transportAt?.microseconds(since: start) ?? 0
             )
         )
     }

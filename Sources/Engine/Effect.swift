@@ -13,11 +13,22 @@ package struct ConnectionID: Hashable, Sendable {
     package var generation: UInt32
 }
 
+/// A hop that TLS can be spoken on.
+package enum TLSHop: Equatable, Sendable {
+    /// To the endpoint.
+    case outer
+    /// To the origin, through a tunnel at the endpoint.
+    case inner
+}
+
 /// One order to the worker, run after the engine has returned, in the order given.
 package enum Effect: Equatable, Sendable {
     /// Connect without blocking; answer with `dialed` once, unless `closeConnection` comes first.
     /// `address(of:)` says where to and from where.
     case dial(ConnectionID)
+    /// Begin TLS on the connection, over what it has so far; answer with `secured` once, unless `closeConnection` comes
+    /// first. `tlsIdentity(of:_:)` says with whom. All bytes of the connection are those inside from then on.
+    case startTLS(ConnectionID, TLSHop)
     /// Write `output(of:)`, now and whenever there is room, until it is empty; report each time with `wrote`.
     /// With `probeFirst`: when the socket has anything to read or is closed, write nothing and report `closed`.
     case writeConnection(ConnectionID, probeFirst: Bool)
@@ -26,8 +37,10 @@ package enum Effect: Equatable, Sendable {
     /// Pass on no bytes of this connection until `resumeReading`; what arrives stays in the kernel.
     case pauseReading(ConnectionID)
     case resumeReading(ConnectionID)
-    /// Everything is written: send FIN and go on reading.
+    /// Everything is written: send FIN, over TLS behind close_notify, and go on reading.
     case shutdownWriting(ConnectionID)
+    /// Say close_notify, as far as the socket takes it at once: `closeConnection` follows, and nothing is missing.
+    case notifyClose(ConnectionID)
     /// Close the socket. The id is dead; report nothing more for it.
     case closeConnection(ConnectionID)
     /// Write what the socket takes at once of the output, close it, and report `closed` for it.

@@ -89,6 +89,8 @@ extension WorkerEngine {
 
     private mutating func free(_ slot: Int) {
         unstall(slot)
+        targets.routes.release(streams[slot].route)
+        streams[slot].route = .direct
         streams[slot].upload.removeAll()
         if streams[slot].upload.capacity <= Self.spareBufferBytesMax
             && spareBuffers.count < Self.spareBuffersMax

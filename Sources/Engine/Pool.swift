@@ -10,16 +10,34 @@ extension WorkerEngine {
         to stream: Int,
         _ endpointIndex: Int,
         _ result: AttemptResult,
-        since start: Instant? = nil
+        since start: Instant? = nil,
+        _ transportAt: Instant? = nil
     ) {
-        let idleFor = now.nanoseconds &- connections[slot].idleSince.nanoseconds
         let wasIdle = result == .reused
-        connections[slot].state = .busy(stream: stream)
-        connections[slot].requests += 1
+        takeOver(slot, stream, endpointIndex)
+        streams[stream].isOnIdle = wasIdle
+        note(stream, endpointIndex, result, since: start ?? now, transportAt)
+        if wasIdle { totals.reusesTotal &+= 1 }
+        if streams[stream].route == .raw {
+            beginRaw(slot, stream)
+            return
+        }
         var context = ReplyContext()
         context.isHead = streams[stream].encoded.isHead
-        context.expectsUpgrade = streams[stream].gate == .awaitsUpgrade
+        context.isConnect = streams[stream].isConnect
+        context.expectsUpgrade = streams[stream].gate == .awaitsUpgrade && !context.isConnect
         connections[slot].decoder.begin(context)
+        connections[slot].isWriting = true
+        let probes = (wasIdle && needsProbe(slot)) || connections[slot].mayHaveMore
+        connections[slot].mayHaveMore = false
+        effects.append(.writeConnection(id(ofConnection: slot), probeFirst: probes))
+        armDeadline(stream)
+    }
+
+    /// Makes stream and connection each other's.
+    mutating func takeOver(_ slot: Int, _ stream: Int, _ endpointIndex: Int) {
+        connections[slot].state = .busy(stream: stream)
+        connections[slot].requests += 1
         streams[stream].phase = .active(slot)
         streams[stream].queueUntil = .never
         streams[stream].connectUntil = .never
@@ -27,17 +45,16 @@ extension WorkerEngine {
         streams[stream].connectedAt = now
         streams[stream].lastActivityAt = now
         streams[stream].uploadWritten = 0
-        streams[stream].isOnIdle = wasIdle
+        streams[stream].isOnIdle = false
         streams[stream].endpointIndex = endpointIndex
-        note(stream, endpointIndex, result, since: start ?? now)
-        if wasIdle { totals.reusesTotal &+= 1 }
-        connections[slot].isWriting = true
-        // What may stand in the kernel behind the last reply must not pass for the next one. Source: RFC 9112 §9.2.
-        let isOld = wasIdle && idleFor >= Int64(limits.livenessProbeIdleMilliseconds) * 1_000_000
-        let probes = isOld || connections[slot].mayHaveMore
-        connections[slot].mayHaveMore = false
-        effects.append(.writeConnection(id(ofConnection: slot), probeFirst: probes))
-        armDeadline(stream)
+    }
+
+    /// Whether an idle connection has to be asked for its health: what may stand in the kernel behind the last reply
+    /// must not pass for the next one. Source: RFC 9112 §9.2.
+    func needsProbe(_ slot: Int) -> Bool {
+        let idleFor = now.nanoseconds &- connections[slot].idleSince.nanoseconds
+        return connections[slot].mayHaveMore
+            || idleFor >= Int64(limits.livenessProbeIdleMilliseconds) * 1_000_000
     }
 
     /// Puts a connection into the pool, as its newest.
@@ -45,7 +62,7 @@ extension WorkerEngine {
         connections[slot].state = .idle
         connections[slot].idleUntil = idleUntil(slot)
         if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0
-            || limits.idleMax == 0
+            || limits.idleMax == 0 || targets[connections[slot].target].key.route == .raw
         {
             close(slot)
             return
@@ -103,8 +120,15 @@ extension WorkerEngine {
 
     /// Has the worker close a connection that is in no list.
     mutating func close(_ slot: Int) {
+        if connections[slot].state == .idle { notifyClose(slot) }
         effects.append(.closeConnection(id(ofConnection: slot)))
         forget(slot)
+    }
+
+    /// Has the worker say over TLS that nothing is missing, before it closes.
+    mutating func notifyClose(_ slot: Int) {
+        if connections[slot].outerFacts == nil && connections[slot].innerFacts == nil { return }
+        effects.append(.notifyClose(id(ofConnection: slot)))
     }
 
     /// Frees the slot of a connection whose socket is gone or about to go.

@@ -28,7 +28,7 @@ extension WorkerEngine {
         }
     }
 
-    private mutating func decodeInbound(_ slot: Int) {
+    mutating func decodeInbound(_ slot: Int) {
         var inbound = ByteBuffer()
         swap(&inbound, &connections[slot].inbound)
         let used = decodeReply(inbound.bytes, connection: slot)
@@ -95,8 +95,11 @@ extension WorkerEngine {
             return true
         case .head:
             replyBegan(stream)
+            if streams[stream].gate == .shut || streams[stream].isConnect && head.body != .tunnel {
+                streams[stream].refusalStatus = head.status
+            }
             guard passHead(bytes, slot, stream, isInterim: false) else { return false }
-            if head.body == .tunnel { beginTunnel(stream) }
+            if head.body == .tunnel { openTunnel(stream) }
             return true
         case .body(let range):
             if !range.isEmpty { sendBody(bytes.extracting(range), stream) }
@@ -114,8 +117,7 @@ extension WorkerEngine {
     }
 
     /// Passes `head` on. - Returns: whether it fits a frame of the proxy's; if not, the stream has ended.
-    private mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool
-    {
+    mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool {
         var facts: ConnectionFacts?
         if !isInterim {
             var known = ConnectionFacts()
@@ -124,6 +126,7 @@ extension WorkerEngine {
             known.requests = connections[slot].requests
             known.remote = targets[connections[slot].target].key.endpoint
             known.local = connections[slot].local
+            describeTLS(slot, &known)
             facts = known
         }
         let session = streams[stream].session
@@ -172,17 +175,12 @@ extension WorkerEngine {
         armDeadline(stream)
     }
 
-    private mutating func replyBegan(_ stream: Int) {
+    mutating func replyBegan(_ stream: Int) {
         streams[stream].isReplyBegun = true
         if streams[stream].firstByteAt == nil { streams[stream].firstByteAt = now }
         // A final reply instead of 100: the body is not sent. Source: RFC 9110 §10.1.1.
         streams[stream].continueUntil = .never
         armDeadline(stream)
-    }
-
-    private mutating func beginTunnel(_ stream: Int) {
-        streams[stream].isTunnel = true
-        openGate(stream)
     }
 
     /// How many of `count` body bytes the proxy can take now.
@@ -329,7 +327,26 @@ extension WorkerEngine {
             connectionLost(slot, stream, .reset)
             return
         }
-        finish(slot, stream, .completeByEOF, keepsConnection: false)
+        if httpTLS(slot) == nil {
+            finish(slot, stream, .completeByEOF, keepsConnection: false)
+        } else if connections[slot].isEndProven {
+            finish(slot, stream, .complete, keepsConnection: false)
+        } else {
+            // Anyone can end a TCP connection. Source: RFC 9112 §9.8; RFC 8446 §6.1.
+            finish(slot, stream, .truncated, keepsConnection: false)
+        }
+    }
+
+    /// Which hop's TLS is which depends on the route.
+    private func describeTLS(_ slot: Int, _ facts: inout ConnectionFacts) {
+        if connections[slot].outerFacts == nil && connections[slot].innerFacts == nil { return }
+        switch targets.routes.kind(targets[connections[slot].target].key.route) {
+        case .direct, .raw: facts.tls = connections[slot].outerFacts
+        case .peer: facts.peerTLS = connections[slot].outerFacts
+        case .tunnel:
+            facts.peerTLS = connections[slot].outerFacts
+            facts.tls = connections[slot].innerFacts
+        }
     }
 
     /// The reply is whole. The connection stays only when nothing about it is in doubt.
@@ -350,17 +367,37 @@ extension WorkerEngine {
     }
 
     mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
-        var report = EndReport(outcome)
+        var report = report(outcome, stream)
         streams[stream].phase = .none
         if keepsConnection {
             connections[slot].isPaused = false
             hand(slot)
         } else {
+            if report.outcome == .complete || report.outcome == .peerRefused { notifyClose(slot) }
             close(slot)
         }
         // The pool may have had no use for it.
         report.connection = connections.isTaken(slot) ? .pooled : .closed
         end(stream, report)
+    }
+
+    /// What a reply that came to its end means for the stream.
+    private func report(_ outcome: Outcome, _ stream: Int) -> EndReport {
+        let status = streams[stream].refusalStatus
+        switch outcome {
+        case .complete, .completeByEOF:
+            if status > 0 {
+                return EndReport(.peerRefused, detail: "the peer answered CONNECT with status \(status)")
+            }
+            if streams[stream].isCut { return report(.truncated, stream) }
+            return EndReport(outcome)
+        case .truncated:
+            return EndReport(.truncated, detail: "the connection ended without close_notify")
+        case .badReply, .badRequest, .cancelled, .overloaded, .queueTimeout, .pinLost, .pinMismatch, .pinBusy,
+            .connectRefused, .connectUnreachable, .connectTimeout, .tlsHandshake, .tlsVerify, .peerRefused,
+            .replyTimeout, .idleTimeout, .deadline, .reset, .draining, .internal:
+            return EndReport(outcome)
+        }
     }
 
     private mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {

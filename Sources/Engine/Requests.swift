@@ -30,13 +30,17 @@ extension WorkerEngine {
             end(slot, EndReport(refusal.outcome, detail: refusal.detail))
             return
         }
+        if let words = resolveRoute(slot) {
+            end(slot, EndReport(.badRequest, detail: words))
+            return
+        }
         fill(slot)
         if let error = encodeHead(slot) {
             end(slot, EndReport(.badRequest, detail: error.detail))
             return
         }
         streams[slot].headBytes = streams[slot].upload.count
-        if !request.upgrade.isEmpty {
+        if !request.upgrade.isEmpty || request.isConnect {
             streams[slot].gate = .awaitsUpgrade
         } else if streams[slot].encoded.expectsContinue {
             streams[slot].gate = .awaitsContinue
@@ -59,6 +63,13 @@ extension WorkerEngine {
                 into: &streams[slot].upload
             )
             streams[slot].encoded = encoded
+            if streams[slot].route == .raw {
+                // It was checked all the same; nothing of it is sent.
+                streams[slot].upload.removeAll()
+            } else if request.isConnect {
+                let lines = connectLines
+                RequestEncoder.addConnectLines(lines.span, to: &streams[slot].upload)
+            }
             return nil
         } catch {
             return error
@@ -66,7 +77,10 @@ extension WorkerEngine {
     }
 
     /// What keeps a decoded request from being served at all.
-    private func refusal(_ header: FrameHeader, session: Int) -> (outcome: Outcome, detail: String)? {
+    private mutating func refusal(
+        _ header: FrameHeader,
+        session: Int
+    ) -> (outcome: Outcome, detail: String)? {
         if isDraining { return (.draining, "shutting down") }
         if sessions[session].streamCount > limits.streamsPerSessionMax {
             return (.overloaded, "more than \(limits.streamsPerSessionMax) streams on one session")
@@ -74,12 +88,15 @@ extension WorkerEngine {
         if let feature = request.unsupported {
             return (.badRequest, "\(feature.rawValue): not supported by this version")
         }
-        if let words = request.invalid { return (.badRequest, words) }
+        if let words = request.invalid ?? applyNamedRoute() { return (.badRequest, words) }
         if request.endpoints.isEmpty { return (.badRequest, "no endpoint") }
         if request.endpoints.count > limits.endpointsMax {
             return (.badRequest, "more than \(limits.endpointsMax) endpoints")
         }
-        let opensBody = request.body != .none || !request.upgrade.isEmpty
+        let opensBody = request.body != .none || !request.upgrade.isEmpty || request.isConnect
+        if request.isConnect && header.endsStream {
+            return (.badRequest, "CONNECT leaves END_STREAM out of REQUEST")
+        }
         if request.body == .none && !request.upgrade.isEmpty && header.endsStream {
             return (.badRequest, "an upgrade leaves END_STREAM out of REQUEST")
         }
@@ -98,7 +115,6 @@ extension WorkerEngine {
     /// Copies from the decoded request what the stream needs later.
     private mutating func fill(_ slot: Int) {
         swap(&streams[slot].endpoints, &request.endpoints)
-        streams[slot].route = request.route
         streams[slot].localAddress = request.localAddress
         streams[slot].body = request.body
         streams[slot].retry = request.retry

@@ -18,8 +18,11 @@ enum UploadGate: Equatable {
     case open
     /// Only the head: 100 (Continue) is awaited. Source: RFC 9110 §10.1.1.
     case awaitsContinue
-    /// Only the head: 101 is awaited; before it no byte of the tunnel may leave. Source: RFC 9110 §7.8.
+    /// Only the head: 101, or 2xx to CONNECT, is awaited; before it no byte of the tunnel may leave.
+    /// Source: RFC 9110 §7.8, §9.3.6.
     case awaitsUpgrade
+    /// Nothing: a peer refused the tunnel that the request should have gone through.
+    case shut
 }
 
 /// One stream.
@@ -66,6 +69,10 @@ struct Stream: ~Copyable {
     /// Whether the head of a final reply was seen.
     var isReplyBegun = false
     var isTunnel = false
+    /// Whether the upstream's end of a tunnel over TLS came without close_notify.
+    var isCut = false
+    /// Status of the reply to CONNECT, where that was no 2xx; else 0.
+    var refusalStatus = 0
     /// Whether it is among the session's `stalled`.
     var isStalled = false
     /// Whether the upstream's side of a tunnel has ended.
@@ -75,7 +82,7 @@ struct Stream: ~Copyable {
 
     // Getting a connection.
     var endpoints: [Endpoint] = []
-    var route = Route.direct
+    var route = RouteID.direct
     var localAddress: IPAddress?
     /// The next endpoint to be tried.
     var endpointNext = 0
@@ -84,7 +91,6 @@ struct Stream: ~Copyable {
     var attempts: [Attempt] = []
     /// The endpoint that its connection goes to.
     var endpointIndex = 0
-    var lastFailure: Outcome?
 
     // Time.
     var openedAt = Instant(nanoseconds: 0)
@@ -102,18 +108,28 @@ struct Stream: ~Copyable {
     var totalUntil = Instant.never
 
     /// Bytes of `upload` that may be written now.
-    var uploadLimit: Int { gate == .open ? upload.count : headBytes }
+    var uploadLimit: Int {
+        switch gate {
+        case .open: upload.count
+        case .awaitsContinue, .awaitsUpgrade: headBytes
+        case .shut: 0
+        }
+    }
 
     /// Whether the proxy has nothing more to add to the request.
     var isUploadComplete: Bool { isProxyDone || body == .length(bodyReceived) }
 
     /// Whether a connection that was assigned has not been written to yet.
-    var isUploadUntouched: Bool { uploadWritten == 0 && isReplayHeld }
+    var isUploadUntouched: Bool { uploadWritten == 0 && isReplayHeld && gate != .shut }
+
+    /// Whether it asked for a tunnel by itself.
+    var isConnect: Bool { encoded.isConnect }
 
     /// Whether the request may be sent again although some of it was written. Source: RFC 9110 §9.2.2.
     var mayRepeat: Bool {
         switch retry {
-        case .idempotentOnly: encoded.isIdempotent
+        // A CONNECT that was not answered has not carried a byte of its tunnel.
+        case .idempotentOnly: (encoded.isIdempotent || encoded.isConnect) && !isTunnel
         case .never: false
         case .replayable: true
         }
@@ -125,6 +141,8 @@ struct Stream: ~Copyable {
         case .open: isTunnel || (isUploadComplete && uploadWritten == upload.count)
         case .awaitsContinue: false
         case .awaitsUpgrade: uploadWritten == headBytes
+        // The CONNECT was.
+        case .shut: true
         }
     }
 
@@ -153,13 +171,15 @@ struct Stream: ~Copyable {
         replyBytes = 0
         isReplyBegun = false
         isTunnel = false
+        isCut = false
+        refusalStatus = 0
         isDownloadDone = false
         outputMark = 0
+        route = .direct
         localAddress = nil
         endpointNext = 0
         attempts.removeAll(keepingCapacity: true)
         endpointIndex = 0
-        lastFailure = nil
         resetTimes(now)
     }
 

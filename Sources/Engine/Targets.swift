@@ -32,6 +32,10 @@ struct Waiter {
     /// Index into the stream's endpoints.
     var endpointIndex = 0
     var startedAt = Instant(nanoseconds: 0)
+    /// When a transport stood for it.
+    var transportAt: Instant?
+    /// Whether an idle connection to its tunnel's peer has failed it.
+    var isFreshOnly = false
     var dial = WaiterDial.none
 }
 
@@ -51,6 +55,8 @@ enum WaiterDial: Equatable {
 struct TargetTable: ~Copyable {
     private var targets = SlotTable<Target>()
     private var endpoints = SlotTable<EndpointState>()
+    /// Ways that targets, and streams, refer to.
+    var routes = RouteTable()
     private var slotByKey: [PoolKey: Int] = [:]
     private var slotByEndpoint: [Endpoint: Int] = [:]
 
@@ -63,6 +69,7 @@ struct TargetTable: ~Copyable {
     mutating func make(_ key: PoolKey) -> Int {
         if let slot = slotByKey[key] { return slot }
         let endpoint = makeEndpoint(key.endpoint)
+        routes.retain(key.route)
         endpoints[endpoint].targets += 1
         let fresh = Target(key: key, endpoint: endpoint)
         let slot = targets.take { fresh }
@@ -79,6 +86,7 @@ struct TargetTable: ~Copyable {
         precondition(targets[slot].idle.count == 0, "an idle connection is not counted")
         let endpoint = targets[slot].endpoint
         slotByKey[targets[slot].key] = nil
+        routes.release(targets[slot].key.route)
         targets.release(slot)
         endpoints[endpoint].targets -= 1
         if endpoints[endpoint].targets == 0 {

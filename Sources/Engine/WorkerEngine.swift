@@ -13,6 +13,8 @@ import Model
 /// word in Ends.swift, time in Time.swift.
 package struct WorkerEngine: ~Copyable {
     let limits: Limits
+    /// What requests can refer to by name.
+    let namedSettings: NamedSettings
     let hello: Hello
     /// The time of the call that runs.
     var now: Instant
@@ -55,6 +57,13 @@ package struct WorkerEngine: ~Copyable {
     var decoder: MessageDecoder
     var encoder: MessageEncoder
     var request = Request()
+    /// The named route of `request`.
+    var namedRoute: NamedRoute?
+    var routeScratch = RouteIdentity()
+    /// Field lines for the CONNECT of `request`.
+    var connectLines: [UInt8] = []
+    /// Where neither the request nor its route says anything of TLS.
+    let defaultProfile: ResolvedProfile
     var block = ByteBuffer()
     var head = ReplyHead()
     var trailers: [FieldSlice] = []
@@ -73,11 +82,21 @@ package struct WorkerEngine: ~Copyable {
 
     /// - Parameters:
     ///   - limits: of this worker.
+    ///   - named: what requests can refer to by name.
     ///   - instanceID: named in HELLO, at most 64 bytes.
     ///   - software: name and version, named in HELLO.
     ///   - now: the first reading of the clock.
-    package init(limits: Limits, instanceID: [UInt8], software: String, now: Instant) {
+    package init(
+        limits: Limits,
+        named: NamedSettings = NamedSettings(),
+        instanceID: [UInt8],
+        software: String,
+        now: Instant
+    ) {
         self.limits = limits
+        namedSettings = named
+        let profile = named.tlsProfiles["default"] ?? TLSProfile()
+        defaultProfile = ResolvedProfile(profile, in: &targets.routes)
         self.now = now
         var hello = Hello()
         hello.framePayloadBytesMax = limits.framePayloadBytesMax

@@ -185,6 +185,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
             read: { (unpacked) throws(FrameError) in
                 try unsafe unpacked.read(into: &head)
                 facts = try unsafe ConnectionFacts(unpacked.message.pointee.connection, &endpoints)
+                try unsafe unpacked.readTLS(into: &facts)
             }
         )
     }

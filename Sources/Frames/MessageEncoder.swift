@@ -8,7 +8,7 @@ import Model
 package struct MessageEncoder: ~Copyable, Sendable {
     /// Attempts that one END reports, the first ones. With the words cut to 256 bytes an END is never longer than
     /// the smallest payload limit that a HELLO can ask for.
-    package static let attemptsMax = 32
+    package static let attemptsMax = 28
 
     private var scratch: Scratch
 
@@ -134,13 +134,19 @@ package struct MessageEncoder: ~Copyable, Sendable {
         unsafe message.n_fields = request.fields.count
         unsafe message.fields = scratch.fields.pointers
         bound += unsafe scratch.setRequest(request, in: block, of: &message)
+        // Fields of a message may stand in any order, so those that are packed by hand come last.
+        let way = WireMessage.way(request)
         return unsafe output.appendFrame(
             .request,
             stream: stream,
             endsStream: endsStream,
-            bound: bound,
+            bound: bound + way.count,
             payloadBytesMax: payloadBytesMax
-        ) { unsafe outrigger__v1__request__pack(&message, $0) }
+        ) { payload in
+            let count = unsafe outrigger__v1__request__pack(&message, payload)
+            for index in way.indices { unsafe payload[count + index] = way[index] }
+            return count + way.count
+        }
     }
 
     /// `detail` is cut to 256 bytes, and before a NUL.

@@ -24,6 +24,7 @@ extension Scratch {
         switch request.route {
         case .direct: unsafe message.route = OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT
         case .peer: unsafe message.route = OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER
+        case .peerTunnel: unsafe message.route = OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER_TUNNEL
         }
         switch request.body {
         case .none: unsafe message.body = OUTRIGGER__V1__BODY_KIND__BODY_NONE

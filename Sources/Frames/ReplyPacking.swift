@@ -24,7 +24,19 @@ private enum MessageSize {
             &+ WireSize.number(clamped(facts.requests))
         if let remote = facts.remote { size &+= WireSize.bytes(endpoint(remote)) }
         if let local = facts.local { size &+= WireSize.bytes(endpoint(local)) }
+        if let tls = facts.tls { size &+= WireSize.bytes(self.tls(tls)) }
+        if let tls = facts.peerTLS { size &+= WireSize.bytes(self.tls(tls)) }
         return size
+    }
+
+    static func tls(_ facts: borrowing TLSFacts) -> Int {
+        WireSize.number(UInt64(facts.version.rawValue)) &+ text(facts.cipher) &+ text(facts.alpn)
+            &+ WireSize.bytes(facts.certificateSHA256.count) &+ (facts.isResumed ? 2 : 0)
+    }
+
+    /// A text field; absent when empty.
+    private static func text(_ words: String) -> Int {
+        words.isEmpty ? 0 : WireSize.bytes(words.utf8.count)
     }
 
     static func field(_ slice: FieldSlice) -> Int {
@@ -35,6 +47,7 @@ private enum MessageSize {
         WireSize.number(UInt64(attempt.endpointIndex)) &+ WireSize.number(UInt64(attempt.result.rawValue))
             &+ WireSize.number(clamped(attempt.startMicroseconds))
             &+ WireSize.number(clamped(attempt.durationMicroseconds))
+            &+ WireSize.number(clamped(attempt.transportMicroseconds))
     }
 
     static func timings(_ timings: Timings) -> Int {
@@ -92,6 +105,17 @@ extension OutputSpan<UInt8> {
         appendNumber(MessageSize.clamped(facts.requests), field: 3)
         if let remote = facts.remote { append(remote, field: 5) }
         if let local = facts.local { append(local, field: 6) }
+        if let tls = facts.tls { append(tls, field: 7) }
+        if let tls = facts.peerTLS { append(tls, field: 8) }
+    }
+
+    private mutating func append(_ facts: borrowing TLSFacts, field: UInt8) {
+        appendPrefix(MessageSize.tls(facts), field: field)
+        appendNumber(UInt64(facts.version.rawValue), field: 1)
+        if !facts.cipher.isEmpty { appendBytes(facts.cipher.utf8.span, field: 2) }
+        if !facts.alpn.isEmpty { appendBytes(facts.alpn.utf8.span, field: 3) }
+        appendBytes(facts.certificateSHA256.span, field: 4)
+        appendNumber(facts.isResumed ? 1 : 0, field: 5)
     }
 
     fileprivate mutating func append(_ slice: FieldSlice, in block: Span<UInt8>, field: UInt8) {
@@ -106,6 +130,7 @@ extension OutputSpan<UInt8> {
         appendNumber(UInt64(attempt.result.rawValue), field: 2)
         appendNumber(MessageSize.clamped(attempt.startMicroseconds), field: 3)
         appendNumber(MessageSize.clamped(attempt.durationMicroseconds), field: 4)
+        appendNumber(MessageSize.clamped(attempt.transportMicroseconds), field: 5)
     }
 
     fileprivate mutating func append(_ timings: Timings, field: UInt8) {

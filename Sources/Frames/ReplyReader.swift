@@ -76,6 +76,30 @@ extension ConnectionFacts {
     }
 }
 
+extension Unpacked<Outrigger__V1__ReplyHead> {
+    /// What the facts say of TLS.
+    func readTLS(into facts: inout ConnectionFacts) throws(FrameError) {
+        // SAFETY: the message's arena is alive.
+        guard let message = unsafe message.pointee.connection else { return }
+        if let tls = unsafe message.pointee.tls { facts.tls = try unsafe tlsFacts(tls) }
+        if let tls = unsafe message.pointee.peer_tls { facts.peerTLS = try unsafe tlsFacts(tls) }
+    }
+
+    private func tlsFacts(_ message: UnsafePointer<Outrigger__V1__TlsFacts>) throws(FrameError) -> TLSFacts {
+        var facts = TLSFacts()
+        // SAFETY: the message's arena is alive.
+        guard let version = unsafe TLSVersion(rawValue: Int(message.pointee.version.rawValue)) else {
+            throw .badMessage("version of TLS is unknown")
+        }
+        facts.version = version
+        facts.cipher = try unsafe text(message.pointee.cipher, "cipher")
+        facts.alpn = try unsafe text(message.pointee.alpn, "alpn")
+        facts.certificateSHA256 = unsafe array(message.pointee.certificate_sha256)
+        facts.isResumed = unsafe message.pointee.resumed != 0
+        return facts
+    }
+}
+
 extension Unpacked<Outrigger__V1__End> {
     func report() throws(FrameError) -> EndReport {
         // SAFETY: the message's arena is alive.
@@ -113,7 +137,8 @@ extension Unpacked<Outrigger__V1__End> {
                     endpointIndex: Int(attempt.pointee.endpoint_index),
                     result: result,
                     startMicroseconds: UInt64(attempt.pointee.start_us),
-                    durationMicroseconds: UInt64(attempt.pointee.duration_us)
+                    durationMicroseconds: UInt64(attempt.pointee.duration_us),
+                    transportMicroseconds: UInt64(attempt.pointee.transport_us)
                 )
             )
         }

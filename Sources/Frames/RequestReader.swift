@@ -11,6 +11,14 @@ enum RequestBound {
     static let upgradeBytesMax = 64
     static let tagBytesMax = 128
     static let deadlineMillisecondsMax = 86_400_000
+    static let profileBytesMax = 64
+    static let nameBytesMax = 255
+    static let pathBytesMax = 4096
+    static let cipherBytesMax = 1024
+    static let protocolsMax = 8
+    static let pinsMax = 16
+    /// Of a SHA-256 digest.
+    static let pinBytes = 32
 }
 
 /// Reads requests and notes the first thing that keeps one from being served.
@@ -37,8 +45,8 @@ struct RequestReader: Sendable {
         if let deadlines = unsafe message.pointee.deadlines {
             unsafe readDeadlines(deadlines.pointee, into: &request)
         }
-        let isConnect = unsafe RequestReader.isConnect(message.pointee.method)
-        try unsafe readUnsupported(unpacked, isConnect: isConnect, into: &request)
+        request.isConnect = unsafe RequestReader.isConnect(message.pointee.method)
+        try unsafe readWay(unpacked, into: &request, endpoints: &endpoints)
         if !request.upgrade.isEmpty && request.body != .none {
             request.refuse("an upgrade with a body")
         }
@@ -102,22 +110,18 @@ struct RequestReader: Sendable {
     }
 
     /// In field order, so that the first one stays in `unsupported`.
-    private func readUnsupported(
+    private func readWay(
         _ unpacked: Unpacked<Outrigger__V1__Request>,
-        isConnect: Bool,
-        into request: inout Request
+        into request: inout Request,
+        endpoints: inout EndpointReader
     ) throws(FrameError) {
         // SAFETY: the message's arena is alive.
         let message = unsafe unpacked.message
-        if isConnect { request.note(.connect) }
-        if request.scheme == .https { request.note(.https) }
-        let hasGroup = try unsafe !unpacked.text(message.pointee.group, "group").isEmpty
-        if hasGroup { request.note(.group) }
-        if request.endpoints.isEmpty && !hasGroup { request.refuse("neither endpoints nor group") }
+        if try unsafe !unpacked.text(message.pointee.group, "group").isEmpty { request.note(.group) }
         switch unsafe message.pointee.route {
         case OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT: request.route = .direct
         case OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER: request.route = .peer
-        case OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER_TUNNEL: request.note(.peerTunnel)
+        case OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER_TUNNEL: request.route = .peerTunnel
         default: throw .badMessage("route is unknown")
         }
         if let pin = unsafe message.pointee.pin {
@@ -127,14 +131,18 @@ struct RequestReader: Sendable {
             request.note(.pin)
         }
         if let tls = unsafe message.pointee.tls {
-            _ = try unsafe unpacked.text(tls.pointee.profile, "tls profile")
-            _ = try unsafe unpacked.text(tls.pointee.server_name, "tls server_name")
-            request.note(.tls)
+            request.tls = try unsafe readTLS(tls, unpacked, &request)
         }
         if let credentials = unsafe message.pointee.credentials {
             _ = try unsafe unpacked.text(credentials.pointee.origin_name, "credentials origin_name")
             _ = try unsafe unpacked.text(credentials.pointee.peer_name, "credentials peer_name")
             request.note(.credentials)
+        }
+        if let hop = unsafe message.pointee.hop {
+            try unsafe readHop(hop, unpacked, into: &request, endpoints: &endpoints)
+        }
+        if request.endpoints.isEmpty && request.unsupported != .group && request.hop?.name.isEmpty != false {
+            request.refuse("neither endpoints nor group nor a named route")
         }
     }
 
@@ -147,7 +155,7 @@ struct RequestReader: Sendable {
 }
 
 extension Request {
-    fileprivate mutating func refuse(_ words: String) {
+    mutating func refuse(_ words: String) {
         if invalid == nil { invalid = words }
     }
 

@@ -80,7 +80,9 @@ struct RequestScanner: Sendable {
             case 0x10, 0x40, 0x50, 0x58, 0x68:
                 guard let value = cursor.varint(bytes) else { return false }
                 switch key {
-                case 0x10: guard value == 0 else { return false }
+                case 0x10:
+                    guard value <= 1 else { return false }
+                    request.scheme = value == 0 ? .http : .https
                 case 0x40: guard setRoute(value, &request) else { return false }
                 case 0x50: bodyKind = value
                 case 0x58: bodyLength = value

@@ -37,6 +37,8 @@ package struct ReplyContext: Equatable, Sendable {
     package var isHead = false
     /// An Upgrade was asked for: 101 is a final answer.
     package var expectsUpgrade = false
+    /// CONNECT: a 2xx reply ends HTTP on the connection.
+    package var isConnect = false
 
     package init() {}
 }
@@ -100,6 +102,13 @@ package struct ReplyDecoder: Sendable {
         persists = false
         keepAliveSeconds = nil
         hasBegun = false
+    }
+
+    /// No request was sent and no reply will come: every byte belongs to a tunnel.
+    package mutating func beginTunnel() {
+        begin(ReplyContext())
+        hasBegun = true
+        state = .tunnel
     }
 
     /// Decodes the next piece. Not to be called after `complete` without `begin`, nor after an error.

@@ -52,6 +52,8 @@ struct ReplyFraming: Sendable {
     ) throws(ReplyError) -> (body: ReplyBody, persists: Bool) {
         let persists = !closes && (version >= 11 || keepsAlive)
         let isContradictory = isChunked && (length != nil || lengthFault != nil || version < 11)
+        // A tunnel begins, whatever the fields say of a body. Source: RFC 9110 §9.3.6.
+        if context.isConnect && status < 300 { return (.tunnel, false) }
         if context.isHead || status == 204 || status == 304 {
             // 204 has neither field: whoever sends one may send a body too. Source: RFC 9110 §8.6, RFC 9112
             // §6.1.

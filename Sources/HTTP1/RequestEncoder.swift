@@ -10,14 +10,17 @@ package struct EncodedRequest: Equatable, Sendable {
     package var isHead = false
     /// It has a body and "Expect: 100-continue".
     package var expectsContinue = false
+    /// A CONNECT.
+    package var isConnect = false
 
     /// Of no request yet.
     package init() {}
 
-    init(isIdempotent: Bool, isHead: Bool, expectsContinue: Bool) {
+    init(isIdempotent: Bool, isHead: Bool, expectsContinue: Bool, isConnect: Bool) {
         self.isIdempotent = isIdempotent
         self.isHead = isHead
         self.expectsContinue = expectsContinue
+        self.isConnect = isConnect
     }
 }
 
@@ -41,12 +44,20 @@ package enum RequestEncoder {
             throw .tooManyFields(limit: limits.fieldCountMax)
         }
         let method = try Method(block.extracting(request.method))
-        try checkAuthority(block.extracting(request.authority), route: request.route)
+        if method == .connect {
+            try checkTunnel(block.extracting(request.authority))
+        } else {
+            try checkAuthority(block.extracting(request.authority), route: request.route)
+        }
         try checkTarget(block.extracting(request.target), method)
         try checkUpgrade(block.extracting(request.upgrade), body: request.body)
         let before = output.count
         do throws(RequestError) {
-            appendRequestLine(request, in: block, into: &output)
+            if method == .connect {
+                appendConnectLine(block.extracting(request.authority), into: &output)
+            } else {
+                appendRequestLine(request, in: block, into: &output)
+            }
             let beforeFields = output.count
             var fields = RequestFields(request)
             try fields.append(request, in: block, nominated: nil, into: &output)
@@ -70,7 +81,8 @@ package enum RequestEncoder {
             return EncodedRequest(
                 isIdempotent: method.isIdempotent,
                 isHead: method == .head,
-                expectsContinue: fields.expectsContinue && hasContent(request.body)
+                expectsContinue: fields.expectsContinue && hasContent(request.body),
+                isConnect: method == .connect
             )
         } catch {
             output.removeLast(output.count &- before)
@@ -137,7 +149,7 @@ extension RequestEncoder {
         output.append(block.extracting(request.method))
         output.append(" ")
         switch request.route {
-        case .direct: output.append(target)
+        case .direct, .peerTunnel: output.append(target)
         case .peer:
             output.append(request.scheme == .https ? "https://" : "http://")
             output.append(authority)

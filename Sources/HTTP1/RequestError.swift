@@ -6,8 +6,10 @@ package enum RequestError: Error, Equatable, Sendable {
     /// RFC 9110 §9.1: not a token.
     case method
     case methodTooLong(limitBytes: Int)
-    /// CONNECT makes a tunnel, which is not served yet.
-    case connectMethod
+    /// RFC 9110 §9.3.6: CONNECT names host:port and nothing else.
+    case connectTarget
+    /// RFC 9110 §9.3.6: a field of a CONNECT for a tunnel that is the sidecar's to send, or means nothing there.
+    case connectField(line: Int)
     /// RFC 9112 §3.2: a byte that no target has, or no "/" at its beginning.
     case target
     /// RFC 9112 §3.2.4: "*" is for OPTIONS only.
@@ -46,7 +48,8 @@ extension RequestError {
         switch self {
         case .method: "the method is not a token"
         case .methodTooLong(let limit): "the method exceeds \(limit) bytes"
-        case .connectMethod: "method CONNECT is not served"
+        case .connectTarget: "CONNECT needs host:port as its authority and no target"
+        case .connectField(let line): "connect field \(line) is not for a CONNECT"
         case .target: "the target has an illegal byte or does not begin with a slash"
         case .asteriskTarget: "the target * is for OPTIONS only"
         case .authority: "the authority is not host[:port]"

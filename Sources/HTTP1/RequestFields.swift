@@ -6,7 +6,8 @@ import Model
 /// Copies fields and collects what they say.
 struct RequestFields {
     private let body: RequestBody
-    private let route: Route
+    /// Whether the next hop is a proxy that sees these fields.
+    private let goesToPeer: Bool
     private var hasHost = false
     private var hasCoding = false
     /// A Content-Length of 0 stands where there is no body.
@@ -17,7 +18,7 @@ struct RequestFields {
 
     init(_ request: borrowing Request) {
         body = request.body
-        route = request.route
+        goesToPeer = request.route == .peer || request.isConnect
     }
 
     /// Appends every field that goes out, exactly as it is. The first wrong one refuses all. `nominated` has
@@ -59,7 +60,7 @@ struct RequestFields {
         case .other, .expect: return true
         case .te, .upgrade, .keepAlive, .proxyConnection: return false
         // For the next hop only, and that is no proxy.
-        case .proxyAuthorization: return route == .peer
+        case .proxyAuthorization: return goesToPeer
         case .connection:
             nominates = nominates || Nominations.hasAny(value)
             return false

@@ -20,6 +20,7 @@ enum Method: Equatable {
     case trace
     case put
     case delete
+    case connect
     /// POST and PATCH, which like PUT anticipate a body.
     case post
     case other
@@ -32,9 +33,7 @@ enum Method: Equatable {
         case 4: self = name.isEqual("HEAD") ? .head : name.isEqual("POST") ? .post : .other
         case 5: self = name.isEqual("PATCH") ? .post : name.isEqual("TRACE") ? .trace : .other
         case 6: self = name.isEqual("DELETE") ? .delete : .other
-        case 7:
-            if name.isEqual("CONNECT") { throw .connectMethod }
-            self = name.isEqual("OPTIONS") ? .options : .other
+        case 7: self = name.isEqual("OPTIONS") ? .options : name.isEqual("CONNECT") ? .connect : .other
         default: self = .other
         }
     }
@@ -43,7 +42,7 @@ enum Method: Equatable {
     var isIdempotent: Bool {
         switch self {
         case .get, .head, .options, .trace, .put, .delete: true
-        case .post, .other: false
+        case .connect, .post, .other: false
         }
     }
 
@@ -51,7 +50,7 @@ enum Method: Equatable {
     var anticipatesBody: Bool {
         switch self {
         case .put, .post: true
-        case .get, .head, .options, .trace, .delete, .other: false
+        case .get, .head, .options, .trace, .delete, .connect, .other: false
         }
     }
 }
@@ -61,6 +60,7 @@ extension RequestEncoder {
     /// Bytes from 0x80 on are no URI, but are sent by clients and cannot split a message.
     static func checkTarget(_ target: Span<UInt8>, _ method: Method) throws(RequestError) {
         if target.isEmpty { return }
+        guard method != .connect else { throw .connectTarget }
         if target.count == 1 && target[0] == 0x2A {
             guard method == .options else { throw .asteriskTarget }
             return
@@ -82,6 +82,25 @@ extension RequestEncoder {
         }
         let end = authority[0] == Octet.leftBracket ? addressEnd(authority) : nameEnd(authority)
         guard end > 0, end == authority.count || isPort(authority, from: end) else { throw .authority }
+    }
+
+    /// host:port, both there. Source: RFC 9110 §9.3.6.
+    package static func checkTunnel(_ authority: Span<UInt8>) throws(RequestError) {
+        guard !authority.isEmpty else { throw .connectTarget }
+        try checkAuthority(authority, route: .peerTunnel)
+        guard let port = portStart(authority), port < authority.count else { throw .connectTarget }
+        guard let number = authority.decimal(port..<authority.count), number > 0 else { throw .connectTarget }
+    }
+
+    /// Where the port of a checked authority begins; `nil`: there is no colon for one.
+    package static func portStart(_ authority: Span<UInt8>) -> Int? {
+        let hostEnd: Int
+        if !authority.isEmpty && authority[0] == Octet.leftBracket {
+            hostEnd = (authority.firstIndex(of: Octet.rightBracket, from: 1) ?? 0) &+ 1
+        } else {
+            hostEnd = authority.firstIndex(of: Octet.colon, from: 0) ?? authority.count
+        }
+        return hostEnd < authority.count ? hostEnd &+ 1 : nil
     }
 
     static func checkUpgrade(_ upgrade: Span<UInt8>, body: RequestBody) throws(RequestError) {

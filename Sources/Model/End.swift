@@ -37,6 +37,8 @@ package enum AttemptResult: Int, CaseIterable, Sendable {
     case abandoned
     case stale
     case failed
+    case tlsFailed
+    case peerRefused
 }
 
 /// One try to get a connection.
@@ -47,17 +49,21 @@ package struct Attempt: Equatable, Sendable {
     /// When it began, microseconds after the request came in.
     package var startMicroseconds: UInt64
     package var durationMicroseconds: UInt64
+    /// Of that, until the transport stood; 0 for an idle connection.
+    package var transportMicroseconds: UInt64
 
     package init(
         endpointIndex: Int,
         result: AttemptResult,
         startMicroseconds: UInt64,
-        durationMicroseconds: UInt64
+        durationMicroseconds: UInt64,
+        transportMicroseconds: UInt64 = 0
     ) {
         self.endpointIndex = endpointIndex
         self.result = result
         self.startMicroseconds = startMicroseconds
         self.durationMicroseconds = durationMicroseconds
+        self.transportMicroseconds = transportMicroseconds
     }
 }
 

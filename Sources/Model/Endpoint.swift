@@ -16,22 +16,30 @@ package enum Endpoint: Hashable, Sendable {
     case unix(path: [UInt8])
 }
 
-/// How the origin is reached.
-package enum Route: Hashable, Sendable {
-    /// The endpoint is the origin.
-    case direct
-    /// The endpoint is a peer that is asked in absolute-form.
-    case peer
+/// Names everything about the way from an endpoint to the origin in which two requests have to be equal before they may
+/// share a connection: route, TLS of each hop, tunnel, PROXY header. Whoever gives out the names compares that whole, and
+/// gives equal names to equal ways only.
+package struct RouteID: Hashable, Sendable {
+    package var slot: UInt32
+
+    package init(slot: Int) { self.slot = UInt32(slot) }
+
+    /// Clear text to the origin.
+    package static let direct = RouteID(slot: 0)
+    /// Clear text to a peer that is asked in absolute-form.
+    package static let peer = RouteID(slot: 1)
+    /// Clear bytes, no HTTP: a CONNECT that is answered by connecting.
+    package static let raw = RouteID(slot: 2)
 }
 
 /// Everything in which two requests have to be equal before they may share a connection. Compared whole.
 package struct PoolKey: Hashable, Sendable {
     package var endpoint: Endpoint
-    package var route: Route
+    package var route: RouteID
     /// Local address that the connection is bound to; `nil`: the kernel's choice.
     package var localAddress: IPAddress?
 
-    package init(endpoint: Endpoint, route: Route, localAddress: IPAddress?) {
+    package init(endpoint: Endpoint, route: RouteID, localAddress: IPAddress?) {
         self.endpoint = endpoint
         self.route = route
         self.localAddress = localAddress

@@ -33,15 +33,7 @@ package struct TLSProfile: Hashable, Sendable {
 
 /// How endpoints are reached, by name.
 package struct NamedRoute: Hashable, Sendable {
-    package enum Kind: Hashable, Sendable {
-        case direct
-        /// A peer that is asked in absolute-form.
-        case peer
-        /// A tunnel through a peer.
-        case peerTunnel
-    }
-
-    package var kind = Kind.direct
+    package var kind = Route.direct
     /// For requests that name none.
     package var endpoints: [Endpoint] = []
     package var localAddress: IPAddress?

@@ -7,7 +7,7 @@ package enum ReplyBody: Equatable, Sendable {
     case length(UInt64)
     case chunked
     case untilEOF
-    /// 101: bytes in both directions from here on.
+    /// 101, or 2xx to CONNECT: bytes in both directions from here on.
     case tunnel
 }
 
@@ -33,6 +33,10 @@ package struct ConnectionFacts: Equatable, Sendable {
     package var requests = 1
     package var remote: Endpoint?
     package var local: Endpoint?
+    /// TLS to the origin; `nil`: clear text.
+    package var tls: TLSFacts?
+    /// TLS to the peer; `nil`: clear text or no peer.
+    package var peerTLS: TLSFacts?
 
     package init() {}
 }

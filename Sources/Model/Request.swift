@@ -35,10 +35,52 @@ package struct Deadlines: Equatable, Sendable {
 
 /// A part of the protocol that this version refuses with BAD_REQUEST.
 package enum UnsupportedFeature: String, Sendable {
-    case pin, tls, credentials, group
-    case peerTunnel = "route PEER_TUNNEL"
-    case https = "scheme https"
-    case connect = "method CONNECT"
+    case pin, credentials, group
+}
+
+/// How the origin is reached from the endpoints.
+package enum Route: Hashable, Sendable {
+    /// The endpoint is the origin.
+    case direct
+    /// The endpoint is a peer that is asked in absolute-form.
+    case peer
+    /// The endpoint is a peer that is asked for a tunnel first.
+    case peerTunnel
+}
+
+/// TLS of one hop as a request asks for it. What is absent comes from the profile.
+package struct TLSRequest: Equatable, Sendable {
+    /// Empty: the profile "default" where there is one.
+    package var profile = ""
+    package var serverName = ""
+    package var verifyName = ""
+    package var trust: TLSTrust?
+    package var certificateFile = ""
+    package var keyFile = ""
+    package var versionMin: TLSVersion?
+    package var versionMax: TLSVersion?
+    package var ciphers = ""
+    package var cipherSuites = ""
+    package var alpn: [String] = []
+    package var pins: [[UInt8]] = []
+    package var requiresStaple = false
+
+    package init() {}
+}
+
+/// The way to the endpoints as a request asks for it. What is absent comes from the named route.
+package struct HopRequest: Equatable, Sendable {
+    /// Name of a route in the configuration; empty: none.
+    package var name = ""
+    /// TLS to the peer; `nil`: as the named route says, else clear text.
+    package var tls: TLSRequest?
+    /// Field lines of a CONNECT, checked by whoever sends them.
+    package var connectFields: [HeaderField] = []
+    package var proxyProtocol = ProxyProtocol.none
+    package var proxySource: Endpoint?
+    package var proxyDestination: Endpoint?
+
+    package init() {}
 }
 
 /// One decoded REQUEST. Reused from message to message: the arrays keep their memory.
@@ -57,6 +99,11 @@ package struct Request: Sendable {
     /// Protocol to upgrade to; empty: none.
     package var upgrade = Slice.empty
     package var tag = Slice.empty
+    /// TLS to the origin; `nil`: as the scheme and the configuration say.
+    package var tls: TLSRequest?
+    package var hop: HopRequest?
+    /// Whether the method is CONNECT.
+    package var isConnect = false
     /// The first part of the message, in field order, that cannot be served yet.
     package var unsupported: UnsupportedFeature?
     /// Why the request has to end BAD_REQUEST though its message is well formed, in words; `nil`: nothing found yet.
@@ -79,6 +126,9 @@ package struct Request: Sendable {
         retry = .idempotentOnly
         upgrade = .empty
         tag = .empty
+        tls = nil
+        hop = nil
+        isConnect = false
         unsupported = nil
         invalid = nil
     }

@@ -226,6 +226,7 @@ struct Worker: ~Copyable {
         case .pauseReading(let id): pauseReading(id)
         case .resumeReading(let id): resumeReading(id)
         case .shutdownWriting(let id): shutdownWriting(id)
+        case .notifyClose, .startTLS: break
         case .closeConnection(let id): close(id)
         case .closeSession(let id): closeAsOrdered(id)
         }

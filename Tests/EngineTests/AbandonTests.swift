@@ -71,12 +71,15 @@ struct AbandonTests {
             $0.hear(1, "HTTP/1.1 200 OK|Content-Length: 5000||")
             $0.hearBytes(1, Array(repeating: 0, count: 2000))
         },
-        StreamState(words: "it is a tunnel", end: "closed [connected0]") {
+        StreamState(words: "it is a tunnel", end: "closed [connected0] unrepeatable") {
             $0.ask(1, "b") { $0.upgrade = "ws" }
             $0.connect(1)
             $0.hear(1, "HTTP/1.1 101 Switching Protocols|Upgrade: ws||")
         },
-        StreamState(words: "it is a tunnel that the upstream has ended", end: "closed [connected0]") {
+        StreamState(
+            words: "it is a tunnel that the upstream has ended",
+            end: "closed [connected0] unrepeatable"
+        ) {
             $0.ask(1, "b") { $0.upgrade = "ws" }
             $0.connect(1)
             $0.hear(1, "HTTP/1.1 101 Switching Protocols|Upgrade: ws||")

@@ -295,7 +295,7 @@ struct RetryTests {
             expected: """
                 0 got GET /1
                 1 reply 101 reused
-                1 end truncated closed [reused0]
+                1 end truncated closed [reused0] unrepeatable
                 """
         ),
     ]

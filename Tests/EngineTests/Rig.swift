@@ -29,8 +29,8 @@ final class Rig {
     private var sockets: [UpstreamSide] = []
     private var record = Record()
 
-    init(_ limits: Limits = Limits()) {
-        engine = WorkerEngine(limits: limits, instanceID: [1], software: "rig", now: now)
+    init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings()) {
+        engine = WorkerEngine(limits: limits, named: named, instanceID: [1], software: "rig", now: now)
     }
 
     // What was written down.
@@ -41,6 +41,8 @@ final class Rig {
     var isDrained: Bool { engine.isDrained }
     /// Pool keys that the engine remembers.
     var targetCount: Int { engine.targets.count }
+    /// Ways and TLS settings that the engine remembers beside those it began with.
+    var routeCount: Int { engine.targets.routes.count - 3 + engine.targets.routes.settingsCount - 1 }
 
     func forget() { record = Record() }
     func note(_ line: String) { record.add(line) }
@@ -153,6 +155,27 @@ final class Rig {
         deliver(socket)
     }
 
+    /// A handshake is done.
+    func secure(_ socket: Int, _ change: (inout TLSFacts) -> Void = { _ in }) {
+        var facts = TLSFacts()
+        change(&facts)
+        engine.secured(sockets[socket].id, .success(facts), now: now)
+        run()
+    }
+
+    /// A handshake failed.
+    func failTLS(_ socket: Int, _ kind: TLSFailure.Kind) {
+        sockets[socket].isClosed = true
+        engine.secured(sockets[socket].id, .failure(TLSFailure(kind, "words")), now: now)
+        run()
+    }
+
+    /// The upstream says close_notify and sends FIN.
+    func endProven(_ socket: Int) {
+        sockets[socket].isEndProven = true
+        end(socket)
+    }
+
     /// The upstream sends FIN.
     func end(_ socket: Int) {
         sockets[socket].hasEnded = true
@@ -211,7 +234,7 @@ final class Rig {
             && !sockets[socket].isClosed && !sockets[socket].isPaused
         {
             sockets[socket].isEndTold = true
-            engine.endOfFile(from: sockets[socket].id, now: now)
+            engine.endOfFile(from: sockets[socket].id, isProven: sockets[socket].isEndProven, now: now)
             run()
         }
     }
@@ -242,6 +265,11 @@ final class Rig {
             guard let (endpoint, _) = engine.address(of: id) else { return record.add("dial of a dead id") }
             sockets.append(UpstreamSide(id: id))
             record.add("dial \(sockets.count - 1) \(endpoint.letter)")
+        case .startTLS(let id, let hop):
+            guard let socket = find(id, "tls"), let peer = engine.tlsIdentity(of: id, hop) else { return }
+            let names = "\(text(peer.identity.serverName))/\(text(peer.identity.verifyName))"
+            record.add("tls \(socket) \(hop) \(names)")
+        case .notifyClose(let id): if let socket = find(id, "notify") { record.add("notify \(socket)") }
         case .writeConnection(let id, let probeFirst):
             guard let socket = find(id, "write") else { return }
             sockets[socket].isWriteOrdered = true
@@ -335,6 +363,7 @@ private struct UpstreamSide {
     var isStale = false
     var arrived: [UInt8] = []
     var hasEnded = false
+    var isEndProven = false
     var isEndTold = false
 }
 
@@ -349,6 +378,8 @@ extension Endpoint {
         return String(UnicodeScalar(UInt8(number + 96)))
     }
 }
+
+func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
 /// A copy of bytes.
 func array(_ bytes: Span<UInt8>) -> [UInt8] { bytes.indices.map { bytes[$0] } }

@@ -8,6 +8,7 @@ import Testing
 struct Row: Sendable, CustomTestStringConvertible {
     let rule: String
     let limits: Limits
+    let named: NamedSettings
     let script: @Sendable (Rig) -> Void
     let expected: [String]
 
@@ -15,6 +16,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     init(
         _ rule: String,
         _ change: (inout Limits) -> Void = { _ in },
+        named: NamedSettings = NamedSettings(),
         script: @escaping @Sendable (Rig) -> Void,
         expected: String
     ) {
@@ -22,6 +24,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         var limits = Limits()
         change(&limits)
         self.limits = limits
+        self.named = named
         self.script = script
         self.expected = expected.split(separator: "\n").map(String.init)
     }
@@ -32,7 +35,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     var actual: [String] { lines(.whole) }
 
     func lines(_ reading: Reading) -> [String] {
-        let rig = Rig(limits)
+        let rig = Rig(limits, named: named)
         rig.reading = reading
         rig.greet()
         script(rig)
@@ -50,6 +53,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         rig.pass(86_400_000)
         if rig.counts.connections != 0 { found.append("connections left: \(rig.counts.connections)") }
         if rig.targetCount != 0 { found.append("targets left: \(rig.targetCount)") }
+        if rig.routeCount != 0 { found.append("routes left: \(rig.routeCount)") }
         return found + rig.lines.filter { $0.hasSuffix("dead id") }
     }
 }
@@ -65,6 +69,11 @@ struct Form {
     var upgrade = ""
     var route = Route.direct
     var localAddress: IPAddress?
+    var authority = "h"
+    var target: String?
+    var scheme = Scheme.http
+    var tls: TLSRequest?
+    var hop: HopRequest?
     /// END_STREAM; `nil`: as the body asks for.
     var ends: Bool?
 }
@@ -88,8 +97,11 @@ extension Rig {
         }
         var request = Request()
         request.method = put(form.method)
-        request.authority = put("h")
-        request.target = put("/\(stream)")
+        request.authority = put(form.authority)
+        request.target = put(form.target ?? (form.method == "CONNECT" ? "" : "/\(stream)"))
+        request.scheme = form.scheme
+        request.tls = form.tls
+        request.hop = form.hop
         request.fields = form.fields.map { FieldSlice(name: put($0.0), value: put($0.1)) }
         request.endpoints = form.endpoints.map { Endpoint.lettered($0) }
         request.body = form.body
@@ -98,7 +110,8 @@ extension Rig {
         request.upgrade = put(form.upgrade)
         request.route = form.route
         request.localAddress = form.localAddress
-        let ends = form.ends ?? (form.body == .none && form.upgrade.isEmpty)
+        let isOpen = form.body != .none || !form.upgrade.isEmpty || form.method == "CONNECT"
+        let ends = form.ends ?? !isOpen
         send(session) { encoder, output in
             encoder.request(request, in: block.bytes, stream: stream, endsStream: ends, into: &output)
         }

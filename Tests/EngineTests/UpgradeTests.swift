@@ -26,7 +26,7 @@ struct UpgradeTests {
                 0 more bye
                 shut 0
                 close 0
-                1 end complete closed [connected0]
+                1 end complete closed [connected0] unrepeatable
                 """
         ),
         Row(
@@ -80,7 +80,7 @@ struct UpgradeTests {
                 0 more bye
                 close 0
                 dial 1 a
-                1 end complete closed [connected0]
+                1 end complete closed [connected0] unrepeatable
                 """
         ),
         Row(

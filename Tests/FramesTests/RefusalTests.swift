@@ -40,6 +40,16 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         },
         RequestRow("an unknown scheme", error: "scheme is unknown") { $0.number(2, 2) },
         RequestRow("a negative scheme", error: "scheme is unknown") { $0.number(2, .max) },
+        RequestRow("an unknown trust", error: "trust is unknown") { $0.message(17, Wire().number(4, 5)) },
+        RequestRow("an unknown version of TLS", error: "version of TLS is unknown") {
+            $0.message(17, Wire().number(8, 11))
+        },
+        RequestRow("an unknown PROXY protocol", error: "proxy_protocol is unknown") {
+            $0.message(19, Wire().number(4, 3))
+        },
+        RequestRow("a NUL in a server name", error: "tls server_name has a NUL") {
+            $0.message(17, Wire().data(2, [0x61, 0]))
+        },
         RequestRow("an unknown route", error: "route is unknown") { $0.number(8, 3) },
         RequestRow("an unknown body", error: "body is unknown") { $0.number(10, 3) },
         RequestRow("an unknown retry", error: "retry is unknown") { $0.number(13, 3) },
@@ -116,7 +126,8 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         RequestRow("17 endpoints", invalid: "over 16 endpoints") { wire in
             (0..<16).reduce(wire) { wire, _ in wire.message(6, address.number(2, 80)) }
         },
-        RequestRow("no endpoint", invalid: "neither endpoints nor group", base: noEndpoint) { $0 },
+        RequestRow("no endpoint", invalid: "neither endpoints nor group nor a named route", base: noEndpoint)
+        { $0 },
         RequestRow("256 fields are served") { wire in
             (0..<256).reduce(wire) { wire, _ in wire.message(5, Wire().text(1, "a")) }
         },
@@ -148,17 +159,59 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         RequestRow("a deadline over a day", invalid: "a deadline over 86400000 ms") {
             $0.message(12, Wire().number(4, 86_400_001))
         },
-        RequestRow("CONNECT", unsupported: .connect, base: Wire().message(6, address.number(2, 80))) {
+        RequestRow("CONNECT is served", base: Wire().message(6, address.number(2, 80))) {
             $0.text(1, "CONNECT")
         },
         RequestRow("methods are case-sensitive", base: Wire().message(6, address.number(2, 80))) {
             $0.text(1, "Connect")
         },
-        RequestRow("https", unsupported: .https) { $0.number(2, 1) },
+        RequestRow("https is served") { $0.number(2, 1) },
         RequestRow("a group needs no endpoint", unsupported: .group, base: noEndpoint) { $0.text(7, "g") },
-        RequestRow("a tunnel through a peer", unsupported: .peerTunnel) { $0.number(8, 2) },
+        RequestRow("a tunnel through a peer is served") { $0.number(8, 2) },
+        RequestRow("a named route needs no endpoint", base: noEndpoint) {
+            $0.message(19, Wire().text(1, "parents"))
+        },
         RequestRow("a pin", unsupported: .pin) { $0.message(16, Wire().data(1, [1]).number(2, 3)) },
-        RequestRow("TLS", unsupported: .tls) { $0.message(17, Wire()) },
+        RequestRow("TLS of nothing is served") { $0.message(17, Wire()) },
+        RequestRow("a TLS profile of 65 bytes", invalid: "tls profile over 64 bytes") {
+            $0.message(17, Wire().data(1, Array(repeating: 0x61, count: 65)))
+        },
+        RequestRow("a server name of 256 bytes", invalid: "tls server_name over 255 bytes") {
+            $0.message(17, Wire().data(2, Array(repeating: 0x61, count: 256)))
+        },
+        RequestRow("a trust file without its path", invalid: "tls trust without trust_path") {
+            $0.message(17, Wire().number(4, 2))
+        },
+        RequestRow("a path without its trust", invalid: "trust_path without its trust") {
+            $0.message(17, Wire().text(5, "/etc/ca.pem"))
+        },
+        RequestRow("9 protocols", invalid: "over 8 protocols in alpn") {
+            $0.message(17, (0..<9).reduce(Wire()) { wire, _ in wire.text(12, "a") })
+        },
+        RequestRow("a protocol without a name", invalid: "an empty protocol in alpn") {
+            $0.message(17, Wire().text(12, ""))
+        },
+        RequestRow("a pin of 31 bytes", invalid: "a spki_sha256 that is not 32 bytes") {
+            $0.message(17, Wire().data(13, Array(repeating: 1, count: 31)))
+        },
+        RequestRow("17 pins", invalid: "over 16 in spki_sha256") {
+            $0.message(
+                17,
+                (0..<17).reduce(Wire()) { wire, _ in wire.data(13, Array(repeating: 1, count: 32)) }
+            )
+        },
+        RequestRow("TLS of the peer has the same limits", invalid: "tls profile over 64 bytes") {
+            $0.message(19, Wire().message(2, Wire().data(1, Array(repeating: 0x61, count: 65))))
+        },
+        RequestRow("257 connect fields", invalid: "over 256 connect_fields") {
+            $0.message(19, (0..<257).reduce(Wire()) { wire, _ in wire.message(3, Wire().text(1, "a")) })
+        },
+        RequestRow(
+            "a source of no address",
+            invalid: "proxy_source or proxy_destination: endpoint has neither ip nor unix_path"
+        ) {
+            $0.message(19, Wire().message(5, Wire()))
+        },
         RequestRow("credentials", unsupported: .credentials) { $0.message(18, Wire().text(2, "x")) },
         RequestRow("of several the first in field order is named", unsupported: .group) {
             $0.message(18, Wire()).message(16, Wire()).text(7, "g")
@@ -288,7 +341,7 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
             (Wire(), "outcome is unknown"),
             (Wire().number(1, 24), "outcome is unknown"),
             (Wire().number(1, 1).number(8, 4), "connection is unknown"),
-            (Wire().number(1, 1).message(7, Wire().number(2, 9)), "result of an attempt is unknown"),
+            (Wire().number(1, 1).message(7, Wire().number(2, 11)), "result of an attempt is unknown"),
             (Wire().number(1, 1).data(2, [0]), "detail has a NUL"),
         ]
         for (wire, words) in ends {

@@ -83,7 +83,7 @@ struct RequestMaker {
         ]
         for _ in 0..<Int.random(in: 0...4, using: &random) { parts.append(fieldPart()) }
         for _ in 0..<Int.random(in: 1...3, using: &random) { parts.append(endpointPart()) }
-        if chance(1, of: 8) { parts.append(number(2, 0)) }
+        if chance(1, of: 8) { parts.append(number(2, UInt64.random(in: 0...1, using: &random))) }
         if chance(1, of: 4) { parts.append(number(8, UInt64.random(in: 0...1, using: &random))) }
         switch Int.random(in: 0..<8, using: &random) {
         case 0: parts += [number(10, 1), number(11, number())]
@@ -131,7 +131,7 @@ struct RequestMaker {
         case 1: deadlinesPart(upTo: 86_400_000) + deadlinesPart(upTo: .max)
         case 2: data(6, oddEndpoint())
         case 3: data(9, oddEndpoint())
-        case 4: data([5, 6, 9, 12, 16, 17, 18].randomElement(using: &random) ?? 5, [])
+        case 4: data([5, 6, 9, 12, 16, 17, 18, 19].randomElement(using: &random) ?? 5, [])
         case 5: data(Int.random(in: 1...18, using: &random), data(upTo: 12))
         case 6: number(Int.random(in: 1...18, using: &random), number())
         case 7:
@@ -165,7 +165,7 @@ struct RequestMaker {
     }
 
     private mutating func unknownPart() -> [UInt8] {
-        let field = [19, 99, 2000, 15, 5].randomElement(using: &random) ?? 19
+        let field = [20, 99, 2000, 15, 5].randomElement(using: &random) ?? 20
         return switch Int.random(in: 0..<4, using: &random) {
         case 0: number(field, number())
         case 1: data(field, data(upTo: 9))

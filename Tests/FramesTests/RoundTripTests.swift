@@ -35,9 +35,56 @@ import Testing
         chunked.fields = (0..<256).map { "N\($0): v" }
         var https = PlainRequest()
         https.scheme = .https
-        https.unsupported = .https
-        return [PlainRequest(), full, upgrade, chunked, https]
+        https.tls = tls
+        var tunnel = PlainRequest()
+        tunnel.method = "CONNECT"
+        tunnel.isConnect = true
+        tunnel.target = ""
+        tunnel.route = .peerTunnel
+        tunnel.endpoints = []
+        tunnel.hop = hop
+        return [PlainRequest(), full, upgrade, chunked, https, tunnel]
     }()
+
+    static let tls: TLSRequest = {
+        var tls = TLSRequest()
+        tls.profile = "inside"
+        tls.serverName = "a.example"
+        tls.verifyName = "b.example"
+        tls.trust = .directory("/etc/trust")
+        tls.certificateFile = "/etc/c.pem"
+        tls.keyFile = "/etc/k.pem"
+        tls.versionMin = .v12
+        tls.versionMax = .v13
+        tls.ciphers = "ECDHE+AESGCM"
+        tls.cipherSuites = "TLS_AES_128_GCM_SHA256"
+        tls.alpn = ["http/1.1", "http/1.0"]
+        tls.pins = [Array(0..<32), Array(32..<64)]
+        tls.requiresStaple = true
+        return tls
+    }()
+
+    static let hop: HopRequest = {
+        var hop = HopRequest()
+        hop.name = "parents"
+        hop.tls = TLSRequest()
+        hop.tls?.trust = .file("/etc/ca.pem")
+        hop.connectFields = [HeaderField(name: Array("User-Agent".utf8), value: Array("us".utf8))]
+        hop.proxyProtocol = .v2
+        hop.proxySource = .ip(ipv6, port: 1)
+        hop.proxyDestination = .ip(.v6(high: 1, low: 2, scope: 0), port: 443)
+        return hop
+    }()
+
+    @Test(arguments: [TLSTrust.system, .file("/a"), .directory("/b"), .anyone])
+    func `every trust comes back`(trust: TLSTrust) throws {
+        var request = PlainRequest()
+        request.tls = TLSRequest()
+        request.tls?.trust = trust
+        request.hop = HopRequest()
+        request.hop?.proxyProtocol = .v1
+        #expect(try PlainRequest(payload: request.frame(stream: 7, endsStream: true).payload) == request)
+    }
 
     @Test(arguments: requests) func `a request comes back whole`(_ request: PlainRequest) throws {
         let frame = request.frame(stream: 7, endsStream: true)
@@ -70,6 +117,13 @@ import Testing
         facts.requests = 70_000
         facts.remote = .unix(path: Array("/tmp/s".utf8))
         facts.local = .ip(RoundTripTests.ipv6, port: 5)
+        facts.tls = TLSFacts()
+        facts.tls?.cipher = "TLS_AES_128_GCM_SHA256"
+        facts.tls?.alpn = "http/1.1"
+        facts.tls?.certificateSHA256 = Array(0..<32)
+        facts.tls?.isResumed = true
+        facts.peerTLS = TLSFacts()
+        facts.peerTLS?.version = .v12
         var encoder = MessageEncoder(fieldCountMax: 256)
         var output = ByteBuffer()
         encoder.reply(head, in: block.bytes, facts: hasFacts ? facts : nil, stream: 9, into: &output)
@@ -103,7 +157,13 @@ import Testing
         report.timings.firstByteMicroseconds = 3
         report.timings.totalMicroseconds = .max
         let attempts = AttemptResult.allCases.map {
-            Attempt(endpointIndex: $0.rawValue, result: $0, startMicroseconds: 5, durationMicroseconds: 6)
+            Attempt(
+                endpointIndex: $0.rawValue,
+                result: $0,
+                startMicroseconds: 5,
+                durationMicroseconds: 6,
+                transportMicroseconds: 4
+            )
         }
         let frame = written {
             var encoder = MessageEncoder(fieldCountMax: 1)
@@ -135,7 +195,8 @@ import Testing
             endpointIndex: 15,
             result: .failed,
             startMicroseconds: .max,
-            durationMicroseconds: .max
+            durationMicroseconds: .max,
+            transportMicroseconds: .max
         )
         let frame = written {
             var encoder = MessageEncoder(fieldCountMax: 1)

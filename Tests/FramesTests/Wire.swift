@@ -99,6 +99,9 @@ struct PlainRequest: Equatable {
     var retry = RetryRule.idempotentOnly
     var upgrade = ""
     var tag = ""
+    var tls: TLSRequest?
+    var hop: HopRequest?
+    var isConnect = false
     var unsupported: UnsupportedFeature?
     var invalid: String?
 
@@ -118,6 +121,9 @@ struct PlainRequest: Equatable {
         retry = request.retry
         upgrade = block.text(request.upgrade)
         tag = block.text(request.tag)
+        tls = request.tls
+        hop = request.hop
+        isConnect = request.isConnect
         unsupported = request.unsupported
         invalid = request.invalid
     }
@@ -152,6 +158,8 @@ struct PlainRequest: Equatable {
         request.retry = retry
         request.upgrade = block.put(upgrade)
         request.tag = block.put(tag)
+        request.tls = tls
+        request.hop = hop
         var encoder = MessageEncoder(fieldCountMax: 1)
         var output = ByteBuffer()
         let isWritten = encoder.request(

@@ -102,7 +102,8 @@ import Testing
     }
 
     static let errors: [RequestError] = [
-        .method, .methodTooLong(limitBytes: 7), .connectMethod, .target, .asteriskTarget, .authority,
+        .method, .methodTooLong(limitBytes: 7), .connectTarget, .connectField(line: 7), .target,
+        .asteriskTarget, .authority,
         .authorityTooLong(limitBytes: 7), .authorityMissing, .fieldName(line: 7), .fieldValue(line: 7),
         .tooManyFields(limit: 7), .tooManyConnectionOptions(limit: 7), .headTooLong(limitBytes: 7),
         .hostRepeated,

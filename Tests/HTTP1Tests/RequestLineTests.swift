@@ -29,8 +29,83 @@ private func line(_ target: String, host: String = "example.org", method: String
         RequestRow("RFC 9110 §5.6.2: NUL in the method", fails: .method) { $0.method = "G\0T" },
         RequestRow("RFC 9110 §5.6.2: a slash in the method", fails: .method) { $0.method = "G/T" },
         RequestRow("RFC 9110 §5.6.2: obs-text in the method", fails: .method) { $0.method = "GÉT" },
-        RequestRow("RFC 9110 §9.3.6: CONNECT", fails: .connectMethod) { $0.method = "CONNECT" },
     ]
+
+    static let connects = [
+        RequestRow(
+            "RFC 9112 §3.2.3: authority-form",
+            "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n"
+        ) { $0.connect("example.org:443") },
+        RequestRow(
+            "RFC 9112 §3.2.3: an IPv6 address",
+            "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n"
+        ) { $0.connect("[::1]:443") },
+        RequestRow(
+            "RFC 9110 §9.3.6: the peer is shown what is meant for it",
+            "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nProxy-Authorization: Basic eDp5\r\nUser-Agent: u\r\n\r\n"
+        ) {
+            $0.connect("a:1")
+            $0.fields = [("Proxy-Authorization", "Basic eDp5"), ("User-Agent", "u"), ("Connection", "close")]
+        },
+        RequestRow("RFC 9110 §9.3.6: no port", fails: .connectTarget) { $0.connect("example.org") },
+        RequestRow("RFC 9110 §9.3.6: an empty port", fails: .connectTarget) { $0.connect("example.org:") },
+        RequestRow("RFC 9110 §9.3.6: port 0", fails: .connectTarget) { $0.connect("example.org:0") },
+        RequestRow("RFC 9110 §9.3.6: no host", fails: .authority) { $0.connect(":443") },
+        RequestRow("RFC 9110 §9.3.6: nothing", fails: .connectTarget) { $0.connect("") },
+        RequestRow("RFC 9110 §9.3.6: a target beside it", fails: .connectTarget) {
+            $0.connect("a:1")
+            $0.target = "/"
+        },
+        RequestRow("CVE-2019-9740: CR LF", fails: .authority) { $0.connect("a\r\nX: y:1") },
+        RequestRow("CVE-2019-9740: a slash", fails: .authority) { $0.connect("a/b:1") },
+        RequestRow("CVE-2019-9740: userinfo", fails: .authority) { $0.connect("u@a:1") },
+        RequestRow("CVE-2019-9740: a space", fails: .authority) { $0.connect("a b:1") },
+        RequestRow("CVE-2019-9740: NUL", fails: .authority) { $0.connect("a\0:1") },
+    ]
+
+    @Test(arguments: connects) func `a CONNECT names host and port and nothing else`(_ row: RequestRow) {
+        row.check()
+    }
+
+    @Test(arguments: [Route.direct, .peer, .peerTunnel])
+    func `a CONNECT is not idempotent and has the same form over every route`(route: Route) {
+        var row = Self.connects[0]
+        row.route = route
+        let encoded = row.check()
+        #expect(encoded?.isConnect == true && encoded?.isIdempotent == false)
+    }
+
+    @Test func `a tunnel's own CONNECT shows its lines only`() throws {
+        let fields = [HeaderField(name: Array("User-Agent".utf8), value: Array("u".utf8))]
+        let lines = try RequestEncoder.connectLines(fields, limits: Limits())
+        var output = ByteBuffer()
+        RequestEncoder.appendConnect(authority: Array("a:1".utf8).span, lines: lines.span, into: &output)
+        #expect(output.text == "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nUser-Agent: u\r\n\r\n")
+    }
+
+    @Test(arguments: [
+        ("Host", "x"), ("content-length", "0"), ("Transfer-Encoding", "chunked"), ("Connection", "close"),
+        ("TE", "x"), ("Upgrade", "x"), ("Keep-Alive", "x"), ("Expect", "100-continue"),
+    ])
+    func `a field that frames a message is not for a CONNECT`(name: String, value: String) {
+        let field = HeaderField(name: Array(name.utf8), value: Array(value.utf8))
+        #expect(throws: RequestError.connectField(line: 1)) {
+            try RequestEncoder.connectLines([field], limits: Limits())
+        }
+    }
+
+    @Test(arguments: ["a\r\nb: c", "\0", "a\n"]) func `a connect field cannot split the CONNECT`(bad: String)
+    {
+        let good = Array("x".utf8)
+        let inValue = HeaderField(name: good, value: Array(bad.utf8))
+        let inName = HeaderField(name: Array(bad.utf8), value: good)
+        #expect(throws: RequestError.fieldValue(line: 1)) {
+            try RequestEncoder.connectLines([inValue], limits: Limits())
+        }
+        #expect(throws: RequestError.fieldName(line: 1)) {
+            try RequestEncoder.connectLines([inName], limits: Limits())
+        }
+    }
 
     @Test(arguments: methods) func `a method is a token`(_ row: RequestRow) { row.check() }
 

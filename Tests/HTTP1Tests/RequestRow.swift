@@ -34,6 +34,14 @@ struct RequestRow: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { rule }
 
+    /// A CONNECT to `authority`, through a peer.
+    mutating func connect(_ authority: String) {
+        method = "CONNECT"
+        self.authority = authority
+        target = ""
+        route = .peer
+    }
+
     /// The request, and the block that its slices point into.
     func request() -> (Request, [UInt8]) {
         // Something in front, so that an offset that is forgotten shows.
@@ -51,6 +59,7 @@ struct RequestRow: Sendable, CustomTestStringConvertible {
         request.body = body
         request.route = route
         request.upgrade = add(upgrade)
+        request.isConnect = method == "CONNECT"
         return (request, block)
     }
 

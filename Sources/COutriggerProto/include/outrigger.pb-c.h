@@ -984,7 +984,7 @@ struct  Outrigger__V1__End
    */
   protobuf_c_boolean repeatable;
   /*
-   * In the order in which they began, at most the first 32.
+   * In the order in which they began, at most the first 28.
    */
   size_t n_attempts;
   Outrigger__V1__Attempt **attempts;

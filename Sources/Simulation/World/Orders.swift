@@ -25,7 +25,8 @@ extension SimWorld {
             case .dial(let connection): dial(connection)
             case .writeConnection(let connection, _):
                 if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
-            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting: break
+            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose:
+                break
             }
             worker.waiting.append(effect)
         }
@@ -42,8 +43,8 @@ extension SimWorld {
         case .dial(let connection):
             return worker.linkOfConnection[connection] == nil ? nil : "dial under an id that was used"
         case .writeConnection(let connection, _), .pauseReading(let connection),
-            .resumeReading(let connection),
-            .shutdownWriting(let connection):
+            .resumeReading(let connection), .shutdownWriting(let connection), .startTLS(let connection, _),
+            .notifyClose(let connection):
             guard let link = link(of: connection) else { return "no such connection" }
             if link.isCloseOrdered { return "the connection was ordered closed" }
             if case .dialing = link.workerSide { return "the connection is not established" }
@@ -79,7 +80,10 @@ extension SimWorld {
 
     private func run(_ effect: Effect) {
         switch effect {
-        case .dial: break
+        case .dial, .notifyClose: break
+        case .startTLS(let connection, _):
+            guard let link = link(of: connection), link.isOpenAtWorker else { return }
+            callEngine { $0.secured(connection, .success(TLSFacts()), now: $1) }
         case .writeConnection(let connection, let probeFirst):
             guard let link = link(of: connection), link.isOpenAtWorker else { return }
             link.wantsWrite = true

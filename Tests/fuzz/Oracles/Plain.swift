@@ -12,6 +12,9 @@ struct PlainRequest: Equatable {
     let body: RequestBody
     let retry: RetryRule
     let deadlines: Deadlines
+    let tls: TLSRequest?
+    let hop: HopRequest?
+    let isConnect: Bool
     let unsupported: UnsupportedFeature?
     let invalid: String?
 
@@ -29,6 +32,9 @@ struct PlainRequest: Equatable {
         body = request.body
         retry = request.retry
         deadlines = request.deadlines
+        tls = request.tls
+        hop = request.hop
+        isConnect = request.isConnect
         unsupported = request.unsupported
         invalid = request.invalid
     }
