@@ -49,7 +49,7 @@ let package = Package(
         swift("Engine", ["Model", "Frames", "HTTP1", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
-        swift("Sidecar", ["Model", "Frames", "HTTP1", "Engine", "EventLoop"]),
+        swift("Sidecar", ["Model", "Frames", "HTTP1", "Engine", "EventLoop", "TLS"]),
         swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
         swift("Simulation", ["Model", "Frames", "HTTP1", "Engine"]),
         .executableTarget(

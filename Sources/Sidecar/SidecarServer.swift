@@ -11,6 +11,8 @@ package struct SidecarConfiguration: Sendable {
     package var workers = 1
     /// Limits of the process. `connectionsMax` is shared out evenly to the workers; the other numbers hold for each.
     package var limits = Limits()
+    /// What requests can refer to by name.
+    package var named = NamedSettings()
     /// Users that may connect beside root and the one that runs the sidecar.
     package var allowedUserIDs: [UInt32] = []
     /// Named in HELLO.
@@ -72,10 +74,11 @@ package final class SidecarServer: Sendable {
     ) -> @Sendable () -> Void {
         var limits = configuration.limits
         limits.connectionsMax = max(1, limits.connectionsMax / configuration.workers)
-        return { [limits, software = configuration.software] in
+        return { [limits, named = configuration.named, software = configuration.software] in
             do throws(SocketError) {
                 var worker = try Worker(
                     limits: limits,
+                    named: named,
                     instanceID: instanceID,
                     software: software,
                     share: share,

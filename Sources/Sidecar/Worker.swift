@@ -5,6 +5,7 @@ import Engine
 import EventLoop
 import Model
 import Synchronization
+import TLS
 
 /// What other threads tell a worker.
 enum WorkerMessage: Sendable {
@@ -34,6 +35,13 @@ struct Worker: ~Copyable {
     /// Bytes that one read of a connection may bring when they cannot go straight into a session's output: enough for
     /// a head and a small body; what follows of a large one is then read in place, without a copy.
     static let connectionReadBytesMax = 16_384
+    /// Ciphertext that one read of a connection may bring.
+    static let cipherReadBytesMax = 65_536
+    /// Plaintext that is handed to the engine at once when it cannot go straight into a session's output: enough to find
+    /// out, with small replies, that nothing follows.
+    static let plaintextBytesMax = 16_384
+    /// Names of which it is remembered that they were logged as not verified.
+    static let unverifiedNamesMax = 256
     /// Room in the kernel for what a session has not read yet, as far as the system allows (net.core.wmem_max).
     static let sessionSendBufferBytes: Int32 = 524_288
     /// Bytes of one connection in one turn; the rest waits until the others had their turn.
@@ -44,6 +52,8 @@ struct Worker: ~Copyable {
     private static let roundsMax = 8
 
     var engine: WorkerEngine
+    var tls = TLSClient()
+    var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
     /// Wakes whoever waits for `share.isDrained`.
@@ -56,6 +66,8 @@ struct Worker: ~Copyable {
 
     var sessionBuffer = ByteBuffer(capacity: sessionReadBytesMax)
     var connectionBuffer = ByteBuffer(capacity: connectionReadBytesMax)
+    /// Lent to a connection's TLS while it is read.
+    var cipherBuffer = ByteBuffer()
 
     // Work of this turn. Each list keeps its memory.
     private var effects: [Effect] = []
@@ -76,6 +88,7 @@ struct Worker: ~Copyable {
 
     init(
         limits: Limits,
+        named: NamedSettings,
         instanceID: [UInt8],
         software: String,
         share: WorkerShare,
@@ -85,7 +98,13 @@ struct Worker: ~Copyable {
         try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
         self.poller = poller
         now = Instant(nanoseconds: Clock.now)
-        engine = WorkerEngine(limits: limits, instanceID: instanceID, software: software, now: now)
+        engine = WorkerEngine(
+            limits: limits,
+            named: named,
+            instanceID: instanceID,
+            software: software,
+            now: now
+        )
         self.share = share
         self.control = control
     }
@@ -226,7 +245,8 @@ struct Worker: ~Copyable {
         case .pauseReading(let id): pauseReading(id)
         case .resumeReading(let id): resumeReading(id)
         case .shutdownWriting(let id): shutdownWriting(id)
-        case .notifyClose, .startTLS: break
+        case .startTLS(let id, let hop): startTLS(id, hop)
+        case .notifyClose(let id): notifyClose(id)
         case .closeConnection(let id): close(id)
         case .closeSession(let id): closeAsOrdered(id)
         }

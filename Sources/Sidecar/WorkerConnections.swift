@@ -9,6 +9,8 @@ import Model
 struct ConnectionSlot {
     let id: ConnectionID
     var socket: Socket
+    /// `nil`: clear text.
+    var secure: SecureTransport?
     var isOpen = true
     var isDialing = false
     /// Something may wait to be read.
@@ -30,7 +32,7 @@ struct ConnectionSlot {
 
 extension Worker {
     /// The slot's index while the connection is open.
-    private func index(of id: ConnectionID) -> Int? {
+    func index(of id: ConnectionID) -> Int? {
         let index = Int(id.slot)
         guard index < connections.count, connections[index].isOpen, connections[index].id == id else {
             return nil
@@ -120,10 +122,11 @@ extension Worker {
     mutating func resumeReading(_ id: ConnectionID) {
         guard let index = index(of: id) else { return }
         connections[index].isPaused = false
-        if connections[index].isReadReady { willReadAgain(index) }
+        let hasPlaintext = connections[index].secure?.mayHavePlaintext == true
+        if connections[index].isReadReady || hasPlaintext { willReadAgain(index) }
     }
 
-    private mutating func willReadAgain(_ index: Int) {
+    mutating func willReadAgain(_ index: Int) {
         if connections[index].isInReadyList { return }
         connections[index].isInReadyList = true
         readyConnections.append(connections[index].id)
@@ -142,7 +145,7 @@ extension Worker {
             connections[index].turnNumber = turnNumber
             connections[index].turnBytes = 0
         }
-        while connections[index].isReadReady && !connections[index].isPaused {
+        while mayRead(index) && !connections[index].isPaused {
             if Int(connections[index].turnBytes) >= Self.connectionTurnBytesMax {
                 connections[index].isInReadyList = true
                 deferredConnections.append(id)
@@ -160,12 +163,17 @@ extension Worker {
         }
     }
 
+    private func mayRead(_ index: Int) -> Bool {
+        connections[index].isReadReady || connections[index].secure?.mayHavePlaintext == true
+    }
+
     private mutating func readOnce(_ index: Int) {
         let id = connections[index].id
         if engine.holdsReading(id) {
             connections[index].isPaused = true
             return
         }
+        if let secure = connections[index].secure { return readOnceSecurely(index, secure) }
         let socket = connections[index].socket
         var room = Self.connectionReadBytesMax
         var transfer = Transfer.wouldBlock
@@ -200,7 +208,7 @@ extension Worker {
         }
     }
 
-    private mutating func handBuffer(from id: ConnectionID, mayHaveMore: Bool) {
+    mutating func handBuffer(from id: ConnectionID, mayHaveMore: Bool) {
         if connectionBuffer.isEmpty { return }
         var buffer = ByteBuffer()
         swap(&buffer, &connectionBuffer)
@@ -232,9 +240,14 @@ extension Worker {
         let socket = connections[index].socket
         if connections[index].probesFirst {
             connections[index].probesFirst = false
-            if !socket.isQuiet { return fail(id, .stale) }
+            if connections[index].secure == nil {
+                if !socket.isQuiet { return fail(id, .stale) }
+            } else if !isQuietSecurely(index) {
+                return
+            }
         }
         if connections[index].isBroken { return }
+        if let secure = connections[index].secure { return writeSecurely(index, secure) }
         while true {
             let (transfer, total) = writeOutput(of: id, to: socket)
             if total == 0 { return }
@@ -252,13 +265,25 @@ extension Worker {
         }
     }
 
+    /// Whether nothing waits in a connection but what TLS has to say to itself, as tickets. What else there is, the engine
+    /// is told of: it looks for another connection.
+    private mutating func isQuietSecurely(_ index: Int) -> Bool {
+        let id = connections[index].id
+        if connections[index].secure?.mayHavePlaintext != true && connections[index].socket.isQuiet {
+            return true
+        }
+        connections[index].isReadReady = true
+        readOn(index)
+        return self.index(of: id) != nil && !connections[index].hasEnded
+    }
+
     /// One call; `total`: bytes that waited.
     private func writeOutput(of id: ConnectionID, to socket: Socket) -> (transfer: Transfer, total: Int) {
         let output = engine.output(of: id)
         return output.isEmpty ? (.wouldBlock, 0) : (socket.write(output), output.count)
     }
 
-    private mutating func blockWriting(_ index: Int) {
+    mutating func blockWriting(_ index: Int) {
         connections[index].isWriteBlocked = true
         let slot = connections[index]
         // TCP is watched all the time. A Unix socket is from its first short write on: uploads block again and again.
@@ -269,6 +294,7 @@ extension Worker {
 
     mutating func shutdownWriting(_ id: ConnectionID) {
         guard let index = index(of: id) else { return }
+        if let secure = connections[index].secure { return shutdownSecurely(index, secure) }
         connections[index].socket.shutdownWriting()
     }
 
@@ -277,10 +303,11 @@ extension Worker {
     mutating func close(_ id: ConnectionID) {
         guard let index = index(of: id) else { return }
         connections[index].isOpen = false
+        connections[index].secure = nil
         connections[index].socket.close()
     }
 
-    private mutating func fail(_ id: ConnectionID, _ cause: CloseCause) {
+    mutating func fail(_ id: ConnectionID, _ cause: CloseCause) {
         close(id)
         engine.closed(id, cause, now: now)
     }

@@ -110,8 +110,8 @@ extension Worker {
             case .bytes(let count):
                 engine.wrote(count, to: id, now: now)
                 if count == total { continue }
-                return blockWriting(index)
-            case .wouldBlock, .endOfFile: return blockWriting(index)
+                return blockSession(index)
+            case .wouldBlock, .endOfFile: return blockSession(index)
             case .failed: return lose(id)
             }
         }
@@ -131,7 +131,7 @@ extension Worker {
 
     /// Watches for room from now on. It is unwatched only when it is reported and nobody wants it (`hasRoom`): a session
     /// that blocked once blocks again as a rule, and each change is a system call.
-    private mutating func blockWriting(_ index: Int) {
+    private mutating func blockSession(_ index: Int) {
         sessions[index].isWriteBlocked = true
         if !sessions[index].isWatchingRoom { watchRoom(index, true) }
     }

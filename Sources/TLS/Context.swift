@@ -43,7 +43,7 @@ import Model
         if settings.pins.contains(where: { $0.count != 32 }) {
             throw .because(.handshake, "a pin must be 32 bytes, a SHA-256 digest")
         }
-        if settings.requiresStaple && settings.trust == .none {
+        if settings.requiresStaple && settings.trust == .anyone {
             throw .because(.handshake, "a required OCSP staple needs issuers to trust")
         }
         if !settings.keyFile.isEmpty && settings.certificateFile.isEmpty {
@@ -128,7 +128,7 @@ import Model
             if unsafe SSL_CTX_load_verify_dir(pointer, path) != 1 {
                 try Self.throwUnreadable(path, "trust directory")
             }
-        case .none: break
+        case .anyone: break
         }
     }
 

@@ -41,7 +41,7 @@ struct ContextFiles {
         case .system:
             for path in Self.systemTrust { note(path) }
         case .file(let path), .directory(let path): note(path)
-        case .none: break
+        case .anyone: break
         }
         if !settings.certificateFile.isEmpty { note(settings.certificateFile) }
         if !settings.keyFile.isEmpty { note(settings.keyFile) }

@@ -16,7 +16,7 @@ enum PeerName {
                 throw .because(.handshake, "cannot send the name " + TLSFailure.quoted(identity.serverName))
             }
         }
-        if identity.settings.trust == .none { return }
+        if identity.settings.trust == .anyone { return }
         if identity.verifyName.isEmpty {
             throw .because(.verify, "no name to verify the certificate against")
         }

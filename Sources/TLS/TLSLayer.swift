@@ -133,6 +133,21 @@ package enum TLSRead: Equatable, Sendable {
         unsafe wire.pointee.output.consume(count)
     }
 
+    /// Whether `output` has anything.
+    package var hasOutput: Bool {
+        // SAFETY: see `wire`.
+        unsafe !wire.pointee.output.isEmpty
+    }
+
+    /// Lets `send` take from the front of `output`.
+    /// - Returns: how many bytes it says that it took.
+    package mutating func sendOutput(_ send: (Span<UInt8>) -> Int) -> Int {
+        // SAFETY: see `wire`; OpenSSL does not run meanwhile.
+        let count = unsafe send(wire.pointee.output.bytes)
+        wrote(count)
+        return count
+    }
+
     /// Bytes that `receive` would take now.
     package var inputRoom: Int {
         // SAFETY: see `wire`.
@@ -161,6 +176,12 @@ package enum TLSRead: Equatable, Sendable {
     package mutating func endOfInput() {
         // SAFETY: see `wire`.
         unsafe wire.pointee.isInputEnded = true
+    }
+
+    /// Whether `endOfInput` was said.
+    package var isInputEnded: Bool {
+        // SAFETY: see `wire`.
+        unsafe wire.pointee.isInputEnded
     }
 
     /// Whether `read` can bring plaintext without more input, or has an end to tell.

@@ -19,7 +19,7 @@ enum Verification {
         let identity = unsafe wire.pointee.key.identity
         do throws(TLSFailure) {
             // SAFETY: as above.
-            if identity.settings.trust == .none {
+            if identity.settings.trust == .anyone {
                 try unsafe trustNobody(store, pins: identity.settings.pins)
             } else {
                 try unsafe trust(store, identity)
