@@ -68,6 +68,7 @@ enum ErrorQueue {
             return ("protocol version: the server's is not among those that are allowed", false)
         case SSL_R_WRONG_VERSION_NUMBER:
             return ("server does not speak TLS, or sent a broken record", false)
+        case SSL_R_BAD_EXTENSION: return ("server sent a bad extension, as for a protocol that was not offered", false)
         case alertOffset..<alertOffset + 256:
             return ("server sent alert: " + alert(number - alertOffset), false)
         default: return (reason(code), false)

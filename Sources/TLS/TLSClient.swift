@@ -15,6 +15,8 @@ package struct TLSClient: ~Copyable {
         package var sessionsPerKeyMax = 4
         /// Time for which a context is used before its files are looked at again, milliseconds.
         package var fileCheckMilliseconds = 1000
+        /// Records under one key; then it is renewed. Below the 2^24.5 of AES-GCM. Source: RFC 8446 §5.5.
+        package var recordsPerKeyMax = 8_388_608
 
         package init() {}
     }
@@ -61,7 +63,8 @@ package struct TLSClient: ~Copyable {
         let context = try context(for: identity.settings, now: now)
         let key = SessionKey(identity: identity, scope: scope)
         let session = sessions.take(key, context: context.number, at: openssl_now())
-        return try TLSLayer(context, key, sessions, resuming: session)
+        let recordsMax = limits.recordsPerKeyMax
+        return try TLSLayer(context, key, sessions, resuming: session, recordsPerKeyMax: recordsMax)
     }
 
     private mutating func context(for settings: TLSSettings, now: Instant) throws(TLSFailure) -> Context {

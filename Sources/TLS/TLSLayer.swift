@@ -36,8 +36,6 @@ package enum TLSRead: Equatable, Sendable {
 
     /// Plaintext of one record. Source: RFC 8446 §5.1.
     private static let recordBytesMax = 16_384
-    /// Records under one key after which it is renewed: below the 2^24.5 of AES-GCM. Source: RFC 8446 §5.5.
-    private static let recordsPerKeyMax = 8_388_608
 
     private enum State {
         case handshaking
@@ -54,6 +52,7 @@ package enum TLSRead: Equatable, Sendable {
     private var state = State.handshaking
     /// What was offered to the peer.
     private let offered: Session?
+    private let recordsPerKeyMax: Int
     private var recordsRead = 0
     private var recordsWritten = 0
 
@@ -61,7 +60,8 @@ package enum TLSRead: Equatable, Sendable {
         _ context: Context,
         _ key: SessionKey,
         _ sessions: SessionCache,
-        resuming session: Session?
+        resuming session: Session?,
+        recordsPerKeyMax: Int
     ) throws(TLSFailure) {
         ErrorQueue.clear()
         // SAFETY: the SSL holds its own reference to the context.
@@ -81,6 +81,7 @@ package enum TLSRead: Equatable, Sendable {
         unsafe self.ssl = ssl
         unsafe self.wire = wire
         offered = session
+        self.recordsPerKeyMax = recordsPerKeyMax
     }
 
     private static var noMemory: TLSFailure {
@@ -200,12 +201,10 @@ package enum TLSRead: Equatable, Sendable {
         if result == 1 { return finish() }
         switch unsafe SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .needsMore
+        case SSL_ERROR_ZERO_RETURN: return handshakeFailed("", isEndOfFile: true)
         default:
-            forgetOffered()
-            let refusal = unsafe wire.pointee.refusal
             let (words, isEndOfFile) = ErrorQueue.takePeerReason()
-            let reason = isEndOfFile ? "server closed the connection in the handshake" : words
-            return fail(refusal ?? .because(.handshake, reason))
+            return handshakeFailed(words, isEndOfFile: isEndOfFile)
         }
     }
 
@@ -232,7 +231,7 @@ package enum TLSRead: Equatable, Sendable {
     package mutating func write(_ plaintext: Span<UInt8>) -> Int {
         guard case .open = state else { return 0 }
         ErrorQueue.clear()
-        if recordsWritten >= Self.recordsPerKeyMax { updateKeys(askingPeer: false) }
+        if recordsWritten >= recordsPerKeyMax { updateKeys(askingPeer: false) }
         // SAFETY: see `wire` and `ssl`; `plaintext` outlives the calls, and OpenSSL keeps no address of it: there is
         // room for every record, so that none is left half written.
         return unsafe plaintext.withUnsafeBufferPointer { buffer in
@@ -290,7 +289,7 @@ package enum TLSRead: Equatable, Sendable {
     ) -> TLSRead {
         // SAFETY: see `wire` and `ssl`; `initialised` <= `buffer.count`.
         ErrorQueue.clear()
-        if recordsRead >= Self.recordsPerKeyMax { updateKeys(askingPeer: true) }
+        if recordsRead >= recordsPerKeyMax { updateKeys(askingPeer: true) }
         while initialised < buffer.count {
             // Most reads end here: without asking OpenSSL, which would make an error of it.
             if unsafe wire.pointee.input.isEmpty && SSL_pending(ssl) == 0 { return endWithoutInput() }
@@ -336,6 +335,13 @@ package enum TLSRead: Equatable, Sendable {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: break
         default: state = .failed(.because(.handshake, ErrorQueue.takePeerReason().words))
         }
+    }
+
+    private mutating func handshakeFailed(_ words: String, isEndOfFile: Bool) -> TLSHandshake {
+        forgetOffered()
+        let reason = isEndOfFile ? "server closed the connection in the handshake" : words
+        // SAFETY: see `wire`.
+        return fail(unsafe wire.pointee.refusal ?? .because(.handshake, reason))
     }
 
     private mutating func fail(_ failure: TLSFailure) -> TLSHandshake {
