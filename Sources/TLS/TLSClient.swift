@@ -1,11 +1,12 @@
 // TLSClient.swift: one worker's side of every TLS connection it makes: contexts, sessions, new layers.
-// Owns: contexts by settings, sessions by identity. Never touches: a socket, a lock; it belongs to one thread.
-// Source: DESIGN "Identity is part of the key"; RFC 8446 §2.2, appendix C.4.
+// Owns: contexts by settings, sessions by identity. Never touches: a socket, a lock; it belongs to one
+// thread. Source: DESIGN "Identity is part of the key"; RFC 8446 §2.2, appendix C.4.
 import COpenSSL
 import Model
 
 package struct TLSClient: ~Copyable {
-    /// What this worker keeps. Reached: what was not used for longest is dropped, and made anew when it is needed.
+    /// What this worker keeps. Reached: what was not used for longest is dropped, and made anew when it is
+    /// needed.
     package struct Limits: Sendable {
         /// Contexts, one for each `TLSSettings`.
         package var contextsMax = 64
@@ -75,8 +76,8 @@ package struct TLSClient: ~Copyable {
         return try entries[place].context.get()
     }
 
-    /// Makes the context anew when its files have changed. Old files are never used in place of new ones that are
-    /// broken: whoever replaced them meant to end the use of the old.
+    /// Makes the context anew when its files have changed. Old files are never used in place of new ones that
+    /// are broken: whoever replaced them meant to end the use of the old.
     private mutating func recheck(_ place: Int, now: Instant) {
         entries[place].checkAt = now.adding(milliseconds: limits.fileCheckMilliseconds)
         if case .success(let context) = entries[place].context {

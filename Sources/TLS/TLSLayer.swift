@@ -1,6 +1,6 @@
 // TLSLayer.swift: TLS on one connection, as bytes: ciphertext in and out on one side, plaintext on the other.
-// Owns: one SSL and its wire. Never touches: a socket, a clock; so a layer runs on anything, another layer included.
-// Source: RFC 8446 (1.3), RFC 5246 (1.2); SSL_read(3), SSL_write(3), SSL_get_error(3).
+// Owns: one SSL and its wire. Never touches: a socket, a clock; so a layer runs on anything, another layer
+// included. Source: RFC 8446 (1.3), RFC 5246 (1.2); SSL_read(3), SSL_write(3), SSL_get_error(3).
 import COpenSSL
 import Model
 
@@ -26,8 +26,8 @@ package enum TLSRead: Equatable, Sendable {
     case failed(TLSFailure)
 }
 
-/// One layer. Calls in the order of a connection's life: `handshake` until it is done; then `read` and `write`.
-/// After each call send `output`. Belongs to the thread of its client.
+/// One layer. Calls in the order of a connection's life: `handshake` until it is done; then `read` and
+/// `write`. After each call send `output`. Belongs to the thread of its client.
 @safe package struct TLSLayer: ~Copyable {
     /// Ciphertext that waits to be sent from which on `write` takes no more: four full records.
     package static let outputPauseBytes = 66_560
@@ -46,7 +46,8 @@ package enum TLSRead: Equatable, Sendable {
         case failed(TLSFailure)
     }
 
-    // SAFETY: an SSL that this value owns, freed in `deinit` and handed to nobody. `wire` is allocated for as long.
+    // SAFETY: an SSL that this value owns, freed in `deinit` and handed to nobody. `wire` is allocated for as
+    // long.
     private let ssl: OpaquePointer
     private let wire: UnsafeMutablePointer<Wire>
     private var state = State.handshaking
@@ -92,7 +93,8 @@ package enum TLSRead: Equatable, Sendable {
         _ ssl: OpaquePointer,
         _ wire: UnsafeMutablePointer<Wire>
     ) throws(TLSFailure) {
-        // SAFETY: both live for as long as the layer. The BIO belongs to the SSL, which is freed before the wire.
+        // SAFETY: both live for as long as the layer. The BIO belongs to the SSL, which is freed before the
+        // wire.
         guard unsafe SSL_set_ex_data(ssl, 0, wire) == 1, let bio = unsafe WireMethod.makeBIO(wire) else {
             throw noMemory
         }
@@ -104,8 +106,9 @@ package enum TLSRead: Equatable, Sendable {
     }
 
     @unsafe private static func free(_ ssl: OpaquePointer, _ wire: UnsafeMutablePointer<Wire>) {
-        // SAFETY: the caller owns both. Said to be shut down: else OpenSSL would take an end without close_notify for
-        // a reason to give up the session, which may be in the cache (RFC 5246 §7.2.1 no longer asks for that).
+        // SAFETY: the caller owns both. Said to be shut down: else OpenSSL would take an end without
+        // close_notify for a reason to give up the session, which may be in the cache (RFC 5246 §7.2.1 no
+        // longer asks for that).
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         unsafe SSL_free(ssl)
         unsafe wire.deinitialize(count: 1)
@@ -123,7 +126,8 @@ package enum TLSRead: Equatable, Sendable {
     package var output: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            // SAFETY: only mutating calls change the wire, and none can be made while the span borrows this value.
+            // SAFETY: only mutating calls change the wire, and none can be made while the span borrows this
+            // value.
             unsafe _overrideLifetime(wire.pointee.output.bytes, borrowing: self)
         }
     }
@@ -171,8 +175,9 @@ package enum TLSRead: Equatable, Sendable {
             || SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0
     }
 
-    /// Swaps the memory for input with `buffer` when no input waits. So many connections can share the memory of one
-    /// read: lend before `receive`, take back after `read`; a connection whose input still waits keeps what it was lent.
+    /// Swaps the memory for input with `buffer` when no input waits. So many connections can share the memory
+    /// of one read: lend before `receive`, take back after `read`; a connection whose input still waits keeps
+    /// what it was lent.
     package mutating func swapInput(_ buffer: inout ByteBuffer) {
         // SAFETY: see `wire`.
         if unsafe wire.pointee.input.isEmpty && buffer.isEmpty { unsafe swap(&wire.pointee.input, &buffer) }
@@ -232,8 +237,8 @@ package enum TLSRead: Equatable, Sendable {
         guard case .open = state else { return 0 }
         ErrorQueue.clear()
         if recordsWritten >= recordsPerKeyMax { updateKeys(askingPeer: false) }
-        // SAFETY: see `wire` and `ssl`; `plaintext` outlives the calls, and OpenSSL keeps no address of it: there is
-        // room for every record, so that none is left half written.
+        // SAFETY: see `wire` and `ssl`; `plaintext` outlives the calls, and OpenSSL keeps no address of it:
+        // there is room for every record, so that none is left half written.
         return unsafe plaintext.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return 0 }
             var taken = 0

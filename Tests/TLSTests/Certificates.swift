@@ -5,7 +5,8 @@ import Glibc
 
 /// A certificate with its key. Never freed: the tests keep theirs for as long as they run.
 @safe struct Credential: @unchecked Sendable {
-    // SAFETY: both are made once, never changed after that and never freed; OpenSSL counts references atomically.
+    // SAFETY: both are made once, never changed after that and never freed; OpenSSL counts references
+    // atomically.
     let certificate: OpaquePointer
     let key: OpaquePointer
     let issuer: OpaquePointer
@@ -25,14 +26,22 @@ import Glibc
     ) {
         // SAFETY: everything is ours, and no call keeps an address of a Swift value.
         unsafe key = Self.makeKey(weak: weak)
-        let certificate = unsafe X509_new()!
+        let certificate = unsafe made(X509_new())
         unsafe X509_set_version(certificate, 2)
         unsafe ASN1_INTEGER_set(X509_get_serialNumber(certificate), Int.random(in: 1...(.max)))
         unsafe X509_time_adj_ex(X509_getm_notBefore(certificate), Int32(days.lowerBound), 0, nil)
         unsafe X509_time_adj_ex(X509_getm_notAfter(certificate), Int32(days.upperBound), 0, nil)
         unsafe X509_set_pubkey(certificate, key)
         let subject = unsafe X509_get_subject_name(certificate)
-        unsafe X509_NAME_add_entry_by_txt(subject, "CN", 0x1000, Array(name.utf8), Int32(name.utf8.count), -1, 0)
+        unsafe X509_NAME_add_entry_by_txt(
+            subject,
+            "CN",
+            0x1000,
+            Array(name.utf8),
+            Int32(name.utf8.count),
+            -1,
+            0
+        )
         let signer = unsafe issuer?.certificate ?? certificate
         unsafe X509_set_issuer_name(certificate, X509_get_subject_name(signer))
         for (nid, value) in extensions {
@@ -56,7 +65,7 @@ import Glibc
         unsafe EVP_PKEY_keygen_init(context)
         if weak { unsafe EVP_PKEY_CTX_set_rsa_keygen_bits(context, 1024) }
         unsafe EVP_PKEY_keygen(context, &key)
-        return unsafe key!
+        return unsafe made(key)
     }
 
     /// SHA-256 of the certificate, computed from its DER.
@@ -89,6 +98,12 @@ import Glibc
         unsafe PEM_write_bio_PrivateKey(keyFile, key, nil, nil, 0, nil, nil)
         unsafe BIO_free(keyFile)
     }
+}
+
+/// What cannot be missing: memory for it, or an argument that we set.
+func made<Value>(_ value: Value?) -> Value {
+    guard let value else { preconditionFailure("nothing was made") }
+    return value
 }
 
 @unsafe private func sha256(_ bytes: UnsafeBufferPointer<UInt8>) -> [UInt8] {
@@ -128,7 +143,7 @@ struct StapleForm: Sendable {
             unsafe OCSP_RESPONSE_free(response)
             unsafe OCSP_BASICRESP_free(basic)
             unsafe OCSP_CERTID_free(id)
-            for unsafe moment in unsafe [begin, end, revoked] { unsafe ASN1_STRING_free(moment) }
+            for unsafemoment in unsafe [begin, end, revoked] { unsafe ASN1_STRING_free(moment) }
         }
         return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count)))
     }
@@ -137,11 +152,15 @@ struct StapleForm: Sendable {
 /// The certificates of the tests.
 enum Issued {
     private static let authority: [(nid: Int32, value: String)] = [
-        (NID_basic_constraints, "critical,CA:TRUE"), (NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"),
+        (NID_basic_constraints, "critical,CA:TRUE"),
+        (NID_key_usage, "critical,keyCertSign,cRLSign,digitalSignature"),
         (NID_subject_key_identifier, "hash"),
     ]
 
-    private static func leaf(_ names: String?, for usage: String = "serverAuth") -> [(nid: Int32, value: String)] {
+    private static func leaf(
+        _ names: String?,
+        for usage: String = "serverAuth"
+    ) -> [(nid: Int32, value: String)] {
         let rest = [(nid: NID_ext_key_usage, value: usage), (nid: NID_key_usage, value: "digitalSignature")]
         return rest + (names.map { [(nid: NID_subject_alt_name, value: $0)] } ?? [])
     }
@@ -168,7 +187,11 @@ enum Issued {
     )
     static let partialWildcard = Credential("partial", by: root, leaf("DNS:w*.wild.example,DNS:*.example"))
     static let forClients = Credential("for clients", by: root, leaf(names, for: "clientAuth"))
-    static let hostile = Credential("evil\r\n\u{1B}[2Jü" + String(repeating: "x", count: 40), by: otherRoot, leaf(names))
+    static let hostile = Credential(
+        "evil\r\n\u{1B}[2Jü" + String(repeating: "x", count: 40),
+        by: otherRoot,
+        leaf(names)
+    )
 
     static let weak = Credential("weak", by: root, leaf(names), weak: true)
 

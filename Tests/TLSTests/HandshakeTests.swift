@@ -47,7 +47,10 @@ private func only(_ version: Int32, _ change: (inout ServerForm) -> Void = { _ i
 
     static let choices: [(rule: String, server: ServerForm, settings: TLSIdentity, facts: String)] = [
         ("no protocol offered", ServerForm(alpn: "h2"), peer { $0.alpn = [] }, "TLS_AES_256_GCM_SHA384 "),
-        ("the second of two", ServerForm(alpn: "x"), peer { $0.alpn = ["http/1.1", "x"] }, "TLS_AES_256_GCM_SHA384 x"),
+        (
+            "the second of two", ServerForm(alpn: "x"), peer { $0.alpn = ["http/1.1", "x"] },
+            "TLS_AES_256_GCM_SHA384 x"
+        ),
         ("a server without any", ServerForm(), peer(), "TLS_AES_256_GCM_SHA384 "),
         (
             "a cipher suite", ServerForm(), peer { $0.cipherSuites = "TLS_CHACHA20_POLY1305_SHA256" },
@@ -105,12 +108,16 @@ private func only(_ version: Int32, _ change: (inout ServerForm) -> Void = { _ i
         #expect(outcome(row.identity, Server(row.server)) == .failure(failure), "\(row.rule)")
     }
 
-    @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION]) func `our certificate is shown when it is asked for`(version: Int32) {
+    @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION]) func `our certificate is shown when it is asked for`(
+        version: Int32
+    ) {
         let server = Server(only(version) { $0.asksForCertificate = true })
         #expect(throws: Never.self) { try outcome(peer { $0.certificateFile = Files.client }, server).get() }
         #expect(server.isOpen && server.hasClientCertificate)
         let indifferent = Server(only(version))
-        #expect(throws: Never.self) { try outcome(peer { $0.certificateFile = Files.client }, indifferent).get() }
+        #expect(throws: Never.self) {
+            try outcome(peer { $0.certificateFile = Files.client }, indifferent).get()
+        }
         #expect(indifferent.isOpen && !indifferent.hasClientCertificate)
     }
 
@@ -140,15 +147,16 @@ private func only(_ version: Int32, _ change: (inout ServerForm) -> Void = { _ i
         var layer = try client.connect(peer(), scope: [], now: at(0))
         let server = Server()
         #expect(layer.handshake() == .needsMore)
-        let hello = layer.output.array
-        layer.wrote(hello.count)
-        server.receive(hello)
+        server.receive(layer.takeOutput())
         let reply = server.take()
         try #require(reply.count > 500)
         #expect(layer.received(reply.span.extracting(first: count)) == count)
         #expect(layer.handshake() == .needsMore)
         layer.endOfInput()
-        #expect(layer.handshake() == .failed(TLSFailure(.handshake, "server closed the connection in the handshake")))
+        #expect(
+            layer.handshake()
+                == .failed(TLSFailure(.handshake, "server closed the connection in the handshake"))
+        )
     }
 
     @Test func `close_notify within the handshake is its failure`() throws {
@@ -157,15 +165,20 @@ private func only(_ version: Int32, _ change: (inout ServerForm) -> Void = { _ i
         _ = layer.handshake()
         let alert: [UInt8] = [21, 3, 3, 0, 2, 1, 0]
         _ = layer.received(alert.span)
-        #expect(layer.handshake() == .failed(TLSFailure(.handshake, "server closed the connection in the handshake")))
+        #expect(
+            layer.handshake()
+                == .failed(TLSFailure(.handshake, "server closed the connection in the handshake"))
+        )
     }
 
     static let names: [(name: String, bytes: [UInt8])] = [
-        ("NUL", Array("a.example\0.evil".utf8)), ("space", Array("a example".utf8)), ("line", Array("a\r\nb".utf8)),
+        ("NUL", Array("a.example\0.evil".utf8)), ("space", Array("a example".utf8)),
+        ("line", Array("a\r\nb".utf8)),
         ("not ASCII", Array("ä.example".utf8)), ("long", [UInt8](repeating: 0x61, count: 256)),
     ]
 
-    @Test(arguments: names.indices) func `what cannot be a name is refused before a byte is sent`(index: Int) {
+    @Test(arguments: names.indices) func `what cannot be a name is refused before a byte is sent`(index: Int)
+    {
         for isSent in [true, false] {
             var identity = peer()
             if isSent {

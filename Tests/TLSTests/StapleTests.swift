@@ -40,8 +40,12 @@ import Testing
         Case("signed by a certificate for something else", "OCSP staple is not validly signed: ") {
             $0.signer = Issued.falseResponder
         },
-        Case("signed by another authority", "OCSP staple is not validly signed: ") { $0.signer = Issued.otherRoot },
-        Case("signed by the certificate itself", "OCSP staple is not validly signed: ") { $0.signer = Issued.good },
+        Case("signed by another authority", "OCSP staple is not validly signed: ") {
+            $0.signer = Issued.otherRoot
+        },
+        Case("signed by the certificate itself", "OCSP staple is not validly signed: ") {
+            $0.signer = Issued.good
+        },
         Case("within five minutes after its end", nil) {
             $0.form.thisUpdate = -3600
             $0.form.nextUpdate = -290
@@ -61,30 +65,43 @@ import Testing
 
     static let versions = [TLS1_2_VERSION, TLS1_3_VERSION]
 
-    @Test(arguments: cases, versions) func `a required staple has to be good and current`(row: Case, version: Int32) {
+    @Test(arguments: cases, versions) func `a required staple has to be good and current`(
+        row: Case,
+        version: Int32
+    ) {
         let server = Server(form(version, row.form.bytes(about: row.about, signedBy: row.signer)))
         switch outcome(peer { $0.requiresStaple = true }, server) {
         case .success: #expect(row.words == nil)
         case .failure(let failure):
             #expect(failure.kind == .verify && row.words != nil)
-            #expect(failure.detail.hasPrefix(row.words ?? "") && failure.detail.hasSuffix("; subject CN=good"), "\(failure.detail)")
+            #expect(
+                failure.detail.hasPrefix(row.words ?? "") && failure.detail.hasSuffix("; subject CN=good"),
+                "\(failure.detail)"
+            )
         }
     }
 
     @Test(arguments: versions) func `a required staple has to be there`(version: Int32) {
         let words = TLSFailure(.verify, "no OCSP staple, or none that can be read; subject CN=good")
         #expect(outcome(peer { $0.requiresStaple = true }, Server(form(version, []))) == .failure(words))
-        #expect(outcome(peer { $0.requiresStaple = true }, Server(form(version, [1, 2, 3]))) == .failure(words))
+        #expect(
+            outcome(peer { $0.requiresStaple = true }, Server(form(version, [1, 2, 3]))) == .failure(words)
+        )
     }
 
     @Test(arguments: versions) func `a staple that is not required is not looked at`(version: Int32) {
         #expect(throws: Never.self) { try outcome(peer(), Server(form(version, [1, 2, 3]))).get() }
     }
 
-    @Test(arguments: versions) func `a session resumes without a new staple, but not past the end of the old`(version: Int32) {
+    @Test(arguments: versions) func `a session resumes without a new staple, but not past the end of the old`(
+        version: Int32
+    ) {
         var client = TLSClient()
         for (end, resumes) in [(3600, true), (-290, true), (nil, false)] {
-            let staple = StapleForm(thisUpdate: end == nil ? -60 : -3600, nextUpdate: end).bytes(about: Issued.good, signedBy: Issued.root)
+            let staple = StapleForm(thisUpdate: end == nil ? -60 : -3600, nextUpdate: end).bytes(
+                about: Issued.good,
+                signedBy: Issued.root
+            )
             let context = ServerContext(form(version, staple))
             let identity = peer { $0.requiresStaple = true }
             let scope = [UInt8(truncatingIfNeeded: end ?? 1)]

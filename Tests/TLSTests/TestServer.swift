@@ -26,7 +26,7 @@ struct ServerForm: Sendable {
 
     init(_ form: ServerForm = ServerForm()) {
         // SAFETY: all calls copy or count references; `self` outlives the connections that call back.
-        let made = unsafe SSL_CTX_new(TLS_server_method())!
+        let made = unsafe made(SSL_CTX_new(TLS_server_method()))
         unsafe pointer = made
         self.form = form
         // So that it can show what the client must refuse.
@@ -34,7 +34,12 @@ struct ServerForm: Sendable {
         unsafe SSL_CTX_use_certificate(pointer, form.identity.certificate)
         unsafe SSL_CTX_use_PrivateKey(pointer, form.identity.key)
         for identity in form.chain {
-            unsafe SSL_CTX_ctrl(pointer, SSL_CTRL_CHAIN_CERT, 1, UnsafeMutableRawPointer(identity.certificate))
+            unsafe SSL_CTX_ctrl(
+                pointer,
+                SSL_CTRL_CHAIN_CERT,
+                1,
+                UnsafeMutableRawPointer(identity.certificate)
+            )
         }
         let versions = unsafe openssl_CTX_set_versions(pointer, form.versionMin, form.versionMax)
         precondition(versions == 1, "server's versions")
@@ -65,29 +70,35 @@ struct ServerForm: Sendable {
         // SAFETY: the call copies.
         unsafe keys.withUnsafeMutableBytes { bytes in
             let result = unsafe SSL_CTX_ctrl(
-                pointer, SSL_CTRL_SET_TLSEXT_TICKET_KEYS, bytes.count, bytes.baseAddress)
+                pointer,
+                SSL_CTRL_SET_TLSEXT_TICKET_KEYS,
+                bytes.count,
+                bytes.baseAddress
+            )
             precondition(result == 1, "ticket keys")
         }
         unsafe SSL_CTX_flush_sessions(pointer, .max)
     }
 
     private static let chooseProtocol: SSL_CTX_alpn_select_cb_func = { _, chosen, count, _, _, argument in
-        // SAFETY: `argument` is the context, which outlives its connections; the name is copied into memory that
-        // lasts.
-        let context = unsafe Unmanaged<ServerContext>.fromOpaque(argument!).takeUnretainedValue()
+        // SAFETY: `argument` is the context, which outlives its connections; the name is copied into memory
+        // that lasts.
+        let context = unsafe Unmanaged<ServerContext>.fromOpaque(made(argument)).takeUnretainedValue()
         let name = Array(context.form.alpn.utf8)
-        let memory = unsafe CRYPTO_malloc(name.count, "", 0)!
+        let memory = unsafe made(CRYPTO_malloc(name.count, "", 0))
         unsafe memory.copyMemory(from: name, byteCount: name.count)
-        unsafe chosen!.pointee = UnsafePointer(memory.assumingMemoryBound(to: UInt8.self))
-        unsafe count!.pointee = UInt8(name.count)
+        unsafe chosen?.pointee = UnsafePointer(memory.assumingMemoryBound(to: UInt8.self))
+        unsafe count?.pointee = UInt8(name.count)
         return SSL_TLSEXT_ERR_OK
     }
 
-    private static let staple: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { ssl, argument in
+    private static let staple: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = {
+        ssl,
+        argument in
         // SAFETY: as above. OpenSSL takes the memory over.
-        let context = unsafe Unmanaged<ServerContext>.fromOpaque(argument!).takeUnretainedValue()
+        let context = unsafe Unmanaged<ServerContext>.fromOpaque(made(argument)).takeUnretainedValue()
         let staple = context.form.staple
-        let memory = unsafe CRYPTO_malloc(staple.count, "", 0)!
+        let memory = unsafe made(CRYPTO_malloc(staple.count, "", 0))
         unsafe memory.copyMemory(from: staple, byteCount: staple.count)
         unsafe SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP, staple.count, memory)
         return SSL_TLSEXT_ERR_OK
@@ -111,9 +122,9 @@ struct ServerForm: Sendable {
     init(_ context: ServerContext) {
         // SAFETY: the SSL takes the BIOs over.
         self.context = context
-        unsafe ssl = SSL_new(context.pointer)!
-        unsafe input = BIO_new(BIO_s_mem())!
-        unsafe output = BIO_new(BIO_s_mem())!
+        unsafe ssl = made(SSL_new(context.pointer))
+        unsafe input = made(BIO_new(BIO_s_mem()))
+        unsafe output = made(BIO_new(BIO_s_mem()))
         unsafe SSL_set_bio(ssl, input, output)
         unsafe SSL_set_accept_state(ssl)
     }
