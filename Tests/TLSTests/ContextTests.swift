@@ -41,7 +41,7 @@ import Testing
         #expect(words { $0.keyFile = Files.client } == "a key file without a certificate file")
         #expect(
             words {
-                $0.trust = .none
+                $0.trust = .anyone
                 $0.requiresStaple = true
             } == "a required OCSP staple needs issuers to trust"
         )

@@ -29,7 +29,7 @@ private struct Difference: CustomTestStringConvertible, Sendable {
     }
 
     private static let differences = [
-        Difference(field: "trust") { identity, _ in identity.settings.trust = .none },
+        Difference(field: "trust") { identity, _ in identity.settings.trust = .anyone },
         Difference(field: "certificateFile") { identity, _ in identity.settings.certificateFile = "" },
         Difference(field: "keyFile") { identity, _ in identity.settings.keyFile = Files.client },
         Difference(field: "versionMin", versions: [TLS1_3_VERSION]) { identity, _ in

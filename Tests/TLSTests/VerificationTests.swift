@@ -42,7 +42,7 @@ struct Row: CustomTestStringConvertible, Sendable {
 }
 
 @Suite struct VerificationTests {
-    static let trustsNobody = peer { $0.trust = .none }
+    static let trustsNobody = peer { $0.trust = .anyone }
 
     static let rows = [
         Row("a name among the certificate's", Issued.good, nil),
@@ -179,20 +179,20 @@ struct Row: CustomTestStringConvertible, Sendable {
         Row(
             "trust in nobody, the peer's key",
             Issued.selfSigned,
-            for: pinned(Issued.selfSigned, trust: .none),
+            for: pinned(Issued.selfSigned, trust: .anyone),
             nil
         ),
         Row(
             "trust in nobody, another key",
             Issued.selfSigned,
-            for: pinned(Issued.good, trust: .none),
+            for: pinned(Issued.good, trust: .anyone),
             "the public key is not pinned; subject CN=self-signed"
         ),
         Row(
             "trust in nobody, an issuer's key proves nothing",
             Issued.underMiddle,
             chain: [Issued.middle],
-            for: pinned(Issued.middle, trust: .none),
+            for: pinned(Issued.middle, trust: .anyone),
             "the public key is not pinned"
         ),
         Row(
