@@ -23,8 +23,12 @@ static const unsigned long openssl_XN_FLAG_RFC2253 = XN_FLAG_RFC2253;
 static const int openssl_BIO_TYPE_SOURCE_SINK = BIO_TYPE_SOURCE_SINK;
 
 // Contexts and connections.
-static inline long openssl_CTX_set_mode(SSL_CTX *context, long mode) { return SSL_CTX_set_mode(context, mode); }
-static inline long openssl_CTX_clear_mode(SSL_CTX *context, long mode) { return SSL_CTX_clear_mode(context, mode); }
+static inline long openssl_CTX_set_mode(SSL_CTX *context, long mode) {
+    return SSL_CTX_set_mode(context, mode);
+}
+static inline long openssl_CTX_clear_mode(SSL_CTX *context, long mode) {
+    return SSL_CTX_clear_mode(context, mode);
+}
 static inline int openssl_CTX_set_versions(SSL_CTX *context, int min, int max) {
     return SSL_CTX_set_min_proto_version(context, min) && SSL_CTX_set_max_proto_version(context, max);
 }
@@ -61,7 +65,9 @@ static inline const EVP_MD *openssl_get_digest(const ASN1_OBJECT *algorithm) {
 }
 
 // Stacks of certificates.
-static inline int openssl_sk_X509_num(const STACK_OF(X509) *certificates) { return sk_X509_num(certificates); }
+static inline int openssl_sk_X509_num(const STACK_OF(X509) *certificates) {
+    return sk_X509_num(certificates);
+}
 static inline X509 *openssl_sk_X509_value(const STACK_OF(X509) *certificates, int index) {
     return sk_X509_value(certificates, index);
 }

@@ -6,7 +6,8 @@ import Model
 
 /// One reference to a context of OpenSSL's; connections made from it hold their own.
 @safe final class Context {
-    // SAFETY: an SSL_CTX of which this object owns one reference, given back in `deinit`. Not changed once made.
+    // SAFETY: an SSL_CTX of which this object owns one reference, given back in `deinit`. Not changed once
+    // made.
     let pointer: OpaquePointer
     /// No two contexts of a client have the same: sessions tell by it where they came from.
     let number: Int
@@ -51,7 +52,8 @@ import Model
         }
         for list in [settings.ciphers, settings.cipherSuites]
         where list.utf8.contains(0) || list.contains("@") {
-            // `@SECLEVEL` would lower the level below which OpenSSL refuses keys, digests and anonymous peers.
+            // `@SECLEVEL` would lower the level below which OpenSSL refuses keys, digests and anonymous
+            // peers.
             throw .because(.handshake, "ciphers \(TLSFailure.quoted(list)) must not hold @ or NUL")
         }
     }
@@ -63,10 +65,10 @@ import Model
         let unwanted = openssl_OP_IGNORE_UNEXPECTED_EOF | openssl_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION
         unsafe SSL_CTX_clear_options(pointer, unwanted)
         unsafe SSL_CTX_set_security_level(pointer, max(2, SSL_CTX_get_security_level(pointer)))
-        let mode = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+        let mode = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_AUTO_RETRY
         unsafe openssl_CTX_set_mode(pointer, Int(mode))
         // `SSL_MODE_RELEASE_BUFFERS` stays off: `TLSLayer.releaseMemory` does that when a connection is idle.
-        unsafe openssl_CTX_clear_mode(pointer, Int(SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY))
+        unsafe openssl_CTX_clear_mode(pointer, Int(SSL_MODE_RELEASE_BUFFERS))
         let caching = SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL
         unsafe openssl_CTX_set_session_cache_mode(pointer, Int(caching))
     }
@@ -137,7 +139,8 @@ import Model
         let keyFile = settings.keyFile.isEmpty ? settings.certificateFile : settings.keyFile
         try ContextFiles.requireFile(settings.certificateFile, "certificate file")
         try ContextFiles.requireFile(keyFile, "key file")
-        // SAFETY: see `pointer`; the paths outlive the calls. Without a callback OpenSSL would ask the terminal.
+        // SAFETY: see `pointer`; the paths outlive the calls. Without a callback OpenSSL would ask the
+        // terminal.
         unsafe SSL_CTX_set_default_passwd_cb(pointer) { _, _, _, _ in -1 }
         if unsafe SSL_CTX_use_certificate_chain_file(pointer, settings.certificateFile) != 1 {
             try Self.throwUnreadable(settings.certificateFile, "certificate file")

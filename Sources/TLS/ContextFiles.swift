@@ -29,7 +29,8 @@ struct FileStamp: Equatable {
     }
 }
 
-/// The files of one context with their stamps from before they were read: a change while reading is seen later.
+/// The files of one context with their stamps from before they were read: a change while reading is seen
+/// later.
 struct ContextFiles {
     /// Bytes of one file; a larger one is refused rather than read.
     static let fileBytesMax: Int64 = 16_777_216
@@ -50,7 +51,8 @@ struct ContextFiles {
     /// Whether a file is another one than when this value was made. One system call for each file.
     var haveChanged: Bool { stamps.contains { $0.stamp != FileStamp(path: $0.path) } }
 
-    /// Refuses what cannot be a file of PEM: reading a pipe, for instance, would not end. `role` as in `key file`.
+    /// Refuses what cannot be a file of PEM: reading a pipe, for instance, would not end. `role` as in `key
+    /// file`.
     static func requireFile(_ path: String, _ role: String) throws(TLSFailure) {
         let stamp = try require(path, role)
         if !stamp.isPlain {

@@ -43,11 +43,13 @@ extension TLSFailure {
     }
 }
 
-/// OpenSSL's queue of errors: one a thread, so whatever stays in it would be taken for the next connection's error.
+/// OpenSSL's queue of errors: one a thread, so whatever stays in it would be taken for the next connection's
+/// error.
 enum ErrorQueue {
     static func clear() { ERR_clear_error() }
 
-    /// The error that came first, in words, when something failed that is not a peer's doing; leaves the queue empty.
+    /// The error that came first, in words, when something failed that is not a peer's doing; leaves the
+    /// queue empty.
     static func takeReason() -> String {
         let code = ERR_get_error()
         ERR_clear_error()
@@ -56,9 +58,12 @@ enum ErrorQueue {
 
     /// What ended a handshake, or a connection that was established; leaves the queue empty.
     static func takePeerReason() -> (words: String, isEndOfFile: Bool) {
-        let code = ERR_get_error()
+        // What TLS makes of it says more than what a cipher found, which comes before it.
+        let first = ERR_get_error()
+        var code = first
+        while code != 0 && ERR_GET_LIB(code) != ERR_LIB_SSL { code = ERR_get_error() }
         ERR_clear_error()
-        guard ERR_GET_LIB(code) == ERR_LIB_SSL else { return (reason(code), false) }
+        if code == 0 { return (reason(first), false) }
         let number = ERR_GET_REASON(code)
         switch number {
         case SSL_R_UNEXPECTED_EOF_WHILE_READING:
@@ -68,6 +73,8 @@ enum ErrorQueue {
             return ("protocol version: the server's is not among those that are allowed", false)
         case SSL_R_WRONG_VERSION_NUMBER:
             return ("server does not speak TLS, or sent a broken record", false)
+        case SSL_R_BAD_EXTENSION:
+            return ("server sent a bad extension, as for a protocol that was not offered", false)
         case alertOffset..<alertOffset + 256:
             return ("server sent alert: " + alert(number - alertOffset), false)
         default: return (reason(code), false)

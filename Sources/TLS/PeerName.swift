@@ -1,6 +1,6 @@
-// PeerName.swift: the names of one connection: the one that is sent, and the one that the certificate must be for.
-// Owns: the choice between DNS name and IP address. Never touches: the network.
-// Source: RFC 9525 §6; RFC 6066 §3; X509_check_host(3).
+// PeerName.swift: the names of one connection: the one that is sent, and the one that the certificate must be
+// for. Owns: the choice between DNS name and IP address. Never touches: the network. Source: RFC 9525 §6; RFC
+// 6066 §3; X509_check_host(3).
 import COpenSSL
 import Model
 
@@ -46,8 +46,8 @@ enum PeerName {
         return String(decoding: name, as: UTF8.self)
     }
 
-    /// Whether it can only be an IP address: with a colon, or with a last label of digits. Source: RFC 3986 §3.2.2;
-    /// no top-level domain is numeric (RFC 3696 §2).
+    /// Whether it can only be an IP address: with a colon, or with a last label of digits. Source: RFC 3986
+    /// §3.2.2; no top-level domain is numeric (RFC 3696 §2).
     private static func isAddress(_ name: [UInt8]) -> Bool {
         if name.contains(UInt8(ascii: ":")) { return true }
         let last = name.reversed().prefix { $0 != UInt8(ascii: ".") }

@@ -74,8 +74,8 @@ final class SessionCache {
     /// Sessions held.
     var count: Int { slots.reduce(0) { $0 + $1.sessions.count } }
 
-    /// The newest session that can be offered under `context`; one of 1.3 leaves the cache. Sessions of an older
-    /// context are dropped. `seconds`: since 1970.
+    /// The newest session that can be offered under `context`; one of 1.3 leaves the cache. Sessions of an
+    /// older context are dropped. `seconds`: since 1970.
     func take(_ key: SessionKey, context: Int, at seconds: Int64) -> Session? {
         guard let place = places[key] else { return nil }
         moveToFront(place)

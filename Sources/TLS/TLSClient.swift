@@ -1,11 +1,12 @@
 // TLSClient.swift: one worker's side of every TLS connection it makes: contexts, sessions, new layers.
-// Owns: contexts by settings, sessions by identity. Never touches: a socket, a lock; it belongs to one thread.
-// Source: DESIGN "Identity is part of the key"; RFC 8446 §2.2, appendix C.4.
+// Owns: contexts by settings, sessions by identity. Never touches: a socket, a lock; it belongs to one
+// thread. Source: DESIGN "Identity is part of the key"; RFC 8446 §2.2, appendix C.4.
 import COpenSSL
 import Model
 
 package struct TLSClient: ~Copyable {
-    /// What this worker keeps. Reached: what was not used for longest is dropped, and made anew when it is needed.
+    /// What this worker keeps. Reached: what was not used for longest is dropped, and made anew when it is
+    /// needed.
     package struct Limits: Sendable {
         /// Contexts, one for each `TLSSettings`.
         package var contextsMax = 64
@@ -15,6 +16,8 @@ package struct TLSClient: ~Copyable {
         package var sessionsPerKeyMax = 4
         /// Time for which a context is used before its files are looked at again, milliseconds.
         package var fileCheckMilliseconds = 1000
+        /// Records under one key; then it is renewed. Below the 2^24.5 of AES-GCM. Source: RFC 8446 §5.5.
+        package var recordsPerKeyMax = 8_388_608
 
         package init() {}
     }
@@ -61,7 +64,8 @@ package struct TLSClient: ~Copyable {
         let context = try context(for: identity.settings, now: now)
         let key = SessionKey(identity: identity, scope: scope)
         let session = sessions.take(key, context: context.number, at: openssl_now())
-        return try TLSLayer(context, key, sessions, resuming: session)
+        let recordsMax = limits.recordsPerKeyMax
+        return try TLSLayer(context, key, sessions, resuming: session, recordsPerKeyMax: recordsMax)
     }
 
     private mutating func context(for settings: TLSSettings, now: Instant) throws(TLSFailure) -> Context {
@@ -72,8 +76,8 @@ package struct TLSClient: ~Copyable {
         return try entries[place].context.get()
     }
 
-    /// Makes the context anew when its files have changed. Old files are never used in place of new ones that are
-    /// broken: whoever replaced them meant to end the use of the old.
+    /// Makes the context anew when its files have changed. Old files are never used in place of new ones that
+    /// are broken: whoever replaced them meant to end the use of the old.
     private mutating func recheck(_ place: Int, now: Instant) {
         entries[place].checkAt = now.adding(milliseconds: limits.fileCheckMilliseconds)
         if case .success(let context) = entries[place].context {

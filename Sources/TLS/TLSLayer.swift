@@ -1,6 +1,6 @@
 // TLSLayer.swift: TLS on one connection, as bytes: ciphertext in and out on one side, plaintext on the other.
-// Owns: one SSL and its wire. Never touches: a socket, a clock; so a layer runs on anything, another layer included.
-// Source: RFC 8446 (1.3), RFC 5246 (1.2); SSL_read(3), SSL_write(3), SSL_get_error(3).
+// Owns: one SSL and its wire. Never touches: a socket, a clock; so a layer runs on anything, another layer
+// included. Source: RFC 8446 (1.3), RFC 5246 (1.2); SSL_read(3), SSL_write(3), SSL_get_error(3).
 import COpenSSL
 import Model
 
@@ -26,8 +26,8 @@ package enum TLSRead: Equatable, Sendable {
     case failed(TLSFailure)
 }
 
-/// One layer. Calls in the order of a connection's life: `handshake` until it is done; then `read` and `write`.
-/// After each call send `output`. Belongs to the thread of its client.
+/// One layer. Calls in the order of a connection's life: `handshake` until it is done; then `read` and
+/// `write`. After each call send `output`. Belongs to the thread of its client.
 @safe package struct TLSLayer: ~Copyable {
     /// Ciphertext that waits to be sent from which on `write` takes no more: four full records.
     package static let outputPauseBytes = 66_560
@@ -36,8 +36,6 @@ package enum TLSRead: Equatable, Sendable {
 
     /// Plaintext of one record. Source: RFC 8446 §5.1.
     private static let recordBytesMax = 16_384
-    /// Records under one key after which it is renewed: below the 2^24.5 of AES-GCM. Source: RFC 8446 §5.5.
-    private static let recordsPerKeyMax = 8_388_608
 
     private enum State {
         case handshaking
@@ -48,12 +46,14 @@ package enum TLSRead: Equatable, Sendable {
         case failed(TLSFailure)
     }
 
-    // SAFETY: an SSL that this value owns, freed in `deinit` and handed to nobody. `wire` is allocated for as long.
+    // SAFETY: an SSL that this value owns, freed in `deinit` and handed to nobody. `wire` is allocated for as
+    // long.
     private let ssl: OpaquePointer
     private let wire: UnsafeMutablePointer<Wire>
     private var state = State.handshaking
     /// What was offered to the peer.
     private let offered: Session?
+    private let recordsPerKeyMax: Int
     private var recordsRead = 0
     private var recordsWritten = 0
 
@@ -61,7 +61,8 @@ package enum TLSRead: Equatable, Sendable {
         _ context: Context,
         _ key: SessionKey,
         _ sessions: SessionCache,
-        resuming session: Session?
+        resuming session: Session?,
+        recordsPerKeyMax: Int
     ) throws(TLSFailure) {
         ErrorQueue.clear()
         // SAFETY: the SSL holds its own reference to the context.
@@ -81,6 +82,7 @@ package enum TLSRead: Equatable, Sendable {
         unsafe self.ssl = ssl
         unsafe self.wire = wire
         offered = session
+        self.recordsPerKeyMax = recordsPerKeyMax
     }
 
     private static var noMemory: TLSFailure {
@@ -91,7 +93,8 @@ package enum TLSRead: Equatable, Sendable {
         _ ssl: OpaquePointer,
         _ wire: UnsafeMutablePointer<Wire>
     ) throws(TLSFailure) {
-        // SAFETY: both live for as long as the layer. The BIO belongs to the SSL, which is freed before the wire.
+        // SAFETY: both live for as long as the layer. The BIO belongs to the SSL, which is freed before the
+        // wire.
         guard unsafe SSL_set_ex_data(ssl, 0, wire) == 1, let bio = unsafe WireMethod.makeBIO(wire) else {
             throw noMemory
         }
@@ -103,8 +106,9 @@ package enum TLSRead: Equatable, Sendable {
     }
 
     @unsafe private static func free(_ ssl: OpaquePointer, _ wire: UnsafeMutablePointer<Wire>) {
-        // SAFETY: the caller owns both. Said to be shut down: else OpenSSL would take an end without close_notify for
-        // a reason to give up the session, which may be in the cache (RFC 5246 §7.2.1 no longer asks for that).
+        // SAFETY: the caller owns both. Said to be shut down: else OpenSSL would take an end without
+        // close_notify for a reason to give up the session, which may be in the cache (RFC 5246 §7.2.1 no
+        // longer asks for that).
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         unsafe SSL_free(ssl)
         unsafe wire.deinitialize(count: 1)
@@ -122,7 +126,8 @@ package enum TLSRead: Equatable, Sendable {
     package var output: Span<UInt8> {
         @_lifetime(borrow self)
         get {
-            // SAFETY: only mutating calls change the wire, and none can be made while the span borrows this value.
+            // SAFETY: only mutating calls change the wire, and none can be made while the span borrows this
+            // value.
             unsafe _overrideLifetime(wire.pointee.output.bytes, borrowing: self)
         }
     }
@@ -191,8 +196,9 @@ package enum TLSRead: Equatable, Sendable {
             || SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN != 0
     }
 
-    /// Swaps the memory for input with `buffer` when no input waits. So many connections can share the memory of one
-    /// read: lend before `receive`, take back after `read`; a connection whose input still waits keeps what it was lent.
+    /// Swaps the memory for input with `buffer` when no input waits. So many connections can share the memory
+    /// of one read: lend before `receive`, take back after `read`; a connection whose input still waits keeps
+    /// what it was lent.
     package mutating func swapInput(_ buffer: inout ByteBuffer) {
         // SAFETY: see `wire`.
         if unsafe wire.pointee.input.isEmpty && buffer.isEmpty { unsafe swap(&wire.pointee.input, &buffer) }
@@ -221,12 +227,10 @@ package enum TLSRead: Equatable, Sendable {
         if result == 1 { return finish() }
         switch unsafe SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .needsMore
+        case SSL_ERROR_ZERO_RETURN: return handshakeFailed("", isEndOfFile: true)
         default:
-            forgetOffered()
-            let refusal = unsafe wire.pointee.refusal
             let (words, isEndOfFile) = ErrorQueue.takePeerReason()
-            let reason = isEndOfFile ? "server closed the connection in the handshake" : words
-            return fail(refusal ?? .because(.handshake, reason))
+            return handshakeFailed(words, isEndOfFile: isEndOfFile)
         }
     }
 
@@ -253,9 +257,9 @@ package enum TLSRead: Equatable, Sendable {
     package mutating func write(_ plaintext: Span<UInt8>) -> Int {
         guard case .open = state else { return 0 }
         ErrorQueue.clear()
-        if recordsWritten >= Self.recordsPerKeyMax { updateKeys(askingPeer: false) }
-        // SAFETY: see `wire` and `ssl`; `plaintext` outlives the calls, and OpenSSL keeps no address of it: there is
-        // room for every record, so that none is left half written.
+        if recordsWritten >= recordsPerKeyMax { updateKeys(askingPeer: false) }
+        // SAFETY: see `wire` and `ssl`; `plaintext` outlives the calls, and OpenSSL keeps no address of it:
+        // there is room for every record, so that none is left half written.
         return unsafe plaintext.withUnsafeBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return 0 }
             var taken = 0
@@ -311,7 +315,7 @@ package enum TLSRead: Equatable, Sendable {
     ) -> TLSRead {
         // SAFETY: see `wire` and `ssl`; `initialised` <= `buffer.count`.
         ErrorQueue.clear()
-        if recordsRead >= Self.recordsPerKeyMax { updateKeys(askingPeer: true) }
+        if recordsRead >= recordsPerKeyMax { updateKeys(askingPeer: true) }
         while initialised < buffer.count {
             // Most reads end here: without asking OpenSSL, which would make an error of it.
             if unsafe wire.pointee.input.isEmpty && SSL_pending(ssl) == 0 { return endWithoutInput() }
@@ -357,6 +361,13 @@ package enum TLSRead: Equatable, Sendable {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: break
         default: state = .failed(.because(.handshake, ErrorQueue.takePeerReason().words))
         }
+    }
+
+    private mutating func handshakeFailed(_ words: String, isEndOfFile: Bool) -> TLSHandshake {
+        forgetOffered()
+        let reason = isEndOfFile ? "server closed the connection in the handshake" : words
+        // SAFETY: see `wire`.
+        return fail(unsafe wire.pointee.refusal ?? .because(.handshake, reason))
     }
 
     private mutating func fail(_ failure: TLSFailure) -> TLSHandshake {

@@ -5,8 +5,8 @@ import COpenSSL
 import Model
 
 enum Verification {
-    /// In place of OpenSSL's own look at the chain, so that a refusal has our words and the peer the right alert.
-    /// 1: accepted.
+    /// In place of OpenSSL's own look at the chain, so that a refusal has our words and the peer the right
+    /// alert. 1: accepted.
     @unsafe static let verifyChain: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = {
         store,
         _ in
@@ -77,7 +77,8 @@ enum Verification {
         return pins.contains(unsafe certificate.keyDigest)
     }
 
-    /// What OpenSSL found wrong. `isPeer`: with the peer's own certificate, not an issuer's; `name` was asked for.
+    /// What OpenSSL found wrong. `isPeer`: with the peer's own certificate, not an issuer's; `name` was asked
+    /// for.
     private static func words(_ error: Int32, isPeer: Bool, name: [UInt8]) -> String {
         let what = isPeer ? "certificate" : "issuer's certificate"
         switch error {
@@ -93,7 +94,8 @@ enum Verification {
             return "unknown issuer: the chain ends in an untrusted root"
         case X509_V_ERR_CERT_REVOKED: return what + " is revoked"
         default:
-            // SAFETY: a string that lives as long as the process, or until the next call for an unknown number.
+            // SAFETY: a string that lives as long as the process, or until the next call for an unknown
+            // number.
             guard let words = unsafe X509_verify_cert_error_string(Int(error)) else {
                 return what + " is refused"
             }
@@ -101,13 +103,15 @@ enum Verification {
         }
     }
 
-    /// Called when the peer's certificate is verified and the peer could have stapled a response to it. 1: accepted.
+    /// Called when the peer's certificate is verified and the peer could have stapled a response to it. 1:
+    /// accepted.
     @unsafe static let verifyStaple: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = {
         ssl,
         _ in
         // SAFETY: OpenSSL passes the connection.
         guard let ssl = unsafe ssl else { return 0 }
-        // A resumed session was only kept until its staple ends (`Wire.usableUntil`), and servers staple none again.
+        // A resumed session was only kept until its staple ends (`Wire.usableUntil`), and servers staple none
+        // again.
         if unsafe SSL_session_reused(ssl) == 1 { return 1 }
         let wire = unsafe Wire.of(ssl)
         do throws(TLSFailure) {

@@ -1,15 +1,16 @@
-// Wire.swift: what the callbacks of one connection reach: its two buffers of ciphertext, whom it must meet, tickets.
-// Owns: ciphertext that waits. Never touches: a socket, plaintext. Source: BIO_meth_new(3), SSL_CTX_sess_set_new_cb(3).
+// Wire.swift: what the callbacks of one connection reach: its two buffers of ciphertext, whom it must meet,
+// tickets. Owns: ciphertext that waits. Never touches: a socket, plaintext. Source: BIO_meth_new(3),
+// SSL_CTX_sess_set_new_cb(3).
 //
-// Measured, 8 MiB over loopback, CPU of the reading side, least of 12 runs: this BIO over one flat buffer 4.3 ms; a
-// memory BIO 5.5 ms; OpenSSL reading the socket itself record by record as HAProxy does 5.4 ms, and with read-ahead of
-// one record 4.4 ms. Read-ahead of more moves all that waits for every record. Kernel TLS could be used by none of
-// these, and was not built: no kernel that has it was at hand to test it on.
+// Measured, 8 MiB over loopback, CPU of the reading side, least of 12 runs: this BIO over one flat buffer 4.3
+// ms; a memory BIO 5.5 ms; OpenSSL reading the socket itself record by record as HAProxy does 5.4 ms, and
+// with read-ahead of one record 4.4 ms. Read-ahead of more moves all that waits for every record. Kernel TLS
+// could be used by none of these, and was not built: no kernel that has it was at hand to test it on.
 import COpenSSL
 import Model
 
-/// Lives at one address from the first call of OpenSSL's to the last: BIO and SSL hold its address. While OpenSSL runs,
-/// only callbacks touch it.
+/// Lives at one address from the first call of OpenSSL's to the last: BIO and SSL hold its address. While
+/// OpenSSL runs, only callbacks touch it.
 @safe struct Wire: ~Copyable {
     /// Ciphertext that has arrived and OpenSSL has not taken.
     var input = ByteBuffer()
@@ -17,8 +18,8 @@ import Model
     var isInputEnded = false
     /// Ciphertext to send.
     var output = ByteBuffer()
-    /// Bytes of `output` at which OpenSSL is told to wait. Plaintext stops well before (`TLSLayer.write`); only a peer
-    /// that asks for answers and does not read them gets here.
+    /// Bytes of `output` at which OpenSSL is told to wait. Plaintext stops well before (`TLSLayer.write`);
+    /// only a peer that asks for answers and does not read them gets here.
     static let outputBytesMax = 262_144
 
     let key: SessionKey
