@@ -49,7 +49,9 @@ def world(request, executable):
     flags = {}
     for marker in reversed(list(request.node.iter_markers("sidecar"))):
         flags |= marker.kwargs
-    return World(executable, flags)
+    world = World(executable, flags)
+    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy"} & set(request.fixturenames))
+    return world
 
 
 @pytest.fixture(scope="session")

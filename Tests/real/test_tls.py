@@ -141,8 +141,8 @@ async def test_no_cipher_in_common_fails_the_handshake(world, certificates):
 async def test_ciphers_that_do_not_exist_are_refused_in_words(world, certificates, fields):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     answer = await (await world.session()).exchange(https(origin, certificates, **fields))
-    assert outcome(answer) in ("TLS_HANDSHAKE", "BAD_REQUEST") and "cipher" in answer.end.detail.lower()
-    assert not origin.hellos and not origin.requests
+    assert outcome(answer) in ("TLS_HANDSHAKE", "BAD_REQUEST") and "NO" in answer.end.detail
+    assert not any(origin.hellos) and not origin.requests
 
 
 ALPN_ROWS = {

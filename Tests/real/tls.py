@@ -251,6 +251,9 @@ class TlsOrigin(Origin):
             await layer.handshake()
         except (ssl.SSLError, ConnectionError) as failure:
             self.refused.append(failure)
+            with contextlib.suppress(ConnectionError):
+                raw.half_close()
+                await raw.ended()  # a reset would overtake the alert
             writer.close()
             return
         finally:
