@@ -19,7 +19,7 @@ package enum TLSTrust: Hashable, Sendable {
     /// Those of a folder of hashed names (`openssl rehash`), by path.
     case directory(String)
     /// Nobody's is asked for: the peer may be anyone. The name is not verified either.
-    case none
+    case anyone
 }
 
 /// Everything that decides how a hop is secured, but for the names. Compared whole: two settings that differ in

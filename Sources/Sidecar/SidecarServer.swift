@@ -13,6 +13,8 @@ package struct SidecarConfiguration: Sendable {
     package var limits = Limits()
     /// Users that may connect beside root and the one that runs the sidecar.
     package var allowedUserIDs: [UInt32] = []
+    /// What requests can refer to by name.
+    package var named = NamedSettings()
     /// Named in HELLO.
     package var software = Product.software
 
