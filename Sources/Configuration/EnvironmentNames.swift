@@ -25,8 +25,7 @@ extension Reading {
             let place = Place.environment(variable: name)
             guard let setting = Setting.all.first(where: { $0.variable == name }) else {
                 let known = Setting.all.map(\.variable) + [EnvironmentNames.file]
-                let nearest = NearestName.of(name, among: known).map { "; did you mean \($0)?" } ?? ""
-                error(place, "unknown variable\(nearest)")
+                error(place, "unknown variable\(hint(name, among: known))")
                 continue
             }
             var texts = [value]

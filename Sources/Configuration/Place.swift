@@ -79,6 +79,8 @@ package struct Problems: Sendable {
     package init() {}
 
     package var isEmpty: Bool { list.isEmpty }
+    /// Whether further ones are only counted.
+    var isFull: Bool { list.count == Self.countMax }
 
     /// By place: the file's from top to bottom, then the environment's, then the flags'.
     package var sorted: [Problem] {

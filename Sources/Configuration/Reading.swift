@@ -106,11 +106,17 @@ struct Reading {
 
     mutating func fields(_ entries: [Entry], _ name: String, _ known: [String]) -> Fields {
         for entry in entries where !known.contains(entry.key) {
-            let nearest = NearestName.of(entry.key, among: known).map { "; did you mean \($0)?" } ?? ""
             let scope = name.isEmpty ? "" : "\(name): "
-            error(entry.mark, "\(scope)unknown key \(Self.shown(entry.key))\(nearest)")
+            error(entry.mark, "\(scope)unknown key \(Self.shown(entry.key))\(hint(entry.key, among: known))")
         }
         return Fields(entries: entries)
+    }
+
+    /// "; did you mean X?", or nothing.
+    func hint(_ name: String, among known: [String]) -> String {
+        // Nobody reads further ones, and measuring takes time.
+        guard !problems.isFull, let nearest = NearestName.of(name, among: known) else { return "" }
+        return "; did you mean \(nearest)?"
     }
 
     /// A name for something that requests refer to: 1 to 64 letters, digits, dots, hyphens and underscores.

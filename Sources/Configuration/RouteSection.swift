@@ -11,7 +11,7 @@ private enum RouteKeys {
     )
     static let endpoints = Key(
         "endpoints",
-        "[\"192.0.2.1:3128\", \"[2001:db8::1]:3128\", \"unix:/run/peer.sock\"]",
+        "[\"192.0.2.1:3128\", \"192.0.2.2:3128\"]",
         "Where to connect for requests that name no endpoint, most wanted first: IPv4:PORT, [IPv6]:PORT, unix:PATH; at",
         "most endpoints-max. Default: none."
     )
@@ -158,8 +158,7 @@ extension Reading {
         }
         if let profile = settings.named.tlsProfiles[text] { return profile }
         let known = settings.named.tlsProfiles.keys.sorted()
-        let nearest = NearestName.of(text, among: known).map { "; did you mean \($0)?" } ?? ""
-        error(node.mark, "\(name): there is no such profile\(nearest)")
+        error(node.mark, "\(name): there is no such profile\(hint(text, among: known))")
         return nil
     }
 

@@ -71,7 +71,7 @@ extension Section {
 }
 
 extension Setting {
-    /// Who is told of a contradiction between settings: the strongest voice, of equals the first of `names`.
+    /// Who is told of a contradiction between settings: the strongest voice; in the file, the last.
     fileprivate static func culprit(_ names: [String], _ settings: Settings) -> Place {
         var culprit = Place.builtIn
         for name in names {
@@ -94,7 +94,7 @@ extension Setting {
         case .userIDs: example = "[]"
         }
         return [
-            "\(indent)# \(help).", "\(indent)# \(wanted); default: \(defaultText).",
+            "\(indent)# \(help).", "\(indent)# Value: \(wanted); default: \(defaultText).",
             "\(indent)#\(name): \(example)",
         ]
     }

@@ -61,6 +61,34 @@ struct Serve: ParsableCommand {
 
     @OptionGroup var limitOptions: LimitOptions
 
+    /// What file, environment and flags say together; set by `validate`.
+    private var read: Result<SettingsSources.Answer, CommandFailure>?
+
+    /// What comes from the command line: `read` does not.
+    enum CodingKeys: CodingKey { case config, socket, workers, allowedUserIDs, limitOptions }
+
+    mutating func validate() throws {
+        var sources = SettingsSources(file: config ?? Environment.value(of: EnvironmentNames.file))
+        if let socket { sources.flags.append((.socket, [socket])) }
+        if let workers { sources.flags.append((.workers, [String(workers)])) }
+        if !allowedUserIDs.isEmpty {
+            sources.flags.append((.allowedUserIDs, allowedUserIDs.map { String($0) }))
+        }
+        sources.flags += limitOptions.given.map { ($0.setting, [$0.text]) }
+        do throws(CommandFailure) { read = .success(try sources.read()) } catch { read = .failure(error) }
+        // Here and not in `run`, so that usage is shown with what is wrong with it.
+        guard case .success(let answer)? = read else { return }
+        if answer.problems.hasErrors, answer.problems.areOfFlags {
+            let texts = answer.problems.sorted.map { $0.severity == .error ? "--\($0.text)" : "\($0)" }
+            throw ValidationError(texts.joined(separator: "\n"))
+        }
+        if !answer.problems.hasErrors, answer.settings.socket.isEmpty {
+            throw ValidationError(
+                "a socket is needed: --socket, \(Setting.socket.variable), or 'socket' in a file"
+            )
+        }
+    }
+
     func run() throws {
         let settings = try settings()
         var configuration = SidecarConfiguration()
@@ -82,36 +110,23 @@ struct Serve: ParsableCommand {
         }
     }
 
-    /// What the three sources say together. Ends the command when they say something wrong.
+    /// Ends the command when the sources say something wrong.
     private func settings() throws -> Settings {
-        var sources = SettingsSources(file: config ?? Environment.value(of: EnvironmentNames.file))
-        if let socket { sources.flags.append((.socket, [socket])) }
-        if let workers { sources.flags.append((.workers, [String(workers)])) }
-        if !allowedUserIDs.isEmpty {
-            sources.flags.append((.allowedUserIDs, allowedUserIDs.map { String($0) }))
-        }
-        sources.flags += limitOptions.given.map { ($0.setting, [$0.text]) }
-        let (settings, problems): (Settings, Problems)
-        do throws(CommandFailure) { (settings, problems) = try sources.read() } catch {
-            File.standardError.write("outrigger: \(error.detail)\n")
-            throw error.exitCode
-        }
-        if problems.hasErrors {
-            if problems.areOfFlags {
-                throw ValidationError(problems.sorted.map(\.description).joined(separator: "\n"))
+        guard let read else { preconditionFailure("run before validate") }
+        switch read {
+        case .failure(let failure):
+            File.standardError.write("outrigger: \(failure.detail)\n")
+            throw failure.exitCode
+        case .success(let (settings, problems)):
+            if problems.hasErrors {
+                problems.print()
+                throw ExitStatus.configuration
             }
-            problems.print()
-            throw ExitStatus.configuration
+            for problem in problems.sorted {
+                Log.write(.warning, "configuration", ["place": "\(problem.place)", "detail": problem.text])
+            }
+            return settings
         }
-        if settings.socket.isEmpty {
-            throw ValidationError(
-                "Missing the socket: --socket, \(Setting.socket.variable), or 'socket:' in a file."
-            )
-        }
-        for problem in problems.sorted {
-            Log.write(.warning, "configuration", ["place": "\(problem.place)", "detail": problem.text])
-        }
-        return settings
     }
 }
 

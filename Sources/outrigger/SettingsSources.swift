@@ -7,13 +7,15 @@ import Glibc
 
 /// Reads the sources of settings.
 struct SettingsSources {
+    typealias Answer = (settings: Settings, problems: Problems)
+
     /// Path of the file; `nil`: there is none.
     var file: String?
     /// What flags say.
     var flags: [(setting: Setting, texts: [String])] = []
 
     /// Throws when the file cannot be read. What is wrong in it is in the result.
-    func read() throws(CommandFailure) -> (settings: Settings, problems: Problems) {
+    func read() throws(CommandFailure) -> Answer {
         var reader = SettingsReader(Settings(workers: ProcessLimits.processors), .process)
         if let file {
             switch FileContents(path: file) {
