@@ -1,4 +1,5 @@
-// Digest.swift: SHA-256 digests as people write them. Owns: hex and base64 of 32 bytes. Source: RFC 4648 §4, §8.
+// Digest.swift: SHA-256 digests as people write them. Owns: hex and base64 of 32 bytes. Source: RFC 4648 §4,
+// §8.
 
 enum Digest {
     /// 32 bytes from 64 characters of hex or 44 of base64; `nil`: it is neither.
@@ -29,7 +30,8 @@ enum Digest {
                 bits = 0
             }
         }
-        // Three characters are left: 18 bits, of which the last two are no part of the digest and have to be zero.
+        // Three characters are left: 18 bits, of which the last two are no part of the digest and have to be
+        // zero.
         guard bits & 3 == 0 else { return nil }
         return bytes + [UInt8(bits >> 10 & 255), UInt8(bits >> 2 & 255)]
     }

@@ -6,8 +6,8 @@ package enum EnvironmentNames {
     /// Names the configuration file.
     package static let file = "OUTRIGGER_CONFIG"
 
-    /// Whether Kubernetes has set it for a service that is called "outrigger": it does so in every container of the
-    /// namespace. Source: kubernetes.io, "Discovering services", environment variables.
+    /// Whether Kubernetes has set it for a service that is called "outrigger": it does so in every container
+    /// of the namespace. Source: kubernetes.io, "Discovering services", environment variables.
     static func isServiceLink(_ name: String) -> Bool {
         let rest = name.dropFirst(prefix.count)
         return rest == "PORT" || rest.hasPrefix("PORT_") || rest == "SERVICE_HOST" || rest == "SERVICE_PORT"

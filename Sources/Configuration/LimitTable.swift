@@ -1,6 +1,6 @@
 // LimitTable.swift: every limit as a setting: name, unit, range and help. Its default is in `Limits`.
-// To add a limit, add a row here: file, variable, flag, help and the printed file follow from it, and a test fails for as
-// long as one is missing. Source: Sources/Model/Limits.swift.
+// To add a limit, add a row here: file, variable, flag, help and the printed file follow from it, and a test
+// fails for as long as one is missing. Source: Sources/Model/Limits.swift.
 import Model
 
 private let gibibyte = 1 << 30

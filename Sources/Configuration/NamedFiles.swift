@@ -1,6 +1,7 @@
 // NamedFiles.swift: a look at the files that a configuration names.
-// Owns: what is worth a warning. A missing certificate is no error: it is read when first needed and again when it
-// changes, so it may well come later, and one profile's must not keep all the others from being served.
+// Owns: what is worth a warning. A missing certificate is no error: it is read when first needed and again
+// when it changes, so it may well come later, and one profile's must not keep all the others from being
+// served.
 // Source: proto/outrigger.proto, message Tls; openssl-rehash(1).
 
 extension Reading {

@@ -1,5 +1,5 @@
-// NearestName.swift: the known name that was probably meant. Owns: the measure. Source: Damerau (1964), restricted edit
-// distance.
+// NearestName.swift: the known name that was probably meant. Owns: the measure. Source: Damerau (1964),
+// restricted edit distance.
 
 enum NearestName {
     /// Longer names than this are not compared.

@@ -1,5 +1,6 @@
 // Node.swift: a file as a tree of texts, lists and mappings, each with its place.
-// Owns: what a configuration may not have: aliases, anchors, tags, several documents, a key twice, deep nesting.
+// Owns: what a configuration may not have: aliases, anchors, tags, several documents, a key twice, deep
+// nesting.
 // Never touches: what a key means. Source: issue "Configuration"; YAML 1.1.
 
 /// A value of the file.

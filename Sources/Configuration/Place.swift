@@ -1,6 +1,6 @@
 // Place.swift: where a setting was said, and what is wrong there.
-// Owns: marks, problems and their order. Never touches: what a setting means. Source: the GNU coding standards,
-// "Formatting Error Messages".
+// Owns: marks, problems and their order. Never touches: what a setting means. Source: the GNU coding
+// standards, "Formatting Error Messages".
 
 /// A place in a file; both numbers from 1, columns in characters.
 package struct Mark: Hashable, Comparable, Sendable {

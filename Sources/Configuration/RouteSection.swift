@@ -1,6 +1,6 @@
 // RouteSection.swift: `routes:`, routes by name.
-// Owns: the keys of a route. Never touches: a connection. Source: Sources/Model/NamedRoute.swift; limits: messages Hop and
-// Request of proto/outrigger.proto.
+// Owns: the keys of a route. Never touches: a connection. Source: Sources/Model/NamedRoute.swift; limits:
+// messages Hop and Request of proto/outrigger.proto.
 import Model
 
 private enum RouteKeys {

@@ -9,8 +9,8 @@ struct Section: Sendable {
     let read: @Sendable (Node, inout Reading, inout Settings) -> Void
     /// Looks for contradictions when file, environment and flags have all had their say.
     let check: @Sendable (Settings, inout Reading) -> Void
-    /// Its lines in the printed file, the key first. What has a '#' in front and no space behind is a setting to
-    /// uncomment.
+    /// Its lines in the printed file, the key first. What has a '#' in front and no space behind is a setting
+    /// to uncomment.
     let lines: @Sendable () -> [String]
 
     /// In the order in which they are read: what is referred to comes before what refers to it.

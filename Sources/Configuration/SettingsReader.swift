@@ -1,12 +1,14 @@
 // SettingsReader.swift: file, environment and flags to settings, the later over the earlier.
-// Owns: their order. Never touches: files and variables themselves; see `Outside`. Source: issue "Configuration".
+// Owns: their order. Never touches: files and variables themselves; see `Outside`. Source: issue
+// "Configuration".
 
-/// Reads settings. Call `readFile`, `readEnvironment` and `take` in this order, each if there is something, then `finish`.
+/// Reads settings. Call `readFile`, `readEnvironment` and `take` in this order, each if there is something,
+/// then `finish`.
 package struct SettingsReader {
     private var reading: Reading
     private var settings: Settings
 
-    /// - Parameter settings: the defaults.
+    /// `settings` are the defaults.
     package init(_ settings: Settings, _ outside: Outside) {
         self.settings = settings
         reading = Reading(outside: outside)

@@ -1,6 +1,6 @@
 // TLSSection.swift: `tls:`, profiles by name, and the same mapping inside a route.
-// Owns: the keys of a profile. Never touches: a TLS library. Source: Sources/Model/TLSSettings.swift; limits: message Tls of
-// proto/outrigger.proto.
+// Owns: the keys of a profile. Never touches: a TLS library. Source: Sources/Model/TLSSettings.swift; limits:
+// message Tls of proto/outrigger.proto.
 import Model
 
 private enum TLSKeys {

@@ -1,5 +1,6 @@
 // YAMLEvents.swift: the events of libyaml as values.
-// Owns: every call of libyaml, and so every unsafe expression of this target. Never touches: what the events mean.
+// Owns: every call of libyaml, and so every unsafe expression of this target. Never touches: what the events
+// mean.
 // Source: yaml.h of libyaml 0.2; YAML 1.1.
 import CYAML
 
@@ -37,8 +38,8 @@ struct YAMLError: Error {
 }
 
 enum YAMLParser {
-    /// Has `take` look at one event after the other until it returns false, or the file ends.
-    /// - Parameter bytes: UTF-8.
+    /// Has `take` look at one event after the other until it returns false, or the file ends. `bytes` are
+    /// UTF-8. Throws at the first place where they are no YAML.
     static func run(_ bytes: Span<UInt8>, _ take: (YAMLEvent) -> Bool) throws(YAMLError) {
         // SAFETY: the buffer is valid inside the closure, and the parser that points to it does not leave it.
         let failure = unsafe bytes.withUnsafeBufferPointer { buffer in unsafe run(over: buffer, take) }
@@ -49,8 +50,8 @@ enum YAMLParser {
         over buffer: UnsafeBufferPointer<UInt8>,
         _ take: (YAMLEvent) -> Bool
     ) -> YAMLError? {
-        // SAFETY: a parser points to itself, so it stays where it is allocated; initialising fills all of it, and it is
-        // deleted once, after its last use. `buffer` outlives it.
+        // SAFETY: a parser points to itself, so it stays where it is allocated; initialising fills all of it,
+        // and it is deleted once, after its last use. `buffer` outlives it.
         let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
         defer { unsafe parser.deallocate() }
         guard unsafe yaml_parser_initialize(parser) == 1 else {
@@ -63,7 +64,8 @@ enum YAMLParser {
         while true {
             var raw = unsafe yaml_event_t()
             guard unsafe yaml_parser_parse(parser, &raw) == 1 else { return unsafe failure(parser) }
-            // SAFETY: the event was filled by the call above; what is wanted of it is copied before it is deleted.
+            // SAFETY: the event was filled by the call above; what is wanted of it is copied before it is
+            // deleted.
             defer { unsafe yaml_event_delete(&raw) }
             let isLast = unsafe raw.type == YAML_STREAM_END_EVENT
             guard unsafe take(event(raw)), !isLast else { return nil }
@@ -71,8 +73,8 @@ enum YAMLParser {
     }
 
     private static func event(_ raw: yaml_event_t) -> YAMLEvent {
-        // SAFETY: `type` says which member of the union is filled; its pointers are valid until the event is deleted, and
-        // the value of a scalar has `length` bytes.
+        // SAFETY: `type` says which member of the union is filled; its pointers are valid until the event is
+        // deleted, and the value of a scalar has `length` bytes.
         var event = unsafe YAMLEvent(kind: .other, mark: mark(raw.start_mark))
         switch unsafe raw.type {
         case YAML_SCALAR_EVENT:

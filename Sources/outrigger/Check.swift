@@ -1,4 +1,5 @@
-// Check.swift: `outrigger check`: everything that is wrong with a configuration. Owns: its options, its last line.
+// Check.swift: `outrigger check`: everything that is wrong with a configuration. Owns: its options, its last
+// line.
 // Source: issue "Configuration"; sysexits(3).
 import ArgumentParser
 import Configuration

@@ -3,8 +3,8 @@
 import ArgumentParser
 import Configuration
 
-/// Options of all limits. ArgumentParser finds options by looking at a value's children, and so these are made from the
-/// table; a declaration for each would repeat it.
+/// Options of all limits. ArgumentParser finds options by looking at a value's children, and so these are
+/// made from the table; a declaration for each would repeat it.
 struct LimitOptions: ParsableArguments, CustomReflectable {
     /// A key for whatever name.
     private struct Name: CodingKey {

@@ -1,4 +1,5 @@
-// SettingsSources.swift: the world that a configuration asks, and a configuration's problems as people see them.
+// SettingsSources.swift: the world that a configuration asks, and a configuration's problems as people see
+// them.
 // Owns: reading the file, the order of the three sources. Source: issue "Configuration"; sysexits(3).
 import ArgumentParser
 import Configuration

@@ -1,5 +1,5 @@
-// CLinux: the Linux calls that Swift's Glibc module lacks or can only reach through pointers. Short shims only.
-// Each returns a count or descriptor, or the negated errno: so no caller has to read `errno`.
+// CLinux: the Linux calls that Swift's Glibc module lacks or can only reach through pointers. Short shims
+// only. Each returns a count or descriptor, or the negated errno: so no caller has to read `errno`.
 #ifndef OUTRIGGER_CLINUX_H
 #define OUTRIGGER_CLINUX_H
 
@@ -77,8 +77,8 @@ int64_t linux_accept(int fd);
 int64_t linux_connect(int fd, struct linux_address address);
 int64_t linux_connect_unix(int fd, const uint8_t *path, size_t count);
 int64_t linux_bind(int fd, struct linux_address address);
-// Binds with mode 0660, replaces a stale socket file, listens. -EADDRINUSE: another process listens there; -ENOTSOCK: what
-// is there is no socket.
+// Binds with mode 0660, replaces a stale socket file, listens. -EADDRINUSE: another process listens there;
+// -ENOTSOCK: what is there is no socket.
 int64_t linux_listen_unix(int fd, const uint8_t *path, size_t count, int backlog, uint64_t *device, uint64_t *inode);
 // Removes the file unless another has taken its place.
 void linux_unlink_socket(const uint8_t *path, size_t count, uint64_t device, uint64_t inode);
