@@ -11,10 +11,10 @@ package struct SidecarConfiguration: Sendable {
     package var workers = 1
     /// Limits of the process. `connectionsMax` is shared out evenly to the workers; the other numbers hold for each.
     package var limits = Limits()
-    /// Users that may connect beside root and the one that runs the sidecar.
-    package var allowedUserIDs: [UInt32] = []
     /// What requests can refer to by name.
     package var named = NamedSettings()
+    /// Users that may connect beside root and the one that runs the sidecar.
+    package var allowedUserIDs: [UInt32] = []
     /// Named in HELLO.
     package var software = Product.software
 
