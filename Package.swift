@@ -40,10 +40,12 @@ let package = Package(
             pkgConfig: "libprotobuf-c",
             providers: [.apt(["libprotobuf-c-dev"])]
         ),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .target(name: "COutriggerProto", dependencies: ["CProtobufC"], cSettings: checkedC),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux", cSettings: checkedC),
         swift("Model", [collections]),
+        swift("Configuration", ["Model", "CYAML"]),
         swift("Frames", ["Model", "COutriggerProto"]),
         swift("HTTP1", ["Model"]),
         swift("Engine", ["Model", "Frames", "HTTP1", collections]),
@@ -54,7 +56,9 @@ let package = Package(
         swift("Simulation", ["Model", "Frames", "HTTP1", "Engine"]),
         .executableTarget(
             name: "outrigger",
-            dependencies: ["Sidecar", "OutriggerClient", "Simulation", arguments, histogram],
+            dependencies: [
+                "Configuration", "Sidecar", "OutriggerClient", "Simulation", arguments, histogram,
+            ],
             swiftSettings: checked
         ),
         // What the fuzzers check; here because package access ends at a package's borders. Not in the executable.
@@ -65,6 +69,7 @@ let package = Package(
             swiftSettings: checked
         ),
         tests("ModelTests", ["Model"]),
+        tests("ConfigurationTests", ["Configuration", "Model"]),
         tests("FramesTests", ["Frames", "Model"]),
         tests("HTTP1Tests", ["HTTP1", "Model"]),
         tests("EngineTests", ["Engine", "Frames", "HTTP1", "Model"]),

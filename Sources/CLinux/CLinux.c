@@ -116,6 +116,12 @@ static int is_stale(union any_address *at, socklen_t size) {
     return refused;
 }
 
+// Whether something is there that no socket can listen at.
+static int is_no_socket(const union any_address *at) {
+    struct stat file;
+    return stat(at->local.sun_path, &file) < 0 || !S_ISSOCK(file.st_mode);
+}
+
 int64_t linux_listen_unix(int fd, const uint8_t *path, size_t count, int backlog, uint64_t *device, uint64_t *inode) {
     union any_address at;
     socklen_t size = fill_unix(&at, path, count);
@@ -126,6 +132,7 @@ int64_t linux_listen_unix(int fd, const uint8_t *path, size_t count, int backlog
     if (result == 0) result = linux_result(bind(fd, &at.any, size));
     if (result == -EADDRINUSE && is_stale(&at, size) && unlink(at.local.sun_path) == 0)
         result = linux_result(bind(fd, &at.any, size));
+    if (result == -EADDRINUSE && is_no_socket(&at)) result = -ENOTSOCK;
     struct stat file;
     if (result == 0) result = linux_result(stat(at.local.sun_path, &file));
     if (result == 0) {

@@ -1,6 +1,7 @@
 // File.swift: files, pipes and the standard streams, which wait where sockets do not; for commands, not for
 // workers.
 // Owns: a descriptor. Source: open(2), read(2), write(2), readdir(3).
+import CLinux
 import Glibc
 
 /// A descriptor that is read or written with blocking calls. Closes itself unless it is a standard stream.
@@ -118,6 +119,23 @@ package enum Environment {
         guard let value = unsafe getenv(name) else { return nil }
         // SAFETY: see above.
         return unsafe String(cString: value)
+    }
+
+    /// Those whose name begins with `prefix`.
+    package static func variables(prefix: String) -> [(name: String, value: String)] {
+        var variables: [(name: String, value: String)] = []
+        // SAFETY: nobody in this process changes the environment: a list of C strings that ends with a null pointer.
+        guard var next = unsafe linux_environment() else { return [] }
+        // SAFETY: see above; each string is copied before it is looked at.
+        while let entry = unsafe next.pointee {
+            // SAFETY: see above.
+            let text = unsafe String(cString: entry)
+            // SAFETY: the null pointer is not passed.
+            unsafe next += 1
+            guard text.hasPrefix(prefix), let sign = text.firstIndex(of: "=") else { continue }
+            variables.append((String(text[..<sign]), String(text[text.index(after: sign)...])))
+        }
+        return variables
     }
 
     package static var processID: Int32 { getpid() }

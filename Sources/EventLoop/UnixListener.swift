@@ -11,7 +11,8 @@ package struct UnixListener: ~Copyable, Sendable {
 
     /// A socket file that nobody listens on is replaced, one that somebody does is not, and no other file is touched.
     ///
-    /// Throws `.addressInUse`, `.noPermission`, `.noFile` (also for a path that is too long) and others.
+    /// Throws `.addressInUse`, `.noPermission`, `.noFile` (also for a path that is too long), `.other(errno: ENOTSOCK)` when
+    /// what is there is no socket, and others.
     package init(path: [UInt8], backlog: Int32 = 1024) throws(SocketError) {
         let socket = Socket(descriptor: try SocketError.check(linux_socket(AF_UNIX)))
         var device: UInt64 = 0

@@ -8,6 +8,8 @@ import Model
 package enum DaemonError: Error, Equatable, Sendable {
     /// Another process listens at the path.
     case socketInUse
+    /// There is something at the path that is no socket.
+    case notASocket
     case noPermission
     case cannotCreateSocket(SocketError)
     case system(SocketError)
@@ -105,6 +107,7 @@ package struct Daemon: ~Copyable {
             switch error {
             case .addressInUse: throw .socketInUse
             case .noPermission: throw .noPermission
+            case .other(errno: ENOTSOCK): throw .notASocket
             case .refused, .unreachable, .timedOut, .reset, .noFile, .noResources, .other:
                 throw .cannotCreateSocket(error)
             }

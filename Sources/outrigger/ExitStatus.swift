@@ -28,6 +28,8 @@ enum ExitStatus {
     static let temporary = ExitCode(75)
     /// The upstream or the sidecar broke its protocol: a bad or short reply.
     static let protocolError = ExitCode(76)
+    /// Something is wrong in a configuration.
+    static let configuration = ExitCode(78)
     /// Cancelled by a signal.
     static let interrupted = ExitCode(130)
 

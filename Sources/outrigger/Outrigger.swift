@@ -12,13 +12,27 @@ import Model
             and moves the bytes. It listens on a Unix socket for its proxy.
 
             Begin with:
-              outrigger demo                                   all it does, in seconds
-              outrigger fetch -v http://example.org/ --address 192.0.2.1:80
-              outrigger serve --socket /run/outrigger.sock
+              \(invocation) demo     (all it does, in seconds)
+              \(invocation) fetch -v http://example.org/ --address 192.0.2.1:80
+              \(invocation) serve --socket /run/outrigger.sock
             """,
         version: Product.version,
-        subcommands: [Serve.self, Fetch.self, Demo.self, Bench.self, Simulate.self]
+        subcommands: [Serve.self, Check.self, Fetch.self, Demo.self, Bench.self, Simulate.self]
     )
+}
+
+extension Outrigger {
+    /// How this program was called, so that what we suggest can be typed as it stands.
+    static let invocation: String = {
+        let name = CommandLine.arguments.first ?? "outrigger"
+        let isPlain = name.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+            default: "/._-+".utf8.contains(byte)
+            }
+        }
+        return isPlain ? name : "'" + name.replacing("'", with: "'\\''") + "'"
+    }()
 }
 
 extension ParsableCommand {

@@ -1,5 +1,6 @@
 // Serve.swift: the command that runs the sidecar as a daemon. Source: issue "Commands"; sysexits(3).
 import ArgumentParser
+import Configuration
 import EventLoop
 import Sidecar
 
@@ -11,23 +12,43 @@ struct Serve: ParsableCommand {
             Runs in the foreground until SIGTERM or SIGINT: then proxies are told to go, open streams may end, and the \
             process exits with 0. A second such signal ends it at once. Events go to standard error, one line each.
 
-            Exit codes: 64 wrong usage, 69 another process serves the socket, 71 the system refuses something, \
-            73 the socket cannot be made, 77 no permission, 128 + its number after a second signal.
+            Settings come from a file (--config), from the environment and from flags; each is stronger than the one \
+            before. The variable of a flag is named OUTRIGGER_ and the flag in capitals, such as OUTRIGGER_WORKERS, \
+            OUTRIGGER_IDLE_MILLISECONDS, OUTRIGGER_ALLOW_UID (numbers with commas) and OUTRIGGER_CONFIG. TLS profiles \
+            and routes are in the file only: see 'outrigger check --print-default'.
+
+            Exit codes: 64 wrong usage, 66 the file of --config cannot be read, 69 another process serves the socket, \
+            71 the system refuses something, 73 the socket cannot be made, 77 no permission, 78 something is wrong in \
+            the file or the environment, 128 + its number after a second signal.
 
             Each worker has connections and queues of its own: limits hold for one worker unless they say otherwise.
             """
     )
 
+    @Option(help: ArgumentHelp("Configuration file, YAML.", valueName: "file"))
+    var config: String?
+
     @Option(
         help: ArgumentHelp(
-            "Path of the socket, at most 107 bytes. A stale file is replaced.",
+            "Path of the socket, at most 107 bytes; needed, here or elsewhere. A stale file is replaced.",
             valueName: "path"
         )
     )
-    var socket: String
+    var socket: String?
 
-    @Option(help: ArgumentHelp("Threads that serve (1 to 1024).", valueName: "n"))
-    var workers = ProcessLimits.processors
+    @Option(
+        help: ArgumentHelp(
+            "\(Setting.workers.help). (\(Setting.workers.wanted); default: \(Setting.workers.defaultText))",
+            valueName: "n"
+        ),
+        transform: { text in
+            guard let value = Setting.workers.number(text) else {
+                throw ValidationError("not a number from \(Setting.workers.wanted): \(text)")
+            }
+            return value
+        }
+    )
+    var workers: Int?
 
     @Option(
         name: .customLong("allow-uid"),
@@ -40,30 +61,46 @@ struct Serve: ParsableCommand {
 
     @OptionGroup var limitOptions: LimitOptions
 
-    func validate() throws {
-        if !(1...1024).contains(workers) { throw ValidationError("--workers: 1 to 1024") }
-        if !(1...107).contains(socket.utf8.count) || socket.utf8.contains(0) {
-            throw ValidationError("--socket: 1 to 107 bytes")
+    /// What file, environment and flags say together; set by `validate`.
+    private var read: Result<SettingsSources.Answer, CommandFailure>?
+
+    /// What comes from the command line: `read` does not.
+    enum CodingKeys: CodingKey { case config, socket, workers, allowedUserIDs, limitOptions }
+
+    mutating func validate() throws {
+        var sources = SettingsSources(file: config ?? Environment.value(of: EnvironmentNames.file))
+        if let socket { sources.flags.append((.socket, [socket])) }
+        if let workers { sources.flags.append((.workers, [String(workers)])) }
+        if !allowedUserIDs.isEmpty {
+            sources.flags.append((.allowedUserIDs, allowedUserIDs.map { String($0) }))
         }
-        let limits = limitOptions.limits
-        let room = limits.sessionOutputPauseBytes + 4 * limits.framePayloadBytesMax
-        if limits.sessionOutputBytesMax < room {
+        sources.flags += limitOptions.given.map { ($0.setting, [$0.text]) }
+        do throws(CommandFailure) { read = .success(try sources.read()) } catch { read = .failure(error) }
+        // Here and not in `run`, so that usage is shown with what is wrong with it.
+        guard case .success(let answer)? = read else { return }
+        if answer.problems.hasErrors, answer.problems.areOfFlags {
+            let texts = answer.problems.sorted.map { $0.severity == .error ? "--\($0.text)" : "\($0)" }
+            throw ValidationError(texts.joined(separator: "\n"))
+        }
+        if !answer.problems.hasErrors, answer.settings.socket.isEmpty {
             throw ValidationError(
-                "--session-output-bytes-max: at least \(room), for --session-output-pause-bytes and four frames"
+                "a socket is needed: --socket, \(Setting.socket.variable), or 'socket' in a file"
             )
         }
     }
 
     func run() throws {
+        let settings = try settings()
         var configuration = SidecarConfiguration()
-        configuration.workers = workers
-        configuration.limits = limitOptions.limits
-        configuration.allowedUserIDs = allowedUserIDs
+        configuration.workers = settings.workers
+        configuration.limits = settings.limits
+        configuration.allowedUserIDs = settings.allowedUserIDs
+        configuration.named = settings.named
         let end: DaemonEnd
         do throws(DaemonError) {
-            end = try Daemon.serve(path: Array(socket.utf8), configuration)
+            end = try Daemon.serve(path: Array(settings.socket.utf8), configuration)
         } catch {
-            Log.write(.error, "cannot serve", ["socket": socket, "error": error.detail])
+            Log.write(.error, "cannot serve", ["socket": settings.socket, "error": error.detail])
             throw error.exitCode
         }
         switch end {
@@ -72,12 +109,32 @@ struct Serve: ParsableCommand {
         case .killed(let signal): throw ExitCode(128 + signal)
         }
     }
+
+    /// Ends the command when the sources say something wrong.
+    private func settings() throws -> Settings {
+        guard let read else { preconditionFailure("run before validate") }
+        switch read {
+        case .failure(let failure):
+            File.standardError.write("outrigger: \(failure.detail)\n")
+            throw failure.exitCode
+        case .success(let (settings, problems)):
+            if problems.hasErrors {
+                problems.print()
+                throw ExitStatus.configuration
+            }
+            for problem in problems.sorted {
+                Log.write(.warning, "configuration", ["place": "\(problem.place)", "detail": problem.text])
+            }
+            return settings
+        }
+    }
 }
 
 extension DaemonError {
     fileprivate var detail: String {
         switch self {
-        case .socketInUse: "another process serves this socket, or a file is in its place"
+        case .socketInUse: "another process serves this socket"
+        case .notASocket: "something that is no socket is in its place"
         case .noPermission: "no permission"
         case .cannotCreateSocket(let error): "the socket cannot be made: \(error)"
         case .system(let error): "the system refuses: \(error)"
@@ -90,7 +147,7 @@ extension DaemonError {
         case .socketInUse: ExitStatus.unavailable
         // EX_NOPERM.
         case .noPermission: ExitCode(77)
-        case .cannotCreateSocket: ExitStatus.cannotCreate
+        case .notASocket, .cannotCreateSocket: ExitStatus.cannotCreate
         case .system: ExitStatus.osError
         }
     }

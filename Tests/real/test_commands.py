@@ -9,6 +9,7 @@ import re
 import pytest
 
 from origin import HEAD_END, Blackhole, Origin, answering, reply
+from world import surroundings
 
 USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE, IO, TEMPORARY, PROTOCOL = 64, 65, 66, 69, 73, 74, 75, 76
 HTTP_ERROR = 22
@@ -29,7 +30,7 @@ async def run(executable, *words, stdin=None, seconds=30, environment=None):
         stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(environment or {})},
+        env=surroundings(environment),
     )
     try:
         out, err = await asyncio.wait_for(process.communicate(stdin), seconds)
@@ -66,11 +67,11 @@ async def test_version_prints_a_version(executable):
 async def test_help_names_every_command(executable, words):
     result = await run(executable, *words)
     assert result.code == 0, result
-    for command in b"serve", b"fetch", b"demo", b"bench":
+    for command in b"serve", b"check", b"fetch", b"demo", b"bench":
         assert command in result.out
 
 
-@pytest.mark.parametrize("command", ["serve", "fetch", "demo", "bench"])
+@pytest.mark.parametrize("command", ["serve", "check", "fetch", "demo", "bench"])
 async def test_each_command_has_help_with_its_exit_codes(executable, command):
     result = await run(executable, command, "--help")
     assert result.code == 0 and b"USAGE: outrigger " + command.encode() in result.out, result
@@ -83,6 +84,10 @@ USAGE_ROWS = {
     "serve without a socket": ["serve"],
     "serve with an empty socket": ["serve", "--socket", ""],
     "serve with a path too long": ["serve", "--socket", "/" + "x" * 107],
+    "a user that is none": ["serve", "--socket", "/nowhere/x", "--allow-uid", "-1"],
+    "limits that contradict": ["serve", "--socket", "/nowhere/x", "--session-output-bytes-max", "65536"],
+    "check of nothing": ["check"],
+    "check of a file and of none": ["check", "x", "--print-default"],
     "no workers": ["serve", "--socket", "/nowhere/x", "--workers", "0"],
     "a limit that is no number": ["serve", "--socket", "/nowhere/x", "--idle-max", "many"],
     "a limit out of range": ["serve", "--socket", "/nowhere/x", "--frame-payload-bytes-max", "1048577"],
@@ -291,6 +296,7 @@ async def test_demo_shows_a_table_in_under_ten_seconds(executable):
     for word in "COMPLETE", "COMPLETE_BY_EOF", "TRUNCATED", "BAD_REPLY", "CANCELLED", "CONNECT_REFUSED":
         assert word in text
     assert "\x1b" not in text, "no colours into a pipe"
+    assert f"\n  {executable} bench " in text, "what is suggested can be typed as it stands"
     assert sum(int(count) for count in re.findall(r"^✓ .*?  +(\d+)  ", text, re.M)) >= 300
 
 

@@ -94,14 +94,33 @@ async def test_a_live_socket_file_is_left_to_its_owner(world):
     assert await speaks(world.sidecar)
 
 
-async def test_a_file_that_is_no_socket_is_never_replaced(world):
+@pytest.mark.parametrize("kind", ["file", "folder", "pipe", "dangling link"])
+async def test_what_is_no_socket_is_never_replaced(world, kind):
     path = f"{world.folder}/precious"
-    with open(path, "w") as file:
-        file.write("data")
+    match kind:
+        case "file":
+            with open(path, "w") as file:
+                file.write("data")
+        case "folder":
+            os.mkdir(path)
+        case "pipe":
+            os.mkfifo(path)
+        case "dangling link":
+            os.symlink(f"{world.folder}/nothing", path)
+    before = os.lstat(path)
     rival = await Sidecar(world.executable, world.folder, {}, path).launch()
-    assert await rival.exited() in (EX_CANTCREAT, EX_UNAVAILABLE)
-    assert path in rival.words()
-    assert open(path).read() == "data"
+    assert await rival.exited() == EX_CANTCREAT
+    assert path in rival.words() and "no socket is in its place" in rival.words()
+    after = os.lstat(path)
+    assert (after.st_ino, after.st_mode, after.st_size) == (before.st_ino, before.st_mode, before.st_size)
+
+
+async def test_a_link_to_a_live_socket_is_a_socket_in_use(world):
+    path = f"{world.folder}/link.sock"
+    os.symlink(world.sidecar.path, path)
+    rival = await Sidecar(world.executable, world.folder, {}, path).launch()
+    assert await rival.exited() == EX_UNAVAILABLE and "another process" in rival.words()
+    assert await speaks(world.sidecar)
 
 
 @pytest.mark.parametrize("path", ["/nowhere/at/all.sock", "x" * 200])

@@ -20,6 +20,12 @@ CANARY = (
 )
 
 
+def surroundings(more=None):
+    """The environment of a process under test. Variables of the tests, such as OUTRIGGER_HUGE, are no settings of it."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OUTRIGGER_")}
+    return own | {"SWIFT_BACKTRACE": "enable=no"} | (more or {})
+
+
 async def until(condition, what, seconds=SETTLE_SECONDS_MAX):
     """Waits for what only /proc or a file system can tell: they have no events, so this looks repeatedly."""
 
@@ -38,7 +44,7 @@ class Sidecar:
 
     def __init__(self, executable, folder, flags, path=None, environment=None):
         self.path = path or f"{folder}/outrigger.sock"
-        self.environment = environment or {}
+        self.environment = environment or {}  # more variables, set before it is launched
         self.log = pathlib.Path(tempfile.mkstemp(dir=folder, prefix="sidecar-", suffix=".log")[1])
         options = {"socket": self.path, "workers": 1, **flags}
         self.command = [executable, "serve"]
@@ -58,7 +64,7 @@ class Sidecar:
 
     async def launch(self):
         with open(self.log, "wb") as log:
-            environment = {**os.environ, "SWIFT_BACKTRACE": "enable=no", **self.environment}
+            environment = surroundings(self.environment)
             self.process = await asyncio.create_subprocess_exec(
                 *self.command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment
             )

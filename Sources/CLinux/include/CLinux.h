@@ -1,5 +1,5 @@
-// CLinux: the Linux calls that Swift's Glibc module lacks or can only reach through pointers. Short shims only.
-// Each returns a count or descriptor, or the negated errno: so no caller has to read `errno`.
+// CLinux: the Linux calls that Swift's Glibc module lacks or can only reach through pointers. Short shims
+// only. Each returns a count or descriptor, or the negated errno: so no caller has to read `errno`.
 #ifndef OUTRIGGER_CLINUX_H
 #define OUTRIGGER_CLINUX_H
 
@@ -64,6 +64,10 @@ static inline int64_t linux_send3(int fd, const void *b0, size_t n0, const void 
     return linux_result(sendmsg(fd, &message, MSG_NOSIGNAL));
 }
 
+// The environment: pointers to `NAME=VALUE`, the last of them NULL.
+extern char **environ;
+static inline char **linux_environment(void) { return environ; }
+
 // The rest.
 int64_t linux_epoll_wait(int poller, struct epoll_event *events, int count, int64_t timeout_nanoseconds);
 int64_t linux_epoll_create(void);
@@ -73,7 +77,8 @@ int64_t linux_accept(int fd);
 int64_t linux_connect(int fd, struct linux_address address);
 int64_t linux_connect_unix(int fd, const uint8_t *path, size_t count);
 int64_t linux_bind(int fd, struct linux_address address);
-// Binds with mode 0660, replaces a stale socket file, listens. -EADDRINUSE: another process listens there.
+// Binds with mode 0660, replaces a stale socket file, listens. -EADDRINUSE: another process listens there;
+// -ENOTSOCK: what is there is no socket.
 int64_t linux_listen_unix(int fd, const uint8_t *path, size_t count, int backlog, uint64_t *device, uint64_t *inode);
 // Removes the file unless another has taken its place.
 void linux_unlink_socket(const uint8_t *path, size_t count, uint64_t device, uint64_t inode);

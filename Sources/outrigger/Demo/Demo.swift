@@ -16,8 +16,8 @@ struct Demo: ParsableCommand {
             Exit codes: 0 all was as expected; 1 something was not; 71 system error.
 
             Examples:
-              outrigger demo
-              NO_COLOR=1 outrigger demo | less
+              \(Outrigger.invocation) demo
+              NO_COLOR=1 \(Outrigger.invocation) demo | less
             """
     )
 

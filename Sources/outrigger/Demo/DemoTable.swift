@@ -105,12 +105,13 @@ struct DemoTable {
         }
         write("")
         write("Next:")
-        write(
-            "  outrigger fetch -v http://127.0.0.1:8080/    "
-                + style.dim("one request, with all that happens to it")
-        )
-        write("  outrigger bench                              " + style.dim("how fast it is here"))
-        write("  outrigger serve --socket /tmp/outrigger.sock " + style.dim("a sidecar for your proxy"))
+        suggest("fetch -v http://127.0.0.1:8080/", "one request, with all that happens to it")
+        suggest("bench", "how fast it is here")
+        suggest("serve --socket /tmp/outrigger.sock", "a sidecar for your proxy")
+    }
+
+    private func suggest(_ words: String, _ what: String) {
+        write("  \(Outrigger.invocation) \(words.padded(34)) " + style.dim(what))
     }
 
     private func columns(

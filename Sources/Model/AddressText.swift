@@ -1,6 +1,5 @@
 // AddressText.swift: endpoints as people write them: 192.0.2.1:80, [2001:db8::1]:80, unix:/run/origin.sock.
 // Owns: reading and printing. Never resolves a name. Source: RFC 3986 §3.2.2; RFC 4291 §2.2; RFC 5952.
-import Model
 
 extension Endpoint {
     /// Reads `IPv4:PORT`, `[IPv6]:PORT` or `unix:PATH`.
