@@ -21,8 +21,8 @@ RESIDENT_MAX = 100 * MIB
 def connect(origin, authority="origin.test:8443", peer=False, hop=None, **more):
     if hop:
         more["hop"] = hop
-    route = pb.ROUTE_PEER_TUNNEL if peer else pb.ROUTE_DIRECT
-    return ask("CONNECT", origin, "", authority=authority, route=route, **more)
+    more = {"route": pb.ROUTE_PEER_TUNNEL if peer else pb.ROUTE_DIRECT, **more}
+    return ask("CONNECT", origin, "", authority=authority, **more)
 
 
 class Way:
@@ -305,7 +305,6 @@ BAD_ROWS = {
     "a target": dict(target=b"/x"),
     "scheme https": dict(scheme=pb.SCHEME_HTTPS),
     "an upgrade": dict(upgrade=b"websocket"),
-    "an absolute-form route": dict(route=pb.ROUTE_PEER),
     **{f"authority {text!r}": dict(authority=text.encode(), route=pb.ROUTE_PEER_TUNNEL)
        for text in ("", "origin.test", "a b:1", "a\r\nX: y:1", "u@origin.test:1", "origin.test:1/x", "a\0:1",
                     "a:0")},
@@ -333,8 +332,22 @@ async def test_a_connection_of_connect_is_never_used_again(world):
         assert (await near.head()).startswith(b"HTTP/1.1 200 OK") and await near.read(7) == b"/inside"
         assert not tunnel.reply.connection.reused
         tunnel.close()
+        origin.peers[-1].close()
         assert (await tunnel.over()).connection == pb.FATE_CLOSED
     assert len(origin.peers) == 2
+
+
+async def test_over_an_absolute_form_route_the_peer_is_asked_all_the_same(world):
+    """There is no absolute-form of CONNECT."""
+    peer = await world.origin()
+    opening = asyncio.create_task(Tunnel.open(await world.session(), connect(peer, route=pb.ROUTE_PEER)))
+    far = await peer.connection()
+    assert (await far.head()).line == b"CONNECT origin.test:8443 HTTP/1.1"
+    await far.send(ESTABLISHED)
+    tunnel = await opening
+    far.close()
+    tunnel.close()
+    assert (await tunnel.over()).outcome == pb.OUTCOME_COMPLETE
 
 
 async def test_end_of_stream_of_the_target_is_said_before_end(world):

@@ -28,7 +28,10 @@ def binary(source, destination):
 
 HEADER_ROWS = {
     "1, IPv4": (header(V1, SOURCE, DESTINATION), b"PROXY TCP4 192.0.2.1 198.51.100.2 1234 443\r\n"),
-    "1, IPv6": (header(V1, SOURCE6, DESTINATION6), b"PROXY TCP6 2001:db8::1 2001:db8::2 1234 443\r\n"),
+    "1, IPv6": (
+        header(V1, SOURCE6, DESTINATION6),
+        b"PROXY TCP6 2001:db8:0:0:0:0:0:1 2001:db8:0:0:0:0:0:2 1234 443\r\n",
+    ),
     "1, no source": (header(V1), b"PROXY UNKNOWN\r\n"),
     "2, IPv4": (header(V2, SOURCE, DESTINATION), binary(SOURCE, DESTINATION)),
     "2, IPv6": (header(V2, SOURCE6, DESTINATION6), binary(SOURCE6, DESTINATION6)),

@@ -191,16 +191,23 @@ async def test_a_tunnel_is_used_again_with_the_same_connect_fields_only(world):
     assert sent == [[b"Basic AAAA"], [b"Basic BBBB"], [], []]
 
 
-async def test_a_tunnel_and_a_plain_connection_to_the_peer_are_never_mixed(world):
-    peer = await world.origin(answering())
+async def test_a_connection_to_the_peer_may_become_a_tunnel_and_never_the_other_way_round(world):
+    async def serve(peer):
+        peer.inside = []
+        while (head := await peer.head()).method != b"CONNECT":
+            await peer.send(reply(b"outside"))
+        await peer.send(ESTABLISHED)
+        while True:
+            peer.inside.append(await peer.head())
+            await peer.send(reply(b"inside"))
+
+    peer = await world.origin(serve)
     session = await world.session()
-    assert (
-        outcome(await session.exchange(get(peer, authority="origin.test:8443", route=pb.ROUTE_PEER)))
-        == "COMPLETE"
-    )
-    peer.serve = tunnels_to(answering())
-    assert outcome(await session.exchange(through(peer))) == "COMPLETE"
-    assert len(peer.peers) == 2 and b"CONNECT" not in bytes(peer.peers[0].received)
+    plain = get(peer, authority="origin.test:8443", route=pb.ROUTE_PEER)
+    for message, body in [(plain, b"outside"), (through(peer), b"inside")] * 3:
+        answer = await session.exchange(message)
+        assert (outcome(answer), answer.body) == ("COMPLETE", body), answer.end
+    assert sum(len(one.inside) for one in peer.peers) == 3 and len(peer.peers) == 2
 
 
 async def test_a_tunnel_whose_origin_closes_is_not_used_again(world):

@@ -228,7 +228,10 @@ class TlsPeer(Peer):
 
 async def secured(below, context, **more):
     """TLS over `below`, by default as the server."""
-    return TlsPeer(await Layer(below, context, **more).handshake(), 0)
+    try:
+        return TlsPeer(await Layer(below, context, **more).handshake(), 0)
+    except ssl.SSLError as failure:
+        raise ConnectionResetError(str(failure)) from failure  # the other side's doing, as its close would be
 
 
 class TlsOrigin(Origin):
