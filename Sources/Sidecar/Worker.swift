@@ -14,6 +14,7 @@ enum WorkerMessage: Sendable {
     case drain
     case stop
     case count(Mailbox<Counts>)
+    case budget(BudgetNews)
 }
 
 /// What a worker shares with other threads.
@@ -46,6 +47,9 @@ struct Worker: ~Copyable {
     var engine: WorkerEngine
     var poller: Poller
     let share: WorkerShare
+    private let budget: SharedBudget
+    /// Its number in the budget.
+    private let number: Int
     /// Wakes whoever waits for `share.isDrained`.
     private let control: Mailbox<ControlMessage>
     var now: Instant
@@ -78,15 +82,26 @@ struct Worker: ~Copyable {
         limits: Limits,
         instanceID: [UInt8],
         software: String,
+        number: Int,
         share: WorkerShare,
+        budget: SharedBudget,
         control: Mailbox<ControlMessage>
     ) throws(SocketError) {
         let poller = try Poller()
         try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
         self.poller = poller
         now = Instant(nanoseconds: Clock.now)
-        engine = WorkerEngine(limits: limits, instanceID: instanceID, software: software, now: now)
+        engine = WorkerEngine(
+            limits: limits,
+            instanceID: instanceID,
+            software: software,
+            budget: budget,
+            worker: number,
+            now: now
+        )
         self.share = share
+        self.budget = budget
+        self.number = number
         self.control = control
     }
 
@@ -99,7 +114,7 @@ struct Worker: ~Copyable {
             switch message {
             case .session(let socket), .refusedSession(let socket, _): socket.close()
             case .count(let reply): reply.post(Counts())
-            case .drain, .stop: break
+            case .drain, .stop, .budget: break
             }
         }
     }
@@ -165,6 +180,7 @@ struct Worker: ~Copyable {
                 engine.drain(now: now)
             case .stop: isStopping = true
             case .count(let reply): reply.post(engine.counts)
+            case .budget(let news): engine.told(news, now: now)
             }
             runEffects()
         }
@@ -227,8 +243,14 @@ struct Worker: ~Copyable {
         case .resumeReading(let id): resumeReading(id)
         case .shutdownWriting(let id): shutdownWriting(id)
         case .closeConnection(let id): close(id)
+        case .giveBack(let room): tell(budget.giveBack(room, by: number))
+        case .handOver(let room, let heir): tell(budget.handOver(room, to: heir, by: number))
         case .closeSession(let id): closeAsOrdered(id)
         }
+    }
+
+    private mutating func tell(_ news: [BudgetNews]) {
+        for news in news { engine.told(news, now: now) }
     }
 }
 

@@ -8,6 +8,7 @@ import Testing
 struct Row: Sendable, CustomTestStringConvertible {
     let rule: String
     let limits: Limits
+    let workers: Int
     let script: @Sendable (Rig) -> Void
     let expected: [String]
 
@@ -15,6 +16,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     init(
         _ rule: String,
         _ change: (inout Limits) -> Void = { _ in },
+        workers: Int = 1,
         script: @escaping @Sendable (Rig) -> Void,
         expected: String
     ) {
@@ -22,6 +24,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         var limits = Limits()
         change(&limits)
         self.limits = limits
+        self.workers = workers
         self.script = script
         self.expected = expected.split(separator: "\n").map(String.init)
     }
@@ -32,7 +35,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     var actual: [String] { lines(.whole) }
 
     func lines(_ reading: Reading) -> [String] {
-        let rig = Rig(limits)
+        let rig = Rig(limits, workers: workers)
         rig.reading = reading
         rig.greet()
         script(rig)
@@ -50,6 +53,8 @@ struct Row: Sendable, CustomTestStringConvertible {
         rig.pass(86_400_000)
         if rig.counts.connections != 0 { found.append("connections left: \(rig.counts.connections)") }
         if rig.targetCount != 0 { found.append("targets left: \(rig.targetCount)") }
+        for room in rig.neighbourRooms { rig.neighbourGivesBack(room) }
+        if rig.budgetCount != 0 { found.append("left in the budget: \(rig.budgetCount)") }
         return found + rig.lines.filter { $0.hasSuffix("dead id") }
     }
 }
