@@ -90,15 +90,15 @@ struct LimitOptions: ParsableArguments {
     var replayBytesMax: LimitSetting
 
     // Connections.
-    @Option(\.connectionsPerEndpointMax, 0...count, "Connections of a worker to one endpoint; 0: no limit")
+    @Option(\.connectionsPerEndpointMax, 0...count, "Connections of the process to one endpoint; 0: no limit")
     var connectionsPerEndpointMax: LimitSetting
-    @Option(\.connectionsMax, 1...count, "Connections of the process, shared out evenly to the workers")
+    @Option(\.connectionsMax, 1...count, "Connections of the process")
     var connectionsMax: LimitSetting
-    @Option(\.queueLengthMax, 0...count, "Requests of a worker that wait for a connection")
+    @Option(\.queueLengthMax, 0...count, "Requests of the process that wait for a connection")
     var queueLengthMax: LimitSetting
     @Option(\.idlePerKeyMax, 0...count, "Idle connections of a worker that are interchangeable")
     var idlePerKeyMax: LimitSetting
-    @Option(\.idleMax, 0...count, "Idle connections of a worker")
+    @Option(\.idleMax, 0...count, "Idle connections of the process, shared out evenly to the workers")
     var idleMax: LimitSetting
     @Option(\.idleConnectionMilliseconds, 0...day, "Time after which an idle connection is closed")
     var idleConnectionMilliseconds: LimitSetting

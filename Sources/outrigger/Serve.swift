@@ -14,7 +14,7 @@ struct Serve: ParsableCommand {
             Exit codes: 64 wrong usage, 69 another process serves the socket, 71 the system refuses something, \
             73 the socket cannot be made, 77 no permission, 128 + its number after a second signal.
 
-            Each worker has connections and queues of its own: limits hold for one worker unless they say otherwise.
+            Limits of the process hold over all workers, never one too many; who has waited longest comes first.
             """
     )
 

@@ -318,6 +318,9 @@ final class Rig {
         run()
     }
 
+    func neighbourQueues() { _ = budget.enterQueue(forced: false) }
+    func neighbourLeavesQueue() { budget.leaveQueue() }
+
     /// It is told at once. What the neighbour is told is written down.
     private func spreadNews() {
         for (worker, news) in budget.ledger.takeNews() {

@@ -86,6 +86,7 @@ package struct Scenario {
         if workerCount > 1 && random.chance(70) {
             limits.connectionsPerEndpointMax = random.pick([0, 1, 2, 3])
             proxyCount = max(proxyCount, workerCount)
+            requestCount += 8 * workerCount
         }
     }
 
