@@ -79,7 +79,14 @@ package protocol ConnectionBudget: AnyObject {
     ///   - idle: what the worker could close for it.
     ///   - mayWait: `false`: have no wish noted unless an idle connection can be exchanged.
     ///   - worker: who asks.
-    func take(_ endpoint: Endpoint, since: Instant, idle: IdleRooms, mayWait: Bool, by worker: Int) -> RoomAnswer
+    /// - Returns: room, or what to do to get it.
+    func take(
+        _ endpoint: Endpoint,
+        since: Instant,
+        idle: IdleRooms,
+        mayWait: Bool,
+        by worker: Int
+    ) -> RoomAnswer
 
     /// Offers the room of a free connection. - Parameter bound: to wishes that are older than this.
     func claim(_ room: Room, olderThan bound: Instant) -> Claim

@@ -1,5 +1,5 @@
 // Dispatcher.swift: gets a connection for a stream: an idle one, one of its own, or a place in the queue.
-// Owns: waiters, racing, limits, first come first served. Source: DESIGN "The way of a request", steps 3 and 4.
+// Owns: waiters, racing, first come first served. Source: DESIGN "The way of a request", steps 3 and 4.
 import Frames
 import HTTP1
 import Model

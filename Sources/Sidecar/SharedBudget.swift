@@ -2,8 +2,8 @@
 // Owns: the lock, and who is told through which mailbox. Never decides: that is RoomLedger's. Source: DESIGN "Threads".
 //
 // One lock for all endpoints, and not one for each: a wish for room in the process has to be compared with those at other
-// endpoints. It is taken for a dial, a close and a request that waits, some 50 ns of the 20 µs or more that a
-// connection costs the kernel; a request on a connection that stands never sees it.
+// endpoints. It is taken for a dial, a close and a request that waits, and costs nothing that could be measured beside
+// the kernel's work for a connection (60 µs a request); a request on a connection that stands never sees it.
 import Engine
 import EventLoop
 import Model
@@ -35,7 +35,13 @@ final class SharedBudget: ConnectionBudget, Sendable {
 
     // What engines call.
 
-    func take(_ endpoint: Endpoint, since: Instant, idle: IdleRooms, mayWait: Bool, by worker: Int)
+    func take(
+        _ endpoint: Endpoint,
+        since: Instant,
+        idle: IdleRooms,
+        mayWait: Bool,
+        by worker: Int
+    )
         -> RoomAnswer
     {
         let (answer, news) = ledger.withLock {

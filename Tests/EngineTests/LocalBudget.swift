@@ -17,7 +17,13 @@ final class LocalBudget: ConnectionBudget {
         queueLengthMax = limits.queueLengthMax
     }
 
-    func take(_ endpoint: Endpoint, since: Instant, idle: IdleRooms, mayWait: Bool, by worker: Int)
+    func take(
+        _ endpoint: Endpoint,
+        since: Instant,
+        idle: IdleRooms,
+        mayWait: Bool,
+        by worker: Int
+    )
         -> RoomAnswer
     {
         ledger.take(endpoint, since: since, idle: idle, mayWait: mayWait, by: worker)

@@ -32,7 +32,9 @@ final class Rig {
     /// Rooms that were granted to the neighbour.
     private(set) var neighbourRooms: [Room] = []
 
-    /// - Parameter workers: 1, or 2 with a neighbour that the script plays.
+    /// - Parameters:
+    ///   - limits: of the process.
+    ///   - workers: 1, or 2 with a neighbour that the script plays.
     init(_ limits: Limits = Limits(), workers: Int = 1) {
         budget = LocalBudget(limits, workers: workers)
         engine = WorkerEngine(

@@ -44,8 +44,8 @@ struct RoomLedgerTests {
             meetings += 1
             let letter = "abc".first { Endpoint.lettered($0) == ledger.endpoint(of: heir) } ?? "?"
             let rivals = wishes.filter { $0.letter == letter }
-            let own = rivals.first { $0.worker == Int(heir.worker) }
-            if own == nil || rivals.contains(where: { $0.since < own!.since }) {
+            let own = rivals.first { $0.worker == Int(heir.worker) }?.since
+            if own == nil || own != rivals.map(\.since).min() {
                 faults.append("\(heir) is not the oldest at \(letter)")
             }
             wishes.removeAll { $0.worker == Int(heir.worker) && $0.letter == letter }

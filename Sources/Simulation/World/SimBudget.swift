@@ -43,7 +43,13 @@ final class SimBudget: ConnectionBudget {
         self.sabotage = sabotage
     }
 
-    func take(_ endpoint: Endpoint, since: Instant, idle: IdleRooms, mayWait: Bool, by worker: Int)
+    func take(
+        _ endpoint: Endpoint,
+        since: Instant,
+        idle: IdleRooms,
+        mayWait: Bool,
+        by worker: Int
+    )
         -> RoomAnswer
     {
         let told = sabotage == .jumpQueue ? Instant(nanoseconds: -since.nanoseconds) : since
