@@ -143,7 +143,9 @@ struct StapleForm: Sendable {
             unsafe OCSP_RESPONSE_free(response)
             unsafe OCSP_BASICRESP_free(basic)
             unsafe OCSP_CERTID_free(id)
-            for unsafemoment in unsafe [begin, end, revoked] { unsafe ASN1_STRING_free(moment) }
+            unsafe ASN1_STRING_free(begin)
+            unsafe ASN1_STRING_free(end)
+            unsafe ASN1_STRING_free(revoked)
         }
         return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count)))
     }
