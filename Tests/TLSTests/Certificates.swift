@@ -195,6 +195,8 @@ enum Issued {
         leaf(names)
     )
 
+    static let longName = String(repeating: "y", count: 64)
+    static let longSubject = Credential(longName, by: root, leaf("DNS:z.example"))
     static let weak = Credential("weak", by: root, leaf(names), weak: true)
 
     static let client = Credential("client", by: root, leaf(nil, for: "clientAuth"))
