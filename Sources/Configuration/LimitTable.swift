@@ -128,21 +128,21 @@ extension Setting {
             \.limits.connectionsPerEndpointMax,
             .number,
             0...count,
-            "Connections of a worker to one endpoint; 0: no limit"
+            "Connections of the process to one endpoint; 0: no limit"
         ),
         limit(
             "connections-max",
             \.limits.connectionsMax,
             .number,
             1...count,
-            "Connections of the process, shared out evenly to the workers"
+            "Connections of the process"
         ),
         limit(
             "queue-length-max",
             \.limits.queueLengthMax,
             .number,
             0...count,
-            "Requests of a worker that wait for a connection"
+            "Requests of the process that wait for a connection"
         ),
         limit(
             "idle-per-key-max",
@@ -151,7 +151,7 @@ extension Setting {
             0...count,
             "Idle connections of a worker that are interchangeable"
         ),
-        limit("idle-max", \.limits.idleMax, .number, 0...count, "Idle connections of a worker"),
+        limit("idle-max", \.limits.idleMax, .number, 0...count, "Idle connections of the process, shared out evenly to the workers"),
         limit(
             "idle-connection-milliseconds",
             \.limits.idleConnectionMilliseconds,

@@ -42,6 +42,8 @@ struct Connection: ~Copyable {
     var innerFacts: TLSFacts?
     /// Slot of the target it belongs to.
     var target = 0
+    /// Its room in the limits; given back when it is closed.
+    var room = Room.anywhere
     var decoder: ReplyDecoder
     /// Bytes of the upstream that the decoder has not taken.
     var inbound = ByteBuffer()

@@ -1,5 +1,5 @@
 // Dispatcher.swift: gets a connection for a stream: an idle one, one of its own, or a place in the queue.
-// Owns: waiters, racing, limits, first come first served. Source: DESIGN "The way of a request", steps 3 and 4.
+// Owns: waiters, racing, first come first served. Source: DESIGN "The way of a request", steps 3 and 4.
 import Frames
 import HTTP1
 import Model
@@ -68,45 +68,46 @@ extension WorkerEngine {
             return
         }
         let endpoint = targets[waiters[waiter].target].endpoint
-        if isNew && targets[endpoint: endpoint].blocked.count > 0 {
-            enqueue(waiter, .blockedByEndpoint, isNew: isNew)
-        } else if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) {
-            enqueue(waiter, .blockedByEndpoint, isNew: isNew)
-        } else if isNew && blockedByWorker.count > 0 {
-            enqueue(waiter, .blockedByWorker, isNew: isNew)
-        } else if connections.takenCount >= limits.connectionsMax && !closeOldestIdle() {
-            enqueue(waiter, .blockedByWorker, isNew: isNew)
-        } else {
-            dial(waiter)
+        if targets[endpoint: endpoint].blocked.count > 0 {
+            enqueue(waiter, isNew: isNew)
+            return
         }
-    }
-
-    private func hasEndpointRoom(_ endpoint: Int) -> Bool {
-        limits.connectionsPerEndpointMax == 0
-            || targets[endpoint: endpoint].connections < limits.connectionsPerEndpointMax
+        let mayWait = !isNew || budget.hasQueueRoom
+        switch takeRoom(endpoint, since: waiters[waiter].startedAt, mayWait: mayWait) {
+        case .room(let room): dial(waiter, room)
+        case .coming: enqueue(waiter, isNew: false)
+        case .none: enqueue(waiter, isNew: isNew)
+        }
     }
 
     /// Puts a waiter into the queue. One that was in it, or had a dial, is not turned away.
-    private mutating func enqueue(_ waiter: Int, _ reason: WaiterDial, isNew: Bool) {
-        if isNew && blockedCount >= limits.queueLengthMax {
-            if streams[waiters[waiter].stream].waiters.count > 1 {
-                // Another address of the stream is being tried: that one may still do.
-                removeWaiter(waiter, .abandoned)
-                return
-            }
-            let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
-            end(waiters[waiter].stream, EndReport(.overloaded, detail: detail))
+    private mutating func enqueue(_ waiter: Int, isNew: Bool) {
+        let endpoint = targets[waiters[waiter].target].endpoint
+        if !budget.enterQueue(forced: !isNew) {
+            if targets[endpoint: endpoint].blocked.count == 0 { withdrawWish(endpoint) }
+            turnAway(waiter)
             return
         }
-        waiters[waiter].dial = reason
+        waiters[waiter].dial = .blocked
         blockedCount += 1
-        if reason == .blockedByEndpoint {
-            let endpoint = targets[waiters[waiter].target].endpoint
-            blockedLinks.append(waiter, to: &targets[endpoint: endpoint].blocked)
-        } else {
-            blockedLinks.append(waiter, to: &blockedByWorker)
+        // One that was before does not go behind those who came later.
+        var next = isNew ? nil : targets[endpoint: endpoint].blocked.first
+        while let other = next, waiters[other].startedAt <= waiters[waiter].startedAt {
+            next = blockedLinks.next(after: other)
         }
+        blockedLinks.insert(waiter, before: next, in: &targets[endpoint: endpoint].blocked)
+        if targets[endpoint: endpoint].blocked.first == waiter { wishesToRenew.append(endpoint) }
         beginQueueing(waiters[waiter].stream)
+    }
+
+    private mutating func turnAway(_ waiter: Int) {
+        if streams[waiters[waiter].stream].waiters.count > 1 {
+            // Another address of the stream is being tried: that one may still do.
+            removeWaiter(waiter, .abandoned)
+            return
+        }
+        let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
+        end(waiters[waiter].stream, EndReport(.overloaded, detail: detail))
     }
 
     /// Nothing is dialed for a stream any more while it waits in the queue: the queue's deadline holds again.
@@ -120,13 +121,13 @@ extension WorkerEngine {
         armDeadline(stream)
     }
 
-    private mutating func dial(_ waiter: Int) {
+    mutating func dial(_ waiter: Int, _ room: Room) {
         let target = waiters[waiter].target
         let stream = waiters[waiter].stream
         let slot = connections.take { Connection(limits: limits) }
         connections[slot].reset(target: target, waiter: waiter, limits: limits, now: now)
+        connections[slot].room = room
         targets[target].connections += 1
-        targets[endpoint: targets[target].endpoint].connections += 1
         waiters[waiter].dial = .dialing(slot)
         beginConnecting(stream)
         totals.dialsTotal &+= 1
@@ -199,8 +200,10 @@ extension WorkerEngine {
         }
     }
 
-    /// Gives a connection that is free, fresh or not, to the first who waits for it; else it becomes idle.
+    /// Gives a connection that is free, fresh or not, to the first who waits for it; else it becomes idle. Where somebody
+    /// else has waited longer for its room it is closed.
     mutating func hand(_ slot: Int) {
+        if yields(slot) { return }
         let target = connections[slot].target
         guard let waiter = targets[target].waiters.first else {
             park(slot)
@@ -230,7 +233,7 @@ extension WorkerEngine {
         switch waiters[waiter].dial {
         case .none:
             break
-        case .blockedByEndpoint, .blockedByWorker:
+        case .blocked:
             unblock(waiter)
         case .dialing(let own):
             waiters[waiter].dial = .none
@@ -247,6 +250,8 @@ extension WorkerEngine {
             unblock(heir)
             waiters[heir].dial = .dialing(dial)
             beginConnecting(waiters[heir].stream)
+        } else if offer(dial, olderThan: .never) {
+            return
         } else {
             connections[dial].idleUntil = dueIn(limits.connectMilliseconds)
             connectionDeadlines.arm(dial, at: connections[dial].idleUntil)
@@ -258,29 +263,26 @@ extension WorkerEngine {
     private func blockedWaiter(of target: Int) -> Int? {
         var candidate = targets[target].waiters.first
         while let waiter = candidate {
-            if waiters[waiter].dial == .blockedByEndpoint || waiters[waiter].dial == .blockedByWorker {
-                return waiter
-            }
+            if waiters[waiter].dial == .blocked { return waiter }
             candidate = waiterLinks.next(after: waiter)
         }
         return nil
     }
 
-    /// Takes a waiter out of the lists of those that a limit blocks.
-    private mutating func unblock(_ waiter: Int) {
-        switch waiters[waiter].dial {
-        case .none, .dialing:
-            return
-        case .blockedByEndpoint:
-            blockedLinks.remove(
-                waiter,
-                from: &targets[endpoint: targets[waiters[waiter].target].endpoint].blocked
-            )
-        case .blockedByWorker:
-            blockedLinks.remove(waiter, from: &blockedByWorker)
-        }
-        blockedCount -= 1
+    /// Takes a waiter out of the list of those that a limit blocks.
+    mutating func unblock(_ waiter: Int) {
+        guard case .blocked = waiters[waiter].dial else { return }
         waiters[waiter].dial = .none
+        let endpoint = targets[waiters[waiter].target].endpoint
+        let wasFirst = targets[endpoint: endpoint].blocked.first == waiter
+        blockedLinks.remove(waiter, from: &targets[endpoint: endpoint].blocked)
+        blockedCount -= 1
+        budget.leaveQueue()
+        if targets[endpoint: endpoint].blocked.count == 0 {
+            withdrawWish(endpoint)
+        } else if wasFirst {
+            wishesToRenew.append(endpoint)
+        }
     }
 
     /// Gives up every claim of a stream; dials that nobody else waits for are closed.
@@ -340,38 +342,13 @@ extension WorkerEngine {
         while true {
             if let waiter = waitersWithoutDial.popLast() {
                 if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admit(waiter) }
-            } else if let endpoint = endpointsWithRoom.popLast() {
-                admitBlocked(ofEndpoint: endpoint)
-            } else if hasWorkerRoom {
-                hasWorkerRoom = false
-                admitBlockedByWorker()
+            } else if let endpoint = wishesToRenew.popLast() {
+                renewWish(endpoint)
             } else if !sessionsTooSlow.isEmpty {
                 closeSlowSessions()
             } else {
                 return
             }
-        }
-    }
-
-    private mutating func admitBlocked(ofEndpoint endpoint: Int) {
-        while targets.isEndpointTaken(endpoint), let waiter = targets[endpoint: endpoint].blocked.first {
-            if !hasEndpointRoom(endpoint) && !closeIdle(ofEndpoint: endpoint) { return }
-            unblock(waiter)
-            if blockedByWorker.count > 0 {
-                // Those whom the worker's limit blocks came before.
-                enqueue(waiter, .blockedByWorker, isNew: false)
-                hasWorkerRoom = true
-            } else {
-                admit(waiter)
-            }
-        }
-    }
-
-    private mutating func admitBlockedByWorker() {
-        while let waiter = blockedByWorker.first {
-            if connections.takenCount >= limits.connectionsMax && !closeOldestIdle() { return }
-            unblock(waiter)
-            admit(waiter)
         }
     }
 }

@@ -43,6 +43,10 @@ package enum Effect: Equatable, Sendable {
     case notifyClose(ConnectionID)
     /// Close the socket. The id is dead; report nothing more for it.
     case closeConnection(ConnectionID)
+    /// Give a room back to the budget; the socket that had it is closed.
+    case giveBack(Room)
+    /// The same for a room that a wish has claimed.
+    case handOver(Room, Heir)
     /// Write what the socket takes at once of the output, close it, and report `closed` for it.
     case closeSession(SessionID)
 }

@@ -61,10 +61,10 @@ extension WorkerEngine {
             abandonWaiters(slot, report.outcome == .connectTimeout ? .timeout : .abandoned)
         case .active(let connection):
             if streams[slot].isUploadUntouched && !connections[connection].hasEnded {
-                report.connection = .pooled
                 connections[connection].requests -= 1
                 connections[connection].decoder = ReplyDecoder(limits: limits)
                 hand(connection)
+                report.connection = connections.isTaken(connection) ? .pooled : .closed
             } else {
                 report.connection = .closed
                 close(connection)

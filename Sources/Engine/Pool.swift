@@ -75,8 +75,10 @@ extension WorkerEngine {
         if idleOfAll.count >= limits.idleMax { _ = closeOldestIdle() }
         idleLinks.append(slot, to: &targets[target].idle)
         idleOfAllLinks.append(slot, to: &idleOfAll)
+        if limits.connectionsPerEndpointMax > 0 {
+            idleOfEndpointLinks.append(slot, to: &targets[endpoint: targets[target].endpoint].idle)
+        }
         connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
-        noteRoom(endpoint: targets[target].endpoint)
     }
 
     /// The upstream's own timeout less a second, so that we close first; and no longer than we allow.
@@ -92,8 +94,12 @@ extension WorkerEngine {
 
     /// Takes an idle connection out of the pool.
     mutating func unpark(_ slot: Int) {
-        idleLinks.remove(slot, from: &targets[connections[slot].target].idle)
+        let target = connections[slot].target
+        idleLinks.remove(slot, from: &targets[target].idle)
         idleOfAllLinks.remove(slot, from: &idleOfAll)
+        if limits.connectionsPerEndpointMax > 0 {
+            idleOfEndpointLinks.remove(slot, from: &targets[endpoint: targets[target].endpoint].idle)
+        }
     }
 
     /// Closes the connection that has been idle longest. - Returns: whether there was one.
@@ -104,25 +110,11 @@ extension WorkerEngine {
         return true
     }
 
-    /// Closes the longest idle connection to an endpoint, of whatever key. - Returns: whether there was one.
-    mutating func closeIdle(ofEndpoint endpoint: Int) -> Bool {
-        var candidate = idleOfAll.first
-        while let slot = candidate {
-            if targets[connections[slot].target].endpoint == endpoint {
-                unpark(slot)
-                close(slot)
-                return true
-            }
-            candidate = idleOfAllLinks.next(after: slot)
-        }
-        return false
-    }
-
-    /// Has the worker close a connection that is in no list.
-    mutating func close(_ slot: Int) {
+    /// Has the worker close a connection that is in no list. - Parameter heir: gets its room; `nil`: the budget does.
+    mutating func close(_ slot: Int, to heir: Heir? = nil) {
         if connections[slot].state == .idle { notifyClose(slot) }
         effects.append(.closeConnection(id(ofConnection: slot)))
-        forget(slot)
+        forget(slot, heir)
     }
 
     /// Has the worker say over TLS that nothing is missing, before it closes.
@@ -132,22 +124,18 @@ extension WorkerEngine {
     }
 
     /// Frees the slot of a connection whose socket is gone or about to go.
-    mutating func forget(_ slot: Int) {
+    mutating func forget(_ slot: Int, _ heir: Heir? = nil) {
         let target = connections[slot].target
-        let endpoint = targets[target].endpoint
+        // Behind the order to close it, if there is one: a socket counts until it is closed.
+        if let heir {
+            effects.append(.handOver(connections[slot].room, heir))
+        } else {
+            effects.append(.giveBack(connections[slot].room))
+        }
         connections[slot].state = .closed
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         connections.release(slot)
         targets[target].connections -= 1
-        targets[endpoint: endpoint].connections -= 1
-        noteRoom(endpoint: endpoint)
         targets.removeIfUnused(target)
-    }
-
-    /// Remembers, when somebody is blocked, that a limit may have room now.
-    private mutating func noteRoom(endpoint: Int) {
-        if blockedCount == 0 { return }
-        if targets[endpoint: endpoint].blocked.count > 0 { endpointsWithRoom.append(endpoint) }
-        hasWorkerRoom = true
     }
 }

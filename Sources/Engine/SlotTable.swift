@@ -87,6 +87,18 @@ struct SlotLinks: Sendable {
         list.count &+= 1
     }
 
+    /// Puts `slot` in front of `other`, which must be in `list`; `nil`: at the end.
+    mutating func insert(_ slot: Int, before other: Int?, in list: inout SlotList) {
+        append(slot, to: &list)
+        guard let other else { return }
+        remove(slot, from: &list)
+        previous[slot] = previous[other]
+        next[slot] = Int32(other)
+        if previous[other] < 0 { list.first = slot } else { next[Int(previous[other])] = Int32(slot) }
+        previous[other] = Int32(slot)
+        list.count &+= 1
+    }
+
     /// Takes `slot` out of `list`, where it must be.
     mutating func remove(_ slot: Int, from list: inout SlotList) {
         let before = previous[slot]

@@ -18,11 +18,16 @@ struct Target {
 /// All connections of one endpoint, over all pool keys.
 struct EndpointState {
     var endpoint: Endpoint
-    var connections = 0
     /// Targets that refer to it.
     var targets = 0
-    /// Waiters that the limit keeps from dialing, first come first.
+    /// Waiters that a limit keeps from dialing, first come first.
     var blocked = SlotList()
+    /// Since when the first of them waits, as the budget was told; `never`: it knows of no wish.
+    var wishSince = Instant.never
+    /// Idle connections, the one that waits longest first; kept only where endpoints have a limit.
+    var idle = SlotList()
+    /// Whether any worker waits for room here, as far as this one knows.
+    fileprivate(set) var isWanted = false
 }
 
 /// A stream's claim on a connection to one of its endpoints.
@@ -45,10 +50,8 @@ enum WaiterDial: Equatable {
     case none
     /// A connection (slot) is being established for it.
     case dialing(Int)
-    /// The endpoint's limit is reached.
-    case blockedByEndpoint
-    /// The worker's limit is reached.
-    case blockedByWorker
+    /// A limit is reached.
+    case blocked
 }
 
 /// Targets and endpoints by slot and by key. Both leave when nothing refers to them.
@@ -59,11 +62,21 @@ struct TargetTable: ~Copyable {
     var routes = RouteTable()
     private var slotByKey: [PoolKey: Int] = [:]
     private var slotByEndpoint: [Endpoint: Int] = [:]
+    /// Endpoints whose `isWanted` holds.
+    private(set) var wantedCount = 0
 
     /// Targets that exist.
     var count: Int { targets.takenCount }
 
     func find(_ key: PoolKey) -> Int? { slotByKey[key] }
+
+    func find(endpoint: Endpoint) -> Int? { slotByEndpoint[endpoint] }
+
+    mutating func setWanted(_ endpoint: Int, _ isWanted: Bool) {
+        if endpoints[endpoint].isWanted == isWanted { return }
+        endpoints[endpoint].isWanted = isWanted
+        wantedCount += isWanted ? 1 : -1
+    }
 
     /// The target of `key`, made when there is none.
     mutating func make(_ key: PoolKey) -> Int {
@@ -90,6 +103,7 @@ struct TargetTable: ~Copyable {
         targets.release(slot)
         endpoints[endpoint].targets -= 1
         if endpoints[endpoint].targets == 0 {
+            setWanted(endpoint, false)
             slotByEndpoint[endpoints[endpoint].endpoint] = nil
             endpoints.release(endpoint)
         }

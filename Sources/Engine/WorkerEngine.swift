@@ -9,13 +9,16 @@ import Model
 /// The decisions of one worker. Time must not go backwards from call to call.
 ///
 /// The verbs are spread over files by what they are about: sessions and frames in Sessions.swift and Requests.swift,
-/// upstreams in Connections.swift and Replies.swift, getting a connection in Dispatcher.swift and Pool.swift, the last
-/// word in Ends.swift, time in Time.swift.
+/// upstreams in Connections.swift and Replies.swift, getting a connection in Dispatcher.swift, Pool.swift and Rooms.swift,
+/// the last word in Ends.swift, time in Time.swift.
 package struct WorkerEngine: ~Copyable {
     let limits: Limits
     /// What requests can refer to by name.
     let namedSettings: NamedSettings
     let hello: Hello
+    /// The limits that all workers share, and the number by which it knows this one.
+    let budget: any ConnectionBudget
+    let worker: Int
     /// The time of the call that runs.
     var now: Instant
 
@@ -35,17 +38,18 @@ package struct WorkerEngine: ~Copyable {
     var waiterLinks = SlotLinks()
     /// Links of `Session.stalled`.
     var stalledLinks = SlotLinks()
-    /// Links of `EndpointState.blocked` and of `blockedByWorker`.
+    /// Links of `EndpointState.idle`.
+    var idleOfEndpointLinks = SlotLinks()
+    /// Links of `EndpointState.blocked`.
     var blockedLinks = SlotLinks()
-    /// Waiters that the worker's limit keeps from dialing, first come first.
-    var blockedByWorker = SlotList()
     /// Waiters in any list of blocked ones.
     var blockedCount = 0
-    /// Endpoints of which a connection has gone or become idle while waiters were blocked.
-    var endpointsWithRoom: [Int] = []
+    /// Endpoints whose list of blocked ones has another first than the budget may know.
+    var wishesToRenew: [Int] = []
     /// Waiters whose own dial served somebody who had waited longer.
     var waitersWithoutDial: [Int] = []
-    var hasWorkerRoom = false
+    /// Whether any worker waits for room in the process, as far as this one knows.
+    var isProcessWanted = false
 
     var streamDeadlines = DeadlineHeap()
     var connectionDeadlines = DeadlineHeap()
@@ -85,15 +89,21 @@ package struct WorkerEngine: ~Copyable {
     ///   - named: what requests can refer to by name.
     ///   - instanceID: named in HELLO, at most 64 bytes.
     ///   - software: name and version, named in HELLO.
+    ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
+    ///   - worker: its number there.
     ///   - now: the first reading of the clock.
     package init(
         limits: Limits,
         named: NamedSettings = NamedSettings(),
         instanceID: [UInt8],
         software: String,
+        budget: any ConnectionBudget,
+        worker: Int,
         now: Instant
     ) {
         self.limits = limits
+        self.budget = budget
+        self.worker = worker
         namedSettings = named
         let profile = named.tlsProfiles["default"] ?? TLSProfile()
         defaultProfile = ResolvedProfile(profile, in: &targets.routes)

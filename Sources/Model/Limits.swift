@@ -1,6 +1,6 @@
 // Limits.swift: every limit of a sidecar with its unit and default. What happens at each is said beside it.
 
-/// Limits of one sidecar. The numbers per connection, endpoint and session are exact.
+/// Limits of one sidecar. All are exact: never one more. Those that say so hold over all its workers.
 package struct Limits: Sendable {
     // Sessions.
     /// Largest frame payload that we accept, bytes; offered in HELLO. Reached: GOAWAY FRAME_TOO_LARGE.
@@ -37,15 +37,17 @@ package struct Limits: Sendable {
     package var replayBytesMax = 65_536
 
     // Connections.
-    /// Connections to one endpoint, dialing ones included; 0: no limit. Reached: requests wait in the queue.
+    /// Connections of the process to one endpoint, dialing ones included, over all workers; 0: no limit. Reached: an idle
+    /// one of another key is closed, else requests wait in the queue.
     package var connectionsPerEndpointMax = 0
-    /// Connections of the worker (a process shares out what it is told among its workers); reached: the oldest idle one is closed, else requests wait in the queue.
+    /// Connections of the process, over all workers. Reached: the oldest idle one of the worker that needs room is closed,
+    /// else one of another worker, else requests wait in the queue.
     package var connectionsMax = 16_384
-    /// Requests waiting for a connection. Reached: END OVERLOADED.
+    /// Requests of the process that wait for a connection, over all workers. Reached: END OVERLOADED.
     package var queueLengthMax = 8192
-    /// Idle connections of one pool key. Reached: its oldest is closed.
+    /// Idle connections of one pool key in each worker. Reached: its oldest is closed.
     package var idlePerKeyMax = 256
-    /// Idle connections in all. Reached: the oldest is closed.
+    /// Idle connections of the process, shared out evenly to its workers. Reached in a worker: its oldest is closed.
     package var idleMax = 16_384
     /// Idle time of a connection; the upstream's Keep-Alive timeout less a second shortens it. Reached: closed.
     package var idleConnectionMilliseconds = 60_000

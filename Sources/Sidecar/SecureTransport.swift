@@ -99,16 +99,15 @@ final class SecureTransport {
             result = bottom.read(into: &bytes)
         }
         sinkOutput()
-        if result == .wouldBlock || bytes.freeCapacity > 0 { mayHavePlaintext = hasEnd(result) }
+        if result == .wouldBlock || bytes.freeCapacity > 0 { mayHavePlaintext = hasMore(behind: result) }
         return result
     }
 
-    /// Whether a read that did not fill its room has still to tell of an end.
-    private func hasEnd(_ result: TLSRead) -> Bool {
+    /// Whether a read that did not fill its room has an end to tell of next. An end itself is told once.
+    private func hasMore(behind result: TLSRead) -> Bool {
         switch result {
-        case .wouldBlock: false
         case .bytes: top?.layer.hasUnread ?? bottom.hasUnread
-        case .endOfFile, .truncated, .failed: true
+        case .wouldBlock, .endOfFile, .truncated, .failed: false
         }
     }
 

@@ -9,7 +9,8 @@ import Synchronization
 package struct SidecarConfiguration: Sendable {
     /// Threads with an event loop each. At least 1.
     package var workers = 1
-    /// Limits of the process. `connectionsMax` is shared out evenly to the workers; the other numbers hold for each.
+    /// Limits of the process. Those on connections and on the queue hold over all workers; `idleMax` is shared out to
+    /// them; the other numbers hold for each.
     package var limits = Limits()
     /// What requests can refer to by name.
     package var named = NamedSettings()
@@ -43,10 +44,11 @@ package final class SidecarServer: Sendable {
         do throws(SocketError) {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
-            for number in 0..<configuration.workers {
-                let share = try WorkerShare()
-                shares.append(share)
-                let body = Self.body(configuration, instanceID, share, control, started)
+            for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
+            let budget = SharedBudget(configuration.limits, shares.map(\.messages))
+            for number in shares.indices {
+                let share = shares[number]
+                let body = Self.body(configuration, instanceID, number, share, budget, control, started)
                 threads.append(try Thread(name: "worker-\(number)", body))
             }
             var answers = 0
@@ -68,12 +70,15 @@ package final class SidecarServer: Sendable {
     private static func body(
         _ configuration: SidecarConfiguration,
         _ instanceID: [UInt8],
+        _ number: Int,
         _ share: WorkerShare,
+        _ budget: SharedBudget,
         _ control: Mailbox<ControlMessage>,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
         var limits = configuration.limits
-        limits.connectionsMax = max(1, limits.connectionsMax / configuration.workers)
+        let (quotient, remainder) = limits.idleMax.quotientAndRemainder(dividingBy: configuration.workers)
+        limits.idleMax = quotient + (number < remainder ? 1 : 0)
         return { [limits, named = configuration.named, software = configuration.software] in
             do throws(SocketError) {
                 var worker = try Worker(
@@ -81,7 +86,9 @@ package final class SidecarServer: Sendable {
                     named: named,
                     instanceID: instanceID,
                     software: software,
+                    number: number,
                     share: share,
+                    budget: budget,
                     control: control
                 )
                 started.post(nil)

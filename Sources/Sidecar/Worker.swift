@@ -15,6 +15,7 @@ enum WorkerMessage: Sendable {
     case drain
     case stop
     case count(Mailbox<Counts>)
+    case budget(BudgetNews)
 }
 
 /// What a worker shares with other threads.
@@ -56,6 +57,9 @@ struct Worker: ~Copyable {
     var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
+    private let budget: SharedBudget
+    /// Its number in the budget.
+    private let number: Int
     /// Wakes whoever waits for `share.isDrained`.
     private let control: Mailbox<ControlMessage>
     var now: Instant
@@ -91,7 +95,9 @@ struct Worker: ~Copyable {
         named: NamedSettings,
         instanceID: [UInt8],
         software: String,
+        number: Int,
         share: WorkerShare,
+        budget: SharedBudget,
         control: Mailbox<ControlMessage>
     ) throws(SocketError) {
         let poller = try Poller()
@@ -103,9 +109,13 @@ struct Worker: ~Copyable {
             named: named,
             instanceID: instanceID,
             software: software,
+            budget: budget,
+            worker: number,
             now: now
         )
         self.share = share
+        self.budget = budget
+        self.number = number
         self.control = control
     }
 
@@ -118,7 +128,7 @@ struct Worker: ~Copyable {
             switch message {
             case .session(let socket), .refusedSession(let socket, _): socket.close()
             case .count(let reply): reply.post(Counts())
-            case .drain, .stop: break
+            case .drain, .stop, .budget: break
             }
         }
     }
@@ -184,6 +194,7 @@ struct Worker: ~Copyable {
                 engine.drain(now: now)
             case .stop: isStopping = true
             case .count(let reply): reply.post(engine.counts)
+            case .budget(let news): engine.told(news, now: now)
             }
             runEffects()
         }
@@ -248,8 +259,14 @@ struct Worker: ~Copyable {
         case .startTLS(let id, let hop): startTLS(id, hop)
         case .notifyClose(let id): notifyClose(id)
         case .closeConnection(let id): close(id)
+        case .giveBack(let room): tell(budget.giveBack(room, by: number))
+        case .handOver(let room, let heir): tell(budget.handOver(room, to: heir, by: number))
         case .closeSession(let id): closeAsOrdered(id)
         }
+    }
+
+    private mutating func tell(_ news: [BudgetNews]) {
+        for news in news { engine.told(news, now: now) }
     }
 }
 

@@ -160,12 +160,12 @@ package enum TLSRead: Equatable, Sendable {
     }
 
     /// Takes ciphertext that `body` writes, at most `countMax` bytes and no more than there is room for.
-    package mutating func receive<E: Error>(
+    package mutating func receive(
         upTo countMax: Int = inputBytesMax,
-        _ body: (inout OutputSpan<UInt8>) throws(E) -> Void
-    ) throws(E) {
+        _ body: (inout OutputSpan<UInt8>) -> Void
+    ) {
         // SAFETY: see `wire`; OpenSSL does not run meanwhile.
-        try unsafe wire.pointee.input.append(upTo: min(countMax, inputRoom), body)
+        unsafe wire.pointee.input.append(upTo: min(countMax, inputRoom), body)
     }
 
     /// Takes a copy of ciphertext.
@@ -389,7 +389,7 @@ package enum TLSRead: Equatable, Sendable {
         if facts.certificateSHA256.isEmpty {
             return fail(.because(.verify, "server has shown no certificate"))
         }
-        // OpenSSL 3.0 takes whatever the server names.
+        // OpenSSL sees to it since 3.0.15; before, it took whatever the server named.
         if !facts.alpn.isEmpty && !identity.settings.alpn.contains(facts.alpn) {
             let words = "server chose a protocol that was not offered: " + TLSFailure.quoted(facts.alpn)
             return fail(.because(.handshake, words))

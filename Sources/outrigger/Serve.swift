@@ -21,7 +21,7 @@ struct Serve: ParsableCommand {
             71 the system refuses something, 73 the socket cannot be made, 77 no permission, 78 something is wrong in \
             the file or the environment, 128 + its number after a second signal.
 
-            Each worker has connections and queues of its own: limits hold for one worker unless they say otherwise.
+            Limits of the process hold over all workers, never one too many; who has waited longest comes first.
             """
     )
 

@@ -153,7 +153,7 @@ struct QueueTests {
                 dial 1 b
                 1 reply 200
                 1 body ok
-                1 end complete pooled [connected0]
+                1 end complete closed [connected0]
                 dial 2 c
                 2 end connectRefused none [refused0] unsent
                 """

@@ -24,13 +24,29 @@ final class Rig {
     private(set) var holds = 0
 
     private var engine: WorkerEngine
+    private let budget: LocalBudget
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private var proxies: [ProxySide] = []
     private var sockets: [UpstreamSide] = []
     private var record = Record()
+    /// Rooms that were granted to the neighbour.
+    private(set) var neighbourRooms: [Room] = []
 
-    init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings()) {
-        engine = WorkerEngine(limits: limits, named: named, instanceID: [1], software: "rig", now: now)
+    /// - Parameters:
+    ///   - limits: of the process.
+    ///   - named: what requests can refer to.
+    ///   - workers: 1, or 2 with a neighbour that the script plays.
+    init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings(), workers: Int = 1) {
+        budget = LocalBudget(limits, workers: workers)
+        engine = WorkerEngine(
+            limits: limits,
+            named: named,
+            instanceID: [1],
+            software: "rig",
+            budget: budget,
+            worker: 0,
+            now: now
+        )
     }
 
     // What was written down.
@@ -43,6 +59,8 @@ final class Rig {
     var targetCount: Int { engine.targets.count }
     /// Ways and TLS settings that the engine remembers beside those it began with.
     var routeCount: Int { engine.targets.routes.count - 3 + engine.targets.routes.settingsCount - 1 }
+    /// Rooms, wishes and endpoints that the budget remembers.
+    var budgetCount: Int { budget.ledger.count + budget.ledger.wishCount + budget.ledger.entryCount }
 
     func forget() { record = Record() }
     func note(_ line: String) { record.add(line) }
@@ -245,7 +263,13 @@ final class Rig {
         repeat {
             effects.removeAll()
             engine.takeEffects(into: &effects)
-            for effect in effects { run(effect) }
+            spreadNews()
+            var index = 0
+            while index < effects.count {
+                run(effects[index])
+                index += 1
+                if index == effects.count { engine.takeEffects(into: &effects) }
+            }
             if isWriting {
                 for socket in sockets.indices { writeOnce(socket, bytesMax: writeBytesMax) }
             }
@@ -288,6 +312,12 @@ final class Rig {
             guard let socket = find(id, "close") else { return }
             sockets[socket].isClosed = true
             record.add("close \(socket)")
+        case .giveBack(let room):
+            budget.ledger.giveBack(room, by: 0)
+            spreadNews()
+        case .handOver(let room, let heir):
+            budget.ledger.handOver(room, to: heir, by: 0)
+            spreadNews()
         case .writeSession: break
         case .closeSession(let id):
             guard let session = proxies.firstIndex(where: { $0.id == id && !$0.isClosed }) else {
@@ -297,6 +327,46 @@ final class Rig {
             record.add("\(proxies[session].name)session closed")
             proxies[session].isClosed = true
             engine.closed(id, now: now)
+        }
+    }
+
+    // The other worker, number 1.
+    /// It wants to dial.
+    func neighbourTakes(_ letter: Character) -> Room? {
+        let answer = budget.take(.lettered(letter), since: now, idle: IdleRooms(), mayWait: true, by: 1)
+        spreadNews()
+        run()
+        guard case .room(let room) = answer else { return nil }
+        neighbourRooms.append(room)
+        return room
+    }
+
+    /// It has closed a connection.
+    func neighbourGivesBack(_ room: Room?) {
+        guard let room else { return record.add("neighbour has no room") }
+        neighbourRooms.removeAll { $0 == room }
+        budget.ledger.giveBack(room, by: 1)
+        spreadNews()
+        run()
+    }
+
+    func neighbourQueues() { _ = budget.enterQueue(forced: false) }
+    func neighbourLeavesQueue() { budget.leaveQueue() }
+
+    /// It is told at once. What the neighbour is told is written down.
+    private func spreadNews() {
+        for (worker, news) in budget.ledger.takeNews() {
+            if worker == 0 {
+                engine.told(news, now: now)
+                continue
+            }
+            switch news {
+            case .granted(let endpoint, let room, _, _):
+                neighbourRooms.append(room)
+                record.add("neighbour may dial \(endpoint.letter)")
+            case .endpointWanted(let endpoint): record.add("neighbour hears \(endpoint.letter) is wanted")
+            case .processWanted: record.add("neighbour hears room is wanted")
+            }
         }
     }
 

@@ -9,6 +9,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     let rule: String
     let limits: Limits
     let named: NamedSettings
+    let workers: Int
     let script: @Sendable (Rig) -> Void
     let expected: [String]
 
@@ -17,6 +18,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         _ rule: String,
         _ change: (inout Limits) -> Void = { _ in },
         named: NamedSettings = NamedSettings(),
+        workers: Int = 1,
         script: @escaping @Sendable (Rig) -> Void,
         expected: String
     ) {
@@ -25,6 +27,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         change(&limits)
         self.limits = limits
         self.named = named
+        self.workers = workers
         self.script = script
         self.expected = expected.split(separator: "\n").map(String.init)
     }
@@ -35,7 +38,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     var actual: [String] { lines(.whole) }
 
     func lines(_ reading: Reading) -> [String] {
-        let rig = Rig(limits, named: named)
+        let rig = Rig(limits, named: named, workers: workers)
         rig.reading = reading
         rig.greet()
         script(rig)
@@ -54,6 +57,8 @@ struct Row: Sendable, CustomTestStringConvertible {
         if rig.counts.connections != 0 { found.append("connections left: \(rig.counts.connections)") }
         if rig.targetCount != 0 { found.append("targets left: \(rig.targetCount)") }
         if rig.routeCount != 0 { found.append("routes left: \(rig.routeCount)") }
+        for room in rig.neighbourRooms { rig.neighbourGivesBack(room) }
+        if rig.budgetCount != 0 { found.append("left in the budget: \(rig.budgetCount)") }
         return found + rig.lines.filter { $0.hasSuffix("dead id") }
     }
 }

@@ -47,7 +47,7 @@ import Testing
 
     @Test func `the worlds are as varied as the rules need`() {
         var sum = Verdict()
-        for seed in 0..<60 as Range<UInt64> {
+        for seed in 0..<120 as Range<UInt64> {
             let verdict = SimWorld(seed: seed).run()
             sum.reuses += verdict.reuses
             sum.retries += verdict.retries

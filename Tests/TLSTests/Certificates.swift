@@ -2,6 +2,7 @@
 // All keys are Ed25519: quick to make, and strong enough for OpenSSL's security level 2.
 import COpenSSL
 import Glibc
+import Synchronization
 
 /// A certificate with its key. Never freed: the tests keep theirs for as long as they run.
 @safe struct Credential: @unchecked Sendable {
@@ -143,7 +144,9 @@ struct StapleForm: Sendable {
             unsafe OCSP_RESPONSE_free(response)
             unsafe OCSP_BASICRESP_free(basic)
             unsafe OCSP_CERTID_free(id)
-            for unsafemoment in unsafe [begin, end, revoked] { unsafe ASN1_STRING_free(moment) }
+            unsafe ASN1_STRING_free(begin)
+            unsafe ASN1_STRING_free(end)
+            unsafe ASN1_STRING_free(revoked)
         }
         return unsafe [UInt8](UnsafeBufferPointer(start: bytes, count: Int(count)))
     }
@@ -193,6 +196,8 @@ enum Issued {
         leaf(names)
     )
 
+    static let longName = String(repeating: "y", count: 64)
+    static let longSubject = Credential(longName, by: root, leaf("DNS:z.example"))
     static let weak = Credential("weak", by: root, leaf(names), weak: true)
 
     static let client = Credential("client", by: root, leaf(nil, for: "clientAuth"))
@@ -204,7 +209,8 @@ enum Issued {
 /// A folder of its own, removed with the object.
 final class Folder {
     let path: String
-    private var files: Set<String> = []
+    /// Tests run side by side, and share a folder.
+    private let files = Mutex<Set<String>>([])
 
     init() {
         var template = Array("/tmp/tls-tests-XXXXXX".utf8CString)
@@ -213,16 +219,18 @@ final class Folder {
         path = unsafe String(cString: made)
     }
 
-    deinit {
+    deinit { remove() }
+
+    func remove() {
         // SAFETY: the strings outlive the calls.
-        for file in files { unsafe unlink(file) }
+        for file in files.withLock({ $0 }) { unsafe unlink(file) }
         unsafe rmdir(path)
     }
 
     /// Path of a file that will be removed.
     func file(_ name: String) -> String {
         let file = path + "/" + name
-        files.insert(file)
+        files.withLock { _ = $0.insert(file) }
         return file
     }
 
@@ -238,8 +246,11 @@ final class Folder {
 
 /// Files that many tests read and none changes.
 enum Files {
-    // SAFETY: used while the paths below are made, each once.
-    nonisolated(unsafe) private static let folder = Folder()
+    // SAFETY: made once; its list of files has a lock.
+    nonisolated(unsafe) private static let folder: Folder = {
+        atexit { unsafe Files.folder.remove() }
+        return Folder()
+    }()
 
     static let root: String = {
         let path = unsafe folder.file("root.pem")

@@ -175,10 +175,15 @@ private struct Difference: CustomTestStringConvertible, Sendable {
 
     private let keys = (0..<4).map { SessionKey(identity: peer(), scope: [$0]) }
 
-    private func session(context: Int = 1, until: Int64 = 100, version: Int32 = TLS1_3_VERSION) -> Session {
+    private func session(
+        context: Int = 1,
+        until: Int64 = 100,
+        version: Int32 = TLS1_3_VERSION,
+        id: [UInt8] = [1]
+    ) -> Session {
         // SAFETY: a session of its own, with what makes it resumable.
         let session = unsafe made(SSL_SESSION_new())
-        unsafe SSL_SESSION_set1_id(session, [1], 1)
+        unsafe SSL_SESSION_set1_id(session, id, UInt32(id.count))
         unsafe SSL_SESSION_set_protocol_version(session, version)
         return unsafe Session(owning: session, context: context, usableUntil: until)
     }
@@ -211,6 +216,11 @@ private struct Difference: CustomTestStringConvertible, Sendable {
         #expect(cache.take(keys[0], context: 2, at: 0) == nil && cache.count == 0)
         cache.store(session(until: 100), for: keys[0])
         #expect(cache.take(keys[0], context: 1, at: 100) == nil && cache.count == 0)
+        // Without id and ticket there is nothing to offer; an older one is taken.
+        let older = session()
+        cache.store(older, for: keys[0])
+        cache.store(session(id: []), for: keys[0])
+        #expect(cache.take(keys[0], context: 1, at: 0) === older && cache.count == 0)
         cache.store(session(context: 1), for: keys[0])
         cache.store(session(context: 2), for: keys[0])
         cache.removeAll(context: 2)

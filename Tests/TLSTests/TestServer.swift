@@ -23,12 +23,15 @@ struct ServerForm: Sendable {
     // SAFETY: owned, freed in `deinit`.
     fileprivate let pointer: OpaquePointer
     fileprivate let form: ServerForm
+    private let alpn: UnsafeMutableBufferPointer<UInt8>
 
     init(_ form: ServerForm = ServerForm()) {
         // SAFETY: all calls copy or count references; `self` outlives the connections that call back.
         let made = unsafe made(SSL_CTX_new(TLS_server_method()))
         unsafe pointer = made
         self.form = form
+        unsafe alpn = .allocate(capacity: form.alpn.utf8.count)
+        _ = unsafe alpn.initialize(from: form.alpn.utf8)
         // So that it can show what the client must refuse.
         unsafe SSL_CTX_set_security_level(pointer, 0)
         unsafe SSL_CTX_use_certificate(pointer, form.identity.certificate)
@@ -61,6 +64,7 @@ struct ServerForm: Sendable {
     deinit {
         // SAFETY: see `pointer`.
         unsafe SSL_CTX_free(pointer)
+        unsafe alpn.deallocate()
     }
 
     /// Removes what is remembered of sessions: no session or ticket of before is accepted.
@@ -81,14 +85,10 @@ struct ServerForm: Sendable {
     }
 
     private static let chooseProtocol: SSL_CTX_alpn_select_cb_func = { _, chosen, count, _, _, argument in
-        // SAFETY: `argument` is the context, which outlives its connections; the name is copied into memory
-        // that lasts.
+        // SAFETY: `argument` is the context, which outlives its connections, and so does the name.
         let context = unsafe Unmanaged<ServerContext>.fromOpaque(made(argument)).takeUnretainedValue()
-        let name = Array(context.form.alpn.utf8)
-        let memory = unsafe made(CRYPTO_malloc(name.count, "", 0))
-        unsafe memory.copyMemory(from: name, byteCount: name.count)
-        unsafe chosen?.pointee = UnsafePointer(memory.assumingMemoryBound(to: UInt8.self))
-        unsafe count?.pointee = UInt8(name.count)
+        unsafe chosen?.pointee = UnsafePointer(context.alpn.baseAddress)
+        unsafe count?.pointee = UInt8(context.alpn.count)
         return SSL_TLSEXT_ERR_OK
     }
 

@@ -232,11 +232,9 @@ struct Row: CustomTestStringConvertible, Sendable {
     }
 
     @Test func `a failure's words end at 200 bytes`() {
-        let subject = String(repeating: "y", count: 64)
+        let subject = Issued.longName
         let name = String(repeating: "n", count: 60) + "." + String(repeating: "m", count: 60) + ".example"
-        let server = Server(
-            ServerForm(identity: Credential(subject, by: Issued.root, [(NID_subject_alt_name, "DNS:z")]))
-        )
+        let server = Server(ServerForm(identity: Issued.longSubject))
         let reason = "wrong name: certificate is not for \"" + name.prefix(100) + "\"; subject CN=" + subject
         let words = TLSFailure(.verify, String(reason.prefix(200)))
         #expect(reason.utf8.count > 200 && outcome(peer(name), server) == .failure(words))

@@ -1,6 +1,9 @@
 # test_limits.py: limits on connections, and the queue before them: first come first served, bounded, with a
 # deadline. Source: DESIGN "The way of a request", step 4; issue "Connections".
 import asyncio
+import os
+import socket
+import time
 
 import pytest
 
@@ -159,3 +162,145 @@ async def test_a_waiter_takes_a_freed_connection_and_its_own_dial_is_kept_for_th
             assert (outcome(answer), attempts(answer), fate(answer)) == ("COMPLETE", ["REUSED"], "POOLED")
         for one in peer, own:
             one.close()
+
+
+# Limits over several workers. Each session goes to the worker with the fewest, so four sessions are at four workers.
+
+
+class Doorkeeper:
+    """Counts connections as the kernel has them: one whose FIN has arrived is over, whoever has read it or not."""
+
+    def __init__(self, world):
+        self.world, self.open, self.most, self.origins = world, [], 0, []
+
+    async def origin(self, serve):
+        def accepted(peer):
+            self.open = [other for other in self.open if not self.has_ended(other)] + [peer]
+            self.most = max(self.most, len(self.open))
+
+        origin = await self.world.origin(serve)
+        plain = origin.accept
+
+        def accept(reader, writer):
+            plain(reader, writer)
+            accepted(origin.peers[-1])
+
+        origin.server.close()
+        origin.accept = accept
+        return await origin.start()
+
+    @staticmethod
+    def has_ended(peer):
+        try:
+            descriptor = os.dup(peer.socket.fileno())
+        except OSError:
+            return True  # closed on our side, which happens after its end only
+        with socket.socket(fileno=descriptor) as twin:
+            try:
+                return twin.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            except BlockingIOError:
+                return False
+            except ConnectionError:
+                return True
+
+
+def slow(seconds):
+    """Answers each request after some time."""
+
+    async def serve(peer):
+        while True:
+            await peer.head()
+            await asyncio.sleep(seconds)
+            await peer.send(reply())
+
+    return serve
+
+
+async def exchanges(session, origin, count, outstanding):
+    """`count` requests, so many at once. Returns the times at which they ended."""
+    ends, left = [], iter(range(count))
+
+    async def one_after_the_other():
+        for number in left:
+            assert outcome(await session.exchange(get(origin, f"/{number}"))) == "COMPLETE"
+            ends.append(time.monotonic())
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(outstanding)))
+    return ends
+
+
+@pytest.mark.sidecar(workers=4, connections_per_endpoint_max=3, queue_milliseconds=0)
+async def test_the_limit_of_an_endpoint_holds_over_all_workers_and_each_gets_its_share(world):
+    keeper = Doorkeeper(world)
+    origin = await keeper.origin(slow(0.005))
+    sessions = [await world.session() for _ in range(8)]
+    ends = await asyncio.gather(*(exchanges(session, origin, 60, 6) for session in sessions))
+    assert keeper.most == 3
+    assert len(origin.requests) == 8 * 60
+    # All ask for the same and begin together: when the first has all it wanted, the others have a fair part of it.
+    first = min(times[-1] for times in ends)
+    shares = [sum(end <= first for end in times) for times in ends]
+    assert min(shares) >= 20, shares
+    # A connection that changed hands at each request would make three times as many.
+    assert len(origin.peers) <= 240, len(origin.peers)
+
+
+@pytest.mark.sidecar(workers=4, connections_per_endpoint_max=1, queue_milliseconds=0)
+async def test_an_idle_connection_makes_room_for_another_worker(world):
+    keeper = Doorkeeper(world)
+    origin = await keeper.origin(slow(0))
+    sessions = [await world.session() for _ in range(4)]
+    for number in range(20):
+        assert outcome(await sessions[number % 4].exchange(get(origin))) == "COMPLETE"
+    assert (keeper.most, len(origin.peers)) == (1, 20)
+
+
+@pytest.mark.sidecar(workers=4, connections_per_endpoint_max=1, queue_milliseconds=0)
+async def test_a_worker_that_is_busy_all_the_time_gives_way_to_one_that_has_waited_longer(world):
+    origin = await world.origin(slow(0.002))
+    greedy, modest = await world.session(), await world.session()
+    done = asyncio.Event()
+
+    async def keep_busy():
+        while not done.is_set():
+            assert outcome(await greedy.exchange(get(origin, "/greedy"))) == "COMPLETE"
+
+    crowd = [asyncio.create_task(keep_busy()) for _ in range(8)]
+    while len(origin.requests) < 8:
+        await asyncio.sleep(0.001)
+    for number in range(5):
+        before = len(origin.requests)
+        assert outcome(await modest.exchange(get(origin, "/modest"))) == "COMPLETE"
+        # Those that were before it, and what the greedy ones may still ask while their connection is fresh.
+        assert len(origin.requests) - before <= 40
+    done.set()
+    await asyncio.gather(*crowd)
+
+
+@pytest.mark.sidecar(workers=4, connections_max=3, queue_milliseconds=0)
+async def test_the_limit_of_the_process_holds_over_all_workers(world):
+    keeper = Doorkeeper(world)
+    origins = [await keeper.origin(slow(0.005)) for _ in range(4)]
+    sessions = [await world.session() for _ in range(8)]
+    ends = await asyncio.gather(
+        *(exchanges(session, origins[number % 4], 30, 4) for number, session in enumerate(sessions))
+    )
+    assert keeper.most == 3
+    first = min(times[-1] for times in ends)
+    shares = [sum(end <= first for end in times) for times in ends]
+    assert min(shares) >= 10, shares
+
+
+@pytest.mark.sidecar(workers=4, connections_per_endpoint_max=1, queue_length_max=2, queue_milliseconds=0)
+async def test_the_length_of_the_queue_holds_over_all_workers(world):
+    origin = await world.origin()
+    sessions = [await world.session() for _ in range(4)]
+    streams = []
+    for number, session in enumerate(sessions):
+        streams.append(session.start(get(origin, f"/{number}")))
+        await world.barrier(session)
+    assert outcome(await streams[3].answer()) == "OVERLOADED"
+    for number, stream in enumerate(streams[:3]):
+        peer = await origin.connection()
+        assert (await peer.head()).target == b"/%d" % number, "the worker that waits longest comes first"
+        await answered(stream, peer)

@@ -28,6 +28,6 @@ struct Reporter {
 func allCheckers() -> [any Checker] {
     [
         ExactEnd(), Wholeness(), ReplyBytes(), Isolation(), Replay(), Reuse(), Bounds(), Leaks(), Orders(),
-        Liveness(), Reports(), Outcomes(),
+        Liveness(), Reports(), Outcomes(), ConnectionLimits(), Turns(),
     ]
 }

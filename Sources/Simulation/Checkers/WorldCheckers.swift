@@ -66,6 +66,12 @@ struct Leaks: Checker {
     static let name = "Leaks"
 
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
+        if case .budgetLeft(let rooms, let wishes, let endpoints, let queued) = event {
+            reporter.expect(
+                rooms == 0 && wishes == 0 && endpoints == 0 && queued == 0,
+                "\(rooms) rooms, \(wishes) wishes, \(endpoints) endpoints, \(queued) in the queue are left"
+            )
+        }
         guard case .quiescent(let counts, let openLinks) = event else { return }
         reporter.expect(counts.sessions == 0, "\(counts.sessions) sessions are left")
         reporter.expect(counts.streams == 0, "\(counts.streams) streams are left")

@@ -1,12 +1,15 @@
 // EventQueue.swift: what is going to happen, by time and then by order of planning.
+import Engine
 import Model
 
 /// Something that happens at a planned time.
 enum WorldEvent: Equatable {
     /// The oldest piece in flight on a link reaches the kernel of its reader.
     case arrival(link: Int, towardsEngine: Bool)
-    /// The worker's event loop wakes up.
-    case workerTurn
+    /// A worker's event loop wakes up.
+    case workerTurn(worker: Int)
+    /// News of the budget are found in a worker's mailbox.
+    case mail(worker: Int, BudgetNews)
     /// A connect call is answered.
     case dialAnswer(link: Int)
     case proxyWake(proxy: Int)

@@ -45,6 +45,10 @@ extension Observation {
         case .foreignRequest(let request, let link, _): (32, request, link)
         case .quiescent(let counts, let open): (33, counts.connections, open)
         case .endless(let steps): (34, steps, 0)
+        case .socketOpened(let link, _): (35, link, 0)
+        case .socketClosed(let link): (36, link, 0)
+        case .wishMet(let wish): (37, wish.worker, Int(wish.since.nanoseconds))
+        case .budgetLeft(let rooms, let wishes, _, _): (38, rooms, wishes)
         }
     }
 }

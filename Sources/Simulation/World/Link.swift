@@ -98,6 +98,8 @@ final class Link {
 
     let id: Int
     let farEnd: FarEnd
+    /// Number of the worker whose it is.
+    let worker: Int
     let toEngine: Pipe
     let fromEngine: Pipe
     var workerSide: WorkerSide
@@ -111,10 +113,19 @@ final class Link {
     var isCloseOrdered = false
     /// The far end has closed its socket: what arrives there is answered with a reset.
     var isFarClosed = false
+    /// A socket to an upstream, which counts towards limits while it is open.
+    var isCounted = false
 
-    init(id: Int, farEnd: FarEnd, workerSide: WorkerSide, capacities: (toEngine: Int, fromEngine: Int)) {
+    init(
+        id: Int,
+        farEnd: FarEnd,
+        worker: Int,
+        workerSide: WorkerSide,
+        capacities: (toEngine: Int, fromEngine: Int)
+    ) {
         self.id = id
         self.farEnd = farEnd
+        self.worker = worker
         self.workerSide = workerSide
         toEngine = Pipe(capacity: capacities.toEngine)
         fromEngine = Pipe(capacity: capacities.fromEngine)

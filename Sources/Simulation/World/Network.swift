@@ -16,7 +16,7 @@ extension SimWorld {
         guard let piece = pipe.arrive() else { return }
         if towardsEngine {
             if link.workerSide == .over { return pipe.dropArrived() }
-            return planTurn(at: now.adding(microseconds: randomDelay() / 10))
+            return planTurn(of: link.worker, at: now.adding(microseconds: randomDelay() / 10))
         }
         if link.isFarClosed, case .bytes = piece {
             // Nobody is there to read: the far kernel answers with a reset.
@@ -41,10 +41,18 @@ extension SimWorld {
         let wasOpen = link.workerSide == .open
         link.workerSide = .over
         link.isCloseOrdered = true
+        uncount(link)
         guard wasOpen, !link.fromEngine.isFinished else { return }
         let hasUnread = !link.toEngine.arrived.isEmpty
         link.toEngine.dropArrived()
         send(hasUnread ? .reset : .finish, on: link, towardsEngine: false)
+    }
+
+    /// The socket is gone.
+    func uncount(_ link: Link) {
+        guard link.isCounted else { return }
+        link.isCounted = false
+        observe(.socketClosed(link: link.id))
     }
 
     // What the far ends call.
@@ -63,7 +71,9 @@ extension SimWorld {
 
     func farRead(_ link: Int, upTo countMax: Int) -> [UInt8] {
         let bytes = links[link].fromEngine.read(upTo: countMax)
-        if links[link].wantsWrite { planTurn(at: now.adding(microseconds: randomDelay() / 10)) }
+        if links[link].wantsWrite {
+            planTurn(of: links[link].worker, at: now.adding(microseconds: randomDelay() / 10))
+        }
         return bytes
     }
 

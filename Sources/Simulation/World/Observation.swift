@@ -37,6 +37,9 @@ enum Observation: Equatable {
     case effect(Effect)
     /// An order for an id that is no longer, or not yet, there; or one out of turn.
     case effectOutOfTurn(Effect, reason: String)
+    /// A socket towards an endpoint exists from now on.
+    case socketOpened(link: Int, Endpoint)
+    case socketClosed(link: Int)
     case dialed(link: Int, DialResult)
     /// The first byte of a request was written. `request` is `nil` when it does not say whose it is.
     case requestBegan(link: Int, request: Int?)
@@ -49,6 +52,8 @@ enum Observation: Equatable {
     case sessionOutput(proxy: Int, bytes: Int)
     case connectionOutput(link: Int, bytes: Int)
     case deadlineInThePast(nanoseconds: Int64)
+    /// A worker that waited for room is given it.
+    case wishMet(MetWish)
     case drained
     case jumped(seconds: Int)
 
@@ -59,6 +64,8 @@ enum Observation: Equatable {
 
     // At the end.
     case quiescent(Counts, openLinks: Int)
+    /// What the budget holds when no connection and no request is left.
+    case budgetLeft(rooms: Int, wishes: Int, endpoints: Int, queued: Int)
     case endless(steps: Int)
 }
 

@@ -25,12 +25,25 @@ extension SimWorld {
             case .dial(let connection): dial(connection)
             case .writeConnection(let connection, _):
                 if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
-            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose:
+            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose, .giveBack,
+                .handOver:
                 break
             }
             worker.waiting.append(effect)
         }
         worker.taken.removeAll(keepingCapacity: true)
+        takeNews()
+    }
+
+    /// Notes which wishes were met, and posts what the budget has to say to workers.
+    private func takeNews() {
+        for wish in budget.met { observe(.wishMet(wish)) }
+        budget.met.removeAll(keepingCapacity: true)
+        for (number, news) in budget.news {
+            let delay = random.small(upTo: scenario.mailMicrosecondsMax)
+            plan(.mail(worker: number, news), at: now.adding(microseconds: delay))
+        }
+        budget.news.removeAll(keepingCapacity: true)
     }
 
     private func link(of connection: ConnectionID) -> Link? {
@@ -58,6 +71,8 @@ extension SimWorld {
             guard let link = link(of: connection) else { return "no such connection" }
             if link.isCloseOrdered { return "ordered closed twice" }
             return link.workerSide == .over ? "the connection is dead" : nil
+        case .giveBack, .handOver:
+            return nil
         case .writeSession(let session), .closeSession(let session):
             guard let id = worker.linkOfSession[session] else { return "no such session" }
             if links[id].isCloseOrdered { return "the session was ordered closed" }
@@ -98,6 +113,12 @@ extension SimWorld {
             guard let link = link(of: connection), link.workerSide != .over else { return }
             if link.workerSide == .open { observe(.connectionClosed(link: link.id)) }
             if !sabotages(.leakConnection) { closeAtWorker(link) }
+        case .giveBack(let room):
+            budget.giveBack(room, by: active)
+            takeNews()
+        case .handOver(let room, let heir):
+            budget.handOver(room, to: heir, by: active)
+            takeNews()
         case .writeSession(let session):
             guard let id = worker.linkOfSession[session], links[id].isOpenAtWorker else { return }
             links[id].wantsWrite = true
@@ -136,6 +157,10 @@ extension SimWorld {
         link.connection = connection
         worker.linkOfConnection[connection] = link.id
         worker.live.append(link.id)
+        if let address {
+            link.isCounted = true
+            observe(.socketOpened(link: link.id, address.endpoint))
+        }
         guard manner != .blackHole else { return }
         let wait = manner == .slow ? random.between(100_000, 4_000_000) : randomDelay()
         plan(.dialAnswer(link: link.id), at: now.adding(microseconds: wait))

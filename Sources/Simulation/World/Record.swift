@@ -145,7 +145,7 @@ final class Record {
             applyToLink(event, now)
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
-            .foreignRequest, .quiescent, .endless:
+            .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft:
             break
         }
     }

@@ -31,6 +31,10 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case miscount
     /// END names a cause that never was.
     case blameInternal
+    /// The budget gives out one room more than the limits allow.
+    case exceedLimits
+    /// The budget gives room to those first who have waited least.
+    case jumpQueue
 
     /// The checker that has to see it.
     package var checker: String {
@@ -47,6 +51,8 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .repeatOrder: Orders.name
         case .miscount: Reports.name
         case .blameInternal: Outcomes.name
+        case .exceedLimits: ConnectionLimits.name
+        case .jumpQueue: Turns.name
         }
     }
 }

@@ -30,6 +30,9 @@ package struct Scenario {
     package let roughness: Roughness
     var limits = Limits()
     var endpoints: [SimEndpoint] = []
+    var workerCount = 1
+    /// Longest time that news are under way from worker to worker.
+    var mailMicrosecondsMax = 0
     var proxyCount = 1
     var hasHostileProxy = false
     var hasForbiddenProxy = false
@@ -77,6 +80,14 @@ package struct Scenario {
         if roughness == .rough && random.chance(40) { jumpsMax = random.between(1, 3) }
         chooseLimits(&random)
         chooseEndpoints(&random)
+        workerCount = random.pick([1, 1, 2, 3, 4])
+        mailMicrosecondsMax = random.pick([0, 50, 1000, 100_000])
+        // Several workers are there to get in each other's way.
+        if workerCount > 1 && random.chance(70) {
+            limits.connectionsPerEndpointMax = random.pick([0, 1, 2, 3])
+            proxyCount = max(proxyCount, workerCount)
+            requestCount += 8 * workerCount
+        }
     }
 
     private mutating func chooseLimits(_ random: inout SeededRandom) {

@@ -21,15 +21,15 @@ struct SimWorker {
 }
 
 extension SimWorld {
-    /// Wakes the worker up at `time`, unless it wakes earlier anyway.
-    func planTurn(at time: Instant) {
+    /// Wakes a worker up at `time`, unless it wakes earlier anyway.
+    func planTurn(of number: Int, at time: Instant) {
         let time = max(time, now)
-        guard time < worker.turnAt || worker.turnAt < now else { return }
-        worker.turnAt = time
-        plan(.workerTurn, at: time)
+        guard time < workers[number].turnAt || workers[number].turnAt < now else { return }
+        workers[number].turnAt = time
+        plan(.workerTurn(worker: number), at: time)
     }
 
-    /// One call into the engine, then its orders.
+    /// One call into the engine of the active worker, then its orders.
     func callEngine(_ call: (inout WorkerEngine, Instant) -> Void) {
         call(&engine, now)
         takeEffects()
@@ -38,7 +38,8 @@ extension SimWorld {
     }
 
     /// One turn of the event loop.
-    func workerTurn() {
+    func workerTurn(_ number: Int) {
+        active = number
         if worker.turnAt <= now { worker.turnAt = .never }
         worker.isInTurn = true
         var ready = worker.live.filter { links[$0].isReady }
@@ -65,10 +66,10 @@ extension SimWorld {
 
     private func planNextTurn() {
         if worker.live.contains(where: { links[$0].isReady }) {
-            planTurn(at: now.adding(microseconds: 1 + randomDelay() / 10))
+            planTurn(of: active, at: now.adding(microseconds: 1 + randomDelay() / 10))
         }
         if let deadline = engine.nextDeadline {
-            planTurn(at: max(deadline, now).adding(microseconds: random.pick([0, 0, 1, 2000])))
+            planTurn(of: active, at: max(deadline, now).adding(microseconds: random.pick([0, 0, 1, 2000])))
         }
     }
 
@@ -95,13 +96,14 @@ extension SimWorld {
     func dialAnswer(_ link: Link) {
         guard case .dialing(let answer, _) = link.workerSide, !link.isCloseOrdered else { return }
         link.workerSide = .dialing(answer: answer, isDue: true)
-        planTurn(at: now.adding(microseconds: randomDelay() / 10))
+        planTurn(of: link.worker, at: now.adding(microseconds: randomDelay() / 10))
     }
 
     private func serveConnection(_ link: Link) {
         guard link.isReady, let connection = link.connection else { return }
         if case .dialing(let answer, _) = link.workerSide {
             if case .connected = answer { link.workerSide = .open } else { link.workerSide = .over }
+            if link.workerSide == .over { uncount(link) }
             observe(.dialed(link: link.id, answer))
             return callEngine { $0.dialed(connection, answer, now: $1) }
         }
@@ -245,6 +247,7 @@ extension SimWorld {
 extension SimWorld {
     /// The worker accepts a proxy.
     func connectSession(_ link: Link, isRefused: Bool) {
+        active = link.worker
         var session: SessionID?
         callEngine { engine, now in
             session = isRefused ? engine.refused(detail: "not you", now: now) : engine.opened(now: now)

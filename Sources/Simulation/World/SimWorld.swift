@@ -21,12 +21,23 @@ package struct Verdict: Sendable {
     package var retries = 0
 }
 
+/// Holds one engine, so that worlds can have several.
+final class EngineBox {
+    var engine: WorkerEngine
+
+    init(_ engine: consuming WorkerEngine) { self.engine = engine }
+}
+
 /// A world made from a seed.
 package final class SimWorld {
     let scenario: Scenario
     let record: Record
     var random: SeededRandom
-    var engine: WorkerEngine
+    private var engines: [EngineBox]
+    var workers: [SimWorker]
+    /// Number of the worker that is running.
+    var active = 0
+    let budget: SimBudget
     var now = Instant(nanoseconds: 1_000_000_000)
     var queue = EventQueue()
     var links: [Link] = []
@@ -41,7 +52,6 @@ package final class SimWorld {
     var upstreams: [UpstreamConnection?] = []
     var checkers: [any Checker]
     var verdict = Verdict()
-    var worker = SimWorker()
     let sabotage: Sabotage?
     private var isSabotaged = false
     private let traceLinesMax: Int
@@ -73,14 +83,37 @@ package final class SimWorld {
         record = Record(scenario: scenario)
         random = SeededRandom(seed: seed ^ 0x5EED_0F00_DCAF_E000)
         jumpsLeft = scenario.jumpsMax
-        engine = WorkerEngine(
-            limits: scenario.limits,
-            instanceID: Array("simulated".utf8),
-            software: "simulation",
-            now: now
-        )
+        budget = SimBudget(scenario, sabotage)
+        workers = Array(repeating: SimWorker(), count: scenario.workerCount)
+        engines = []
+        for number in 0..<scenario.workerCount {
+            engines.append(
+                EngineBox(
+                    WorkerEngine(
+                        limits: scenario.limits,
+                        instanceID: Array("simulated".utf8),
+                        software: "simulation",
+                        budget: budget,
+                        worker: number,
+                        now: now
+                    )
+                )
+            )
+        }
         checkers = allCheckers()
         populate()
+    }
+
+    /// The engine of the worker that is running.
+    var engine: WorkerEngine {
+        _read { yield engines[active].engine }
+        _modify { yield &engines[active].engine }
+    }
+
+    /// The worker that is running.
+    var worker: SimWorker {
+        _read { yield workers[active] }
+        _modify { yield &workers[active] }
     }
 
     private func populate() {
@@ -124,22 +157,50 @@ package final class SimWorld {
             happen(event)
         }
         let openLinks = links.filter { $0.workerSide != .over }.count
-        observe(.quiescent(engine.counts, openLinks: openLinks))
+        let counts = sumOfCounts()
+        observe(.quiescent(counts, openLinks: openLinks))
+        observe(
+            .budgetLeft(
+                rooms: budget.ledger.count,
+                wishes: budget.ledger.wishCount,
+                endpoints: budget.ledger.entryCount,
+                queued: budget.queueLength
+            )
+        )
         verdict.requests = record.requests.filter(\.isOpened).count
         verdict.replyBytes = record.requests.reduce(0) { $0 + $1.received }
         for facts in record.requests {
             verdict.outcomes[facts.outcome?.rawValue ?? 0] += facts.isOpened ? 1 : 0
         }
-        verdict.connections = Int(engine.counts.dialsTotal)
-        verdict.reuses = Int(engine.counts.reusesTotal)
-        verdict.retries = Int(engine.counts.retriesTotal)
+        verdict.connections = Int(counts.dialsTotal)
+        verdict.reuses = Int(counts.reusesTotal)
+        verdict.retries = Int(counts.retriesTotal)
         return verdict
+    }
+
+    private func sumOfCounts() -> Counts {
+        var sum = Counts()
+        for box in engines {
+            let counts = box.engine.counts
+            sum.sessions += counts.sessions
+            sum.streams += counts.streams
+            sum.connections += counts.connections
+            sum.idleConnections += counts.idleConnections
+            sum.waiting += counts.waiting
+            sum.dialsTotal += counts.dialsTotal
+            sum.reusesTotal += counts.reusesTotal
+            sum.retriesTotal += counts.retriesTotal
+        }
+        return sum
     }
 
     private func happen(_ event: WorldEvent) {
         switch event {
         case .arrival(let link, let towardsEngine): arrive(links[link], towardsEngine: towardsEngine)
-        case .workerTurn: workerTurn()
+        case .workerTurn(let number): workerTurn(number)
+        case .mail(let number, let news):
+            active = number
+            callEngine { $0.told(news, now: $1) }
         case .dialAnswer(let link): dialAnswer(links[link])
         case .proxyWake(let proxy):
             // A wake-up that was planned before an earlier one is one too many.
@@ -152,7 +213,10 @@ package final class SimWorld {
             upstreams[link]?.wake(self)
         case .drain:
             observe(.drained)
-            callEngine { $0.drain(now: $1) }
+            for number in engines.indices {
+                active = number
+                callEngine { $0.drain(now: $1) }
+            }
         }
     }
 
@@ -174,7 +238,7 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .dialAnswer, .drain: break
+        case .arrival, .workerTurn, .mail, .dialAnswer, .drain: break
         }
         queue.add(event, at: time)
     }
@@ -195,7 +259,19 @@ package final class SimWorld {
         let capacities = (
             toEngine: max(300, random.pick(scenario.pipeBytes)), fromEngine: random.pick(scenario.pipeBytes)
         )
-        let link = Link(id: links.count, farEnd: farEnd, workerSide: workerSide, capacities: capacities)
+        // Sessions go to the workers by turns; a connection is that of the worker that dials it.
+        let number =
+            switch farEnd {
+            case .proxy(let proxy): proxy % workers.count
+            case .upstream: active
+            }
+        let link = Link(
+            id: links.count,
+            farEnd: farEnd,
+            worker: number,
+            workerSide: workerSide,
+            capacities: capacities
+        )
         links.append(link)
         var facts = LinkFacts()
         switch farEnd {
