@@ -196,7 +196,7 @@ ROWS = {
                             dict(https=True, authority="origin.test:1", **TUNNEL)),
     "route, peer": ({}, PEER),
     "route, tunnel": ({}, TUNNEL),
-    "route, peer and tunnel": (PEER, TUNNEL),
+    # Peer and tunnel: test_tunnels has that story; a connection to the peer may become a tunnel.
     "route, tunnel and TLS": (dict(https=True), dict(https=True, **TUNNEL)),
     "local address": ({}, dict(local_address=LOCAL)),
     "local address, over TLS": (dict(https=True), dict(https=True, local_address=LOCAL)),

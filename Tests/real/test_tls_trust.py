@@ -18,7 +18,7 @@ FAILURE_ROWS = {
     "not yet valid": ("future", {}, ["not yet valid"], "future"),
     "for another name": ("wrong_name", {}, ["name", "origin.test"], "wrong-name"),
     "signed by itself": ("self_signed", {}, ["self-signed", "self signed"], "self-signed"),
-    "of an unknown issuer": ("untrusted", {}, ["issuer"], "Other issuer"),  # it is the one whose issuer is unknown
+    "of an unknown issuer": ("untrusted", {}, ["issuer"], "Other issuer"),
     "for clients": ("wrong_usage", {}, ["purpose", "usage"], "wrong-usage"),
     "with a NUL behind the name": ("nul", {}, ["name", "origin.test"], "nul"),
     "with the name as its subject only": ("no_san", {}, ["name", "origin.test"], "origin.test"),
