@@ -19,6 +19,7 @@ package enum Effect: Equatable, Sendable {
     /// `address(of:)` says where to and from where.
     case dial(ConnectionID)
     /// Write `output(of:)`, now and whenever there is room, until it is empty; report each time with `wrote`.
+    /// It may be empty at once.
     /// With `probeFirst`: when the socket has anything to read or is closed, write nothing and report `closed`.
     case writeConnection(ConnectionID, probeFirst: Bool)
     /// The same for a session's `outputSegment`s.

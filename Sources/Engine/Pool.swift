@@ -36,6 +36,7 @@ extension WorkerEngine {
         let isOld = wasIdle && idleFor >= Int64(limits.livenessProbeIdleMilliseconds) * 1_000_000
         let probes = isOld || connections[slot].mayHaveMore
         connections[slot].mayHaveMore = false
+        connections[slot].awaitsProbe = probes
         effects.append(.writeConnection(id(ofConnection: slot), probeFirst: probes))
         armDeadline(stream)
     }

@@ -39,6 +39,8 @@ struct Stream: ~Copyable {
     var isReplayHeld = true
     var gate = UploadGate.open
     var body = RequestBody.none
+    /// Whether the rest of a BODY frame is on its way, which will leave together with what is here of it.
+    var awaitsRest = false
     /// Body bytes that came from the proxy.
     var bodyReceived: UInt64 = 0
     /// Body bytes known to be written to the upstream.
@@ -102,7 +104,7 @@ struct Stream: ~Copyable {
     var totalUntil = Instant.never
 
     /// Bytes of `upload` that may be written now.
-    var uploadLimit: Int { gate == .open ? upload.count : headBytes }
+    var uploadLimit: Int { awaitsRest ? uploadWritten : gate == .open ? upload.count : headBytes }
 
     /// Whether the proxy has nothing more to add to the request.
     var isUploadComplete: Bool { isProxyDone || body == .length(bodyReceived) }
@@ -137,6 +139,7 @@ struct Stream: ~Copyable {
         headBytes = 0
         isReplayHeld = true
         gate = .open
+        awaitsRest = false
         body = .none
         bodyReceived = 0
         bodyWritten = 0

@@ -14,6 +14,8 @@ import Model
 package struct WorkerEngine: ~Copyable {
     let limits: Limits
     let hello: Hello
+    /// Body bytes that are worth a write of their own when they arrive; fewer leave with what else waits.
+    let passBytesMin: Int
     /// The time of the call that runs.
     var now: Instant
 
@@ -76,8 +78,16 @@ package struct WorkerEngine: ~Copyable {
     ///   - instanceID: named in HELLO, at most 64 bytes.
     ///   - software: name and version, named in HELLO.
     ///   - now: the first reading of the clock.
-    package init(limits: Limits, instanceID: [UInt8], software: String, now: Instant) {
+    ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
+    package init(
+        limits: Limits,
+        instanceID: [UInt8],
+        software: String,
+        now: Instant,
+        passBytesMin: Int = 4096
+    ) {
         self.limits = limits
+        self.passBytesMin = passBytesMin
         self.now = now
         var hello = Hello()
         hello.framePayloadBytesMax = limits.framePayloadBytesMax

@@ -258,9 +258,34 @@ extension Worker {
         return output.isEmpty ? (.wouldBlock, 0) : (socket.write(output), output.count)
     }
 
-    private mutating func blockWriting(_ index: Int) {
-        connections[index].isWriteBlocked = true
-        let slot = connections[index]
+    /// Writes what waits and body bytes behind it, in the middle of a call of the engine. - Returns: bytes written.
+    static func pass(
+        _ waiting: Span<UInt8>,
+        _ body: Span<UInt8>,
+        to id: ConnectionID,
+        of connections: inout [ConnectionSlot],
+        _ poller: borrowing Poller
+    ) -> Int {
+        let index = Int(id.slot)
+        precondition(connections[index].isOpen && connections[index].id == id, "the engine has another")
+        if connections[index].isWriteBlocked || connections[index].isBroken { return 0 }
+        switch connections[index].socket.write(waiting, body, Span()) {
+        case .bytes(let count):
+            if count < waiting.count + body.count { blockWriting(&connections[index], poller) }
+            return count
+        case .wouldBlock, .endOfFile:
+            blockWriting(&connections[index], poller)
+            return 0
+        case .failed:
+            // The write that is ordered for the rest fails again, and is dealt with there.
+            return 0
+        }
+    }
+
+    private mutating func blockWriting(_ index: Int) { Self.blockWriting(&connections[index], poller) }
+
+    private static func blockWriting(_ slot: inout ConnectionSlot, _ poller: borrowing Poller) {
+        slot.isWriteBlocked = true
         // TCP is watched all the time. A Unix socket is from its first short write on: uploads block again and again.
         if slot.socket.localAddress == nil {
             try? poller.modify(slot.socket.descriptor, token: Token.connection(slot.id), writable: true)

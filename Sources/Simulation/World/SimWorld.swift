@@ -77,7 +77,8 @@ package final class SimWorld {
             limits: scenario.limits,
             instanceID: Array("simulated".utf8),
             software: "simulation",
-            now: now
+            now: now,
+            passBytesMin: scenario.passBytesMin
         )
         checkers = allCheckers()
         populate()
