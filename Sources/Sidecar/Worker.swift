@@ -34,6 +34,8 @@ struct Worker: ~Copyable {
     /// Bytes that one read of a connection may bring when they cannot go straight into a session's output: enough for
     /// a head and a small body; what follows of a large one is then read in place, without a copy.
     static let connectionReadBytesMax = 16_384
+    /// The same for a connection whose last reply was large: enough for a head.
+    static let headReadBytesMax = 4096
     /// Room in the kernel for what a session has not read yet, as far as the system allows (net.core.wmem_max).
     static let sessionSendBufferBytes: Int32 = 524_288
     /// Bytes of one connection in one turn; the rest waits until the others had their turn.

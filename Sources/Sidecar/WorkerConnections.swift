@@ -24,6 +24,8 @@ struct ConnectionSlot {
     var isInWriteList = false
     var isInReadyList = false
     var probesFirst = false
+    /// Its last read in place was a large one: the next reply may be as large as that.
+    var bringsMuch = false
     var turnNumber: UInt32 = 0
     var turnBytes: UInt32 = 0
 }
@@ -167,9 +169,10 @@ extension Worker {
             return
         }
         let socket = connections[index].socket
-        var room = Self.connectionReadBytesMax
+        var room = connections[index].bringsMuch ? Self.headReadBytesMax : Self.connectionReadBytesMax
         var transfer = Transfer.wouldBlock
-        if engine.bytesInPlaceMax(id) > 0 {
+        let isInPlace = engine.bytesInPlaceMax(id) > 0
+        if isInPlace {
             // What does not fit in place goes behind, so that a read which ends the body also shows that nothing follows.
             connectionBuffer.append(upTo: room) { behind in
                 engine.receivedInPlace(from: id, now: now) { bytes in
@@ -184,6 +187,7 @@ extension Worker {
         handBuffer(from: id, mayHaveMore: transfer == .bytes(room))
         switch transfer {
         case .bytes(let count):
+            connections[index].bringsMuch = isInPlace && count >= Self.connectionReadBytesMax
             connections[index].turnBytes &+= UInt32(count)
             unflushedBytes += count
             // A short read has emptied the socket, but does not tell of an end that stands behind the bytes.
