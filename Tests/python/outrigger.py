@@ -106,10 +106,11 @@ class Session:
         self.writer.write(HEADER.pack(len(payload), stream, type, flags, 0) + payload)
 
     def start(self, request):
-        """Opens a stream. The request ends with its head unless it has a body or asks for an upgrade."""
+        """Opens a stream. The request ends with its head unless it has a body or may become a tunnel."""
         stream = Stream(self, next(self.ids))
         self.streams[stream.id] = stream
-        self.send(REQUEST, stream.id, request, 0 if request.body or request.upgrade else END_STREAM)
+        goes_on = request.body or request.upgrade or request.method == b"CONNECT"
+        self.send(REQUEST, stream.id, request, 0 if goes_on else END_STREAM)
         return stream
 
     async def exchange(self, request, body=b"", trailers=None):

@@ -6,11 +6,12 @@ import os
 import pathlib
 
 import pytest
-
-from nginx import Nginx
+from certificates import Certificates
+from nginx import Nginx, SecureNginx
+from proxies import Haproxy, Squid
 from world import World
 
-TEST_SECONDS_MAX = 60
+TEST_SECONDS_MAX = int(os.environ.get("T", 60))
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -48,10 +49,36 @@ def world(request, executable):
     flags = {}
     for marker in reversed(list(request.node.iter_markers("sidecar"))):
         flags |= marker.kwargs
-    return World(executable, flags)
+    world = World(executable, flags)
+    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy"} & set(request.fixturenames))
+    return world
 
 
 @pytest.fixture(scope="session")
 def nginx():
     with Nginx() as origin:
         yield origin
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    with Certificates() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def secure_nginx(certificates):
+    with SecureNginx(certificates) as origin:
+        yield origin
+
+
+@pytest.fixture(scope="session")
+def squid(certificates):
+    with Squid(certificates) as parent:
+        yield parent
+
+
+@pytest.fixture(scope="session")
+def haproxy(certificates):
+    with Haproxy(certificates) as receiver:
+        yield receiver

@@ -67,7 +67,11 @@ async def test_everything_that_is_wrong_is_said_with_its_place(executable, file,
 async def test_a_file_that_is_fine_is_said_to_be(executable, file):
     path = file("tls: {a: {}, b: {}}\nroutes: {c: {endpoints: ['127.0.0.1:80']}}\n")
     result = await run(executable, "check", path)
-    assert (result.code, result.out.decode(), result.err) == (0, f"{path}: fine: TLS profiles: 2, routes: 1\n", "")
+    assert (result.code, result.out.decode(), result.err) == (
+        0,
+        f"{path}: fine: TLS profiles: 2, routes: 1\n",
+        "",
+    )
 
 
 @pytest.mark.parametrize("words", [["check"], ["serve", "--config"]], ids=["check", "serve"])
@@ -128,10 +132,19 @@ async def test_the_example_is_fine(executable):
 # which of the three counts
 
 
-@pytest.mark.parametrize("file_says, variable_says, flag_says, counts", [
-    (None, None, None, 262_144), (11, None, None, 11), (None, 12, None, 12), (None, None, 13, 13), (11, 12, None, 12),
-    (11, None, 13, 13), (None, 12, 13, 13), (11, 12, 13, 13),
-])
+@pytest.mark.parametrize(
+    "file_says, variable_says, flag_says, counts",
+    [
+        (None, None, None, 262_144),
+        (11, None, None, 11),
+        (None, 12, None, 12),
+        (None, None, 13, 13),
+        (11, 12, None, 12),
+        (11, None, 13, 13),
+        (None, 12, 13, 13),
+        (11, 12, 13, 13),
+    ],
+)
 async def test_variables_are_stronger_than_the_file_and_flags_than_both(
     world, file, file_says, variable_says, flag_says, counts
 ):
@@ -163,10 +176,13 @@ async def test_all_can_be_said_without_a_flag(world, file, by):
     assert await sidecar.exited() == 0
 
 
-@pytest.mark.parametrize("name, value, words", [
-    ("OUTRIGGER_WORKER", "2", "unknown variable; did you mean OUTRIGGER_WORKERS?"),
-    ("OUTRIGGER_IDLE_MILLISECONDS", SECRET, "idle-milliseconds: 0 to 86400000 milliseconds"),
-])
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("OUTRIGGER_WORKER", "2", "unknown variable; did you mean OUTRIGGER_WORKERS?"),
+        ("OUTRIGGER_IDLE_MILLISECONDS", SECRET, "idle-milliseconds: 0 to 86400000 milliseconds"),
+    ],
+)
 async def test_a_variable_that_is_wrong_exits_78_and_is_named(executable, file, tmp_path, name, value, words):
     socket = tmp_path / "outrigger.sock"
     for command in ["serve", "--socket", socket], ["check", file("")]:

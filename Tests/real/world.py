@@ -10,6 +10,7 @@ import tempfile
 import outrigger
 from origin import Origin
 from outrigger import Session, pb
+from tls import TlsOrigin
 
 START_SECONDS_MAX = 20
 EXIT_SECONDS_MAX = 10
@@ -41,9 +42,9 @@ async def until(condition, what, seconds=SETTLE_SECONDS_MAX):
 class Sidecar:
     """`outrigger serve` as a process."""
 
-    def __init__(self, executable, folder, flags, path=None):
+    def __init__(self, executable, folder, flags, path=None, environment=None):
         self.path = path or f"{folder}/outrigger.sock"
-        self.environment = {}  # more variables, set before it is launched
+        self.environment = environment or {}  # more variables, set before it is launched
         self.log = pathlib.Path(tempfile.mkstemp(dir=folder, prefix="sidecar-", suffix=".log")[1])
         options = {"socket": self.path, "workers": 1, **flags}
         self.command = [executable, "serve"]
@@ -126,6 +127,7 @@ class World:
         self.executable, self.flags = executable, dict(flags)
         self.origins, self.sessions, self.sidecars = [], [], []
         self.ends_itself = False  # the test ends the sidecar: do not do it again
+        self.keeps_connections = False  # servers that outlive the test have idle ones, which are no leak
 
     async def __aenter__(self):
         # Short, for paths of Unix sockets; open to all, for the test with another user.
@@ -138,8 +140,8 @@ class World:
             raise
         return self
 
-    async def start_sidecar(self, path=None, **flags):
-        sidecar = Sidecar(self.executable, self.folder, {**self.flags, **flags}, path)
+    async def start_sidecar(self, path=None, environment=None, **flags):
+        sidecar = Sidecar(self.executable, self.folder, {**self.flags, **flags}, path, environment)
         self.sidecars.append(sidecar)
         return await sidecar.start()
 
@@ -148,9 +150,10 @@ class World:
         self.sessions.append(session)
         return session
 
-    async def origin(self, serve=None, host="127.0.0.1", unix=False):
+    async def origin(self, serve=None, host="127.0.0.1", unix=False, tls=None):
+        """`tls`: the context of an origin that speaks it."""
         path = f"{self.folder}/origin-{len(self.origins)}.sock" if unix else None
-        origin = Origin(serve)
+        origin = TlsOrigin(tls, serve) if tls else Origin(serve)
         self.origins.append(origin)
         return await origin.start(host, path)
 
@@ -173,7 +176,8 @@ class World:
         for origin in self.origins:
             await origin.stop()
         if not self.ends_itself:
-            await self.sidecar.settled()
+            if not self.keeps_connections:
+                await self.sidecar.settled()
             self.sidecar.terminate()
             assert await self.sidecar.exited() == 0, self.sidecar.words()
         for sidecar in self.sidecars:
@@ -202,6 +206,18 @@ def ask(method, origin, target="/", headers=(), authority="origin.test", length=
     if length is not None:
         more |= {"body": pb.BODY_LENGTH, "body_length": length}
     return outrigger.request(method, authority, target, endpoints, headers, **more)
+
+
+def secure(certificates, **fields):
+    """TLS of one hop, which trusts the tests' own authority unless told otherwise."""
+    return pb.Tls(**{"trust": pb.TLS_TRUST_FILE, "trust_path": certificates.file, **fields})
+
+
+def https(origin, certificates, target="/", headers=(), more=None, **fields):
+    """A GET over TLS to the origin; `more` has further fields of the request, `fields` those of its Tls."""
+    return get(
+        origin, target, headers, scheme=pb.SCHEME_HTTPS, tls=secure(certificates, **fields), **(more or {})
+    )
 
 
 def outcome(answer):
