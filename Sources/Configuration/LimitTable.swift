@@ -151,7 +151,13 @@ extension Setting {
             0...count,
             "Idle connections of a worker that are interchangeable"
         ),
-        limit("idle-max", \.limits.idleMax, .number, 0...count, "Idle connections of the process, shared out evenly to the workers"),
+        limit(
+            "idle-max",
+            \.limits.idleMax,
+            .number,
+            0...count,
+            "Idle connections of the process, shared out evenly to the workers"
+        ),
         limit(
             "idle-connection-milliseconds",
             \.limits.idleConnectionMilliseconds,

@@ -60,6 +60,8 @@ struct Connection: ~Copyable {
     var local: Endpoint?
     /// Whether `writeConnection` was ordered and its output has not run empty since.
     var isWriting = false
+    /// Whether `writeConnection` was ordered with a probe and nothing is known to be written since.
+    var awaitsProbe = false
     var isPaused = false
     /// Whether more bytes may wait in the kernel behind the last ones that were received.
     var mayHaveMore = false
@@ -87,6 +89,7 @@ struct Connection: ~Copyable {
         requests = 0
         local = nil
         isWriting = false
+        awaitsProbe = false
         isPaused = false
         mayHaveMore = false
         hasEnded = false

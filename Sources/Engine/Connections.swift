@@ -113,6 +113,13 @@ extension WorkerEngine {
             return
         }
         guard case .busy(let stream) = connections[slot].state else { return }
+        noteWritten(count, slot, stream)
+        settle()
+    }
+
+    /// `count` bytes of a stream's upload are written, and whatever of its body is not in it.
+    mutating func noteWritten(_ count: Int, _ slot: Int, _ stream: Int) {
+        connections[slot].awaitsProbe = false
         streams[stream].uploadWritten += count
         streams[stream].isStarted = true
         streams[stream].lastActivityAt = now
@@ -129,7 +136,6 @@ extension WorkerEngine {
             }
             giveCredit(stream)
         }
-        settle()
     }
 
     /// Orders what the upload has to be written, when the stream has a connection and its gate is open.

@@ -30,6 +30,7 @@ package enum Effect: Equatable, Sendable {
     /// first. `tlsIdentity(of:_:)` says with whom. All bytes of the connection are those inside from then on.
     case startTLS(ConnectionID, TLSHop)
     /// Write `output(of:)`, now and whenever there is room, until it is empty; report each time with `wrote`.
+    /// It may be empty at once.
     /// With `probeFirst`: when the socket has anything to read or is closed, write nothing and report `closed`.
     case writeConnection(ConnectionID, probeFirst: Bool)
     /// The same for a session's `outputSegment`s.

@@ -30,6 +30,7 @@ extension WorkerEngine {
         connections[slot].isWriting = true
         let probes = (wasIdle && needsProbe(slot)) || connections[slot].mayHaveMore
         connections[slot].mayHaveMore = false
+        connections[slot].awaitsProbe = probes
         effects.append(.writeConnection(id(ofConnection: slot), probeFirst: probes))
         armDeadline(stream)
     }

@@ -136,7 +136,8 @@ extension WorkerEngine {
     mutating func takeBody(
         _ header: FrameHeader,
         _ payload: Span<UInt8>,
-        session: Int
+        session: Int,
+        _ write: PassWrite
     ) throws(FrameError) {
         guard let slot = openUpload(header, session: session, "BODY") else { return }
         let place = try decoder.body(payload, block: &block)
@@ -146,11 +147,9 @@ extension WorkerEngine {
             case .block(let slice): Int(slice.count)
             }
         guard let words = bodyFault(slot, count) else {
-            streams[slot].uploadCredit -= count
-            streams[slot].bodyReceived += UInt64(count)
             switch place {
-            case .payload(let range): appendBody(slot, payload.extracting(range))
-            case .block(let slice): appendBody(slot, slice)
+            case .payload(let range): passBody(slot, payload.extracting(range), write)
+            case .block(let slice): passBody(slot, slice, write)
             }
             if header.endsStream { finishUpload(slot, trailers: []) }
             pushUpload(slot)
@@ -223,7 +222,7 @@ extension WorkerEngine {
         }
     }
 
-    private func bodyFault(_ slot: Int, _ count: Int) -> SessionFault? {
+    func bodyFault(_ slot: Int, _ count: Int) -> SessionFault? {
         if count > streams[slot].uploadCredit {
             let detail = "\(count) body bytes with credit for \(streams[slot].uploadCredit)"
             return SessionFault(code: .creditExceeded, detail: detail)
@@ -236,14 +235,14 @@ extension WorkerEngine {
         return nil
     }
 
-    private mutating func appendBody(_ slot: Int, _ slice: Slice) {
+    private mutating func passBody(_ slot: Int, _ slice: Slice, _ write: PassWrite) {
         var data = ByteBuffer()
         swap(&data, &block)
-        appendBody(slot, data.bytes.extracting(slice))
+        passBody(slot, data.bytes.extracting(slice), write)
         swap(&data, &block)
     }
 
-    private mutating func appendBody(_ slot: Int, _ data: Span<UInt8>) {
+    mutating func appendBody(_ slot: Int, _ data: Span<UInt8>) {
         if streams[slot].body == .chunked {
             RequestEncoder.appendChunk(data, into: &streams[slot].upload)
         } else {
@@ -252,7 +251,7 @@ extension WorkerEngine {
     }
 
     /// The proxy's side is done: closes the framing, or finds that the body is short.
-    private mutating func finishUpload(_ slot: Int, trailers: [FieldSlice]) {
+    mutating func finishUpload(_ slot: Int, trailers: [FieldSlice]) {
         streams[slot].isProxyDone = true
         switch streams[slot].body {
         case .none:

@@ -17,6 +17,8 @@ struct Session: ~Copyable {
     var helloUntil = Instant.never
     /// The beginning of a frame whose rest has not arrived.
     var inbound = ByteBuffer()
+    /// The BODY frame that its next bytes belong to.
+    var passage: Passage?
     var output = OutputQueue()
     var ids = StreamMap()
     /// Streams that are open, those that only wait for the proxy's END_STREAM not counted.
@@ -35,6 +37,7 @@ struct Session: ~Copyable {
     mutating func reset() {
         state = .awaitingHello
         inbound.removeAll(keepingAtMost: 0)
+        passage = nil
         output.removeAll()
         ids.removeAll()
         streamCount = 0

@@ -45,13 +45,24 @@ extension WorkerEngine {
     }
 
     /// Bytes of a proxy. All are taken; what is no whole frame yet is kept.
-    package mutating func received(_ bytes: Span<UInt8>, from session: SessionID, now: Instant) {
+    /// - Parameters:
+    ///   - bytes: what was read.
+    ///   - session: where from.
+    ///   - now: the time.
+    ///   - write: called for body bytes that can go to their upstream from where they stand.
+    package mutating func received(
+        _ bytes: Span<UInt8>,
+        from session: SessionID,
+        now: Instant,
+        write: PassWrite = { _, _, _ in 0 }
+    ) {
         guard let slot = sessions.find(session.slot, session.generation) else { return }
         self.now = now
         do {
-            let used = try finishFrame(with: bytes, session: slot)
-            let rest = bytes.extracting(droppingFirst: used)
-            let taken = try takeFrames(rest, session: slot)
+            let passed = continuePassage(bytes, session: slot, write)
+            let used = try finishFrame(with: bytes.extracting(droppingFirst: passed), session: slot, write)
+            let rest = bytes.extracting(droppingFirst: passed + used)
+            let taken = try takeFrames(rest, session: slot, write)
             if sessions[slot].state != .closing && taken < rest.count {
                 sessions[slot].inbound.append(rest.extracting(droppingFirst: taken))
             }
@@ -97,6 +108,7 @@ extension WorkerEngine {
         abandonStreams(ofSession: slot)
         sendGoAway(slot, fault.code, fault.detail)
         sessions[slot].state = .closing
+        sessions[slot].passage = nil
         sessions[slot].inbound.removeAll(keepingAtMost: 0)
         effects.append(.closeSession(id(ofSession: slot)))
     }
@@ -133,7 +145,8 @@ extension WorkerEngine {
     /// - Returns: bytes used.
     private mutating func finishFrame(
         with bytes: Span<UInt8>,
-        session slot: Int
+        session slot: Int,
+        _ write: PassWrite
     ) throws(SessionFault) -> Int {
         if sessions[slot].inbound.isEmpty || sessions[slot].state == .closing { return 0 }
         var used = min(max(0, FrameHeader.byteCount - sessions[slot].inbound.count), bytes.count)
@@ -146,21 +159,28 @@ extension WorkerEngine {
         if more < missing { return used }
         var frame = ByteBuffer()
         swap(&frame, &sessions[slot].inbound)
-        _ = try takeFrames(frame.bytes, session: slot)
+        _ = try takeFrames(frame.bytes, session: slot, write)
         frame.removeAll(keepingAtMost: limits.framePayloadBytesMax + FrameHeader.byteCount)
         swap(&frame, &sessions[slot].inbound)
         return used
     }
 
     /// Takes every whole frame. - Returns: bytes taken.
-    private mutating func takeFrames(_ bytes: Span<UInt8>, session slot: Int) throws(SessionFault) -> Int {
+    private mutating func takeFrames(
+        _ bytes: Span<UInt8>,
+        session slot: Int,
+        _ write: PassWrite
+    ) throws(SessionFault) -> Int {
         var offset = 0
         while sessions[slot].state != .closing {
             let rest = bytes.extracting(droppingFirst: offset)
             guard let header = try frameHeader(rest) else { break }
             let end = FrameHeader.byteCount + header.payloadBytes
-            if end > rest.count { break }
-            try take(header, rest.extracting(FrameHeader.byteCount..<end), session: slot)
+            if end > rest.count {
+                let payload = rest.extracting(droppingFirst: FrameHeader.byteCount)
+                return beginPassage(header, payload, session: slot, write) ? bytes.count : offset
+            }
+            try take(header, rest.extracting(FrameHeader.byteCount..<end), session: slot, write)
             offset += end
         }
         return offset
@@ -178,7 +198,8 @@ extension WorkerEngine {
     private mutating func take(
         _ header: FrameHeader,
         _ payload: Span<UInt8>,
-        session slot: Int
+        session slot: Int,
+        _ write: PassWrite
     ) throws(SessionFault) {
         guard let type = header.type else { return }
         if sessions[slot].state == .awaitingHello {
@@ -193,7 +214,7 @@ extension WorkerEngine {
             case .request:
                 try openStream(header, payload, session: slot)
             case .body:
-                try takeBody(header, payload, session: slot)
+                try takeBody(header, payload, session: slot, write)
             case .trailers:
                 try takeTrailers(header, payload, session: slot)
             case .credit:

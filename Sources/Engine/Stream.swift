@@ -42,6 +42,8 @@ struct Stream: ~Copyable {
     var isReplayHeld = true
     var gate = UploadGate.open
     var body = RequestBody.none
+    /// Whether the rest of a BODY frame is on its way, which will leave together with what is here of it.
+    var awaitsRest = false
     /// Body bytes that came from the proxy.
     var bodyReceived: UInt64 = 0
     /// Body bytes known to be written to the upstream.
@@ -109,7 +111,8 @@ struct Stream: ~Copyable {
 
     /// Bytes of `upload` that may be written now.
     var uploadLimit: Int {
-        switch gate {
+        if awaitsRest { return uploadWritten }
+        return switch gate {
         case .open: upload.count
         case .awaitsContinue, .awaitsUpgrade: headBytes
         case .shut: 0
@@ -155,6 +158,7 @@ struct Stream: ~Copyable {
         headBytes = 0
         isReplayHeld = true
         gate = .open
+        awaitsRest = false
         body = .none
         bodyReceived = 0
         bodyWritten = 0

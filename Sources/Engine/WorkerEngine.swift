@@ -19,6 +19,8 @@ package struct WorkerEngine: ~Copyable {
     /// The limits that all workers share, and the number by which it knows this one.
     let budget: any ConnectionBudget
     let worker: Int
+    /// Body bytes that are worth a write of their own when they arrive; fewer leave with what else waits.
+    let passBytesMin: Int
     /// The time of the call that runs.
     var now: Instant
 
@@ -92,6 +94,7 @@ package struct WorkerEngine: ~Copyable {
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - worker: its number there.
     ///   - now: the first reading of the clock.
+    ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
     package init(
         limits: Limits,
         named: NamedSettings = NamedSettings(),
@@ -99,9 +102,11 @@ package struct WorkerEngine: ~Copyable {
         software: String,
         budget: any ConnectionBudget,
         worker: Int,
-        now: Instant
+        now: Instant,
+        passBytesMin: Int = 4096
     ) {
         self.limits = limits
+        self.passBytesMin = passBytesMin
         self.budget = budget
         self.worker = worker
         namedSettings = named

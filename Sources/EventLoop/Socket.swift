@@ -212,7 +212,7 @@ package struct Socket: Equatable, Sendable {
         return Self.transfer(result)
     }
 
-    /// Writes as much of three spans, any two of them empty, as there is room for, with one call.
+    /// Writes as much of three spans, any of them empty but not all, as there is room for, with one call.
     package func write(_ first: Span<UInt8>, _ second: Span<UInt8>, _ third: Span<UInt8>) -> Transfer {
         precondition(first.count + second.count + third.count > 0, "write of nothing")
         // SAFETY: all three outlive the call, and the kernel copies.

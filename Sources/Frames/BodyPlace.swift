@@ -13,6 +13,15 @@ package enum BodyPlace: Equatable, Sendable {
     /// Finds the data of a payload that is one field 1 and nothing else, its length prefix padded or not.
     /// - Returns: `nil` for any other shape, valid or not.
     static func find(in payload: Span<UInt8>) -> Range<Int>? {
+        start(in: payload, payloadBytes: payload.count).map { $0..<payload.count }
+    }
+
+    /// Where the data begins in a payload of that shape.
+    /// - Parameters:
+    ///   - payload: as much of it as has come.
+    ///   - payloadBytes: of the whole.
+    /// - Returns: `nil` for any other shape, and while that is not known.
+    package static func start(in payload: Span<UInt8>, payloadBytes: Int) -> Int? {
         guard payload.count >= 2 && payload[0] == key else { return nil }
         var length = 0
         // Five bytes of seven bits hold any length; protobuf-c reads no more either.
@@ -20,7 +29,7 @@ package enum BodyPlace: Equatable, Sendable {
             length |= Int(payload[index] & 0x7f) << (7 * (index - 1))
             if payload[index] < 0x80 {
                 let start = index + 1
-                return length == payload.count - start ? start..<payload.count : nil
+                return length == payloadBytes - start ? start : nil
             }
         }
         return nil

@@ -4,7 +4,7 @@
 package struct Limits: Sendable {
     // Sessions.
     /// Largest frame payload that we accept, bytes; offered in HELLO. Reached: GOAWAY FRAME_TOO_LARGE.
-    package var framePayloadBytesMax = 65_536
+    package var framePayloadBytesMax = 131_072
     /// Request body bytes that a proxy may send on a stream before it needs credit. Exceeded: GOAWAY CREDIT_EXCEEDED.
     package var initialCreditBytes = 262_144
     /// Streams open at once on one session. Reached: END OVERLOADED.

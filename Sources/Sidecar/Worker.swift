@@ -31,11 +31,13 @@ final class WorkerShare: Sendable {
 
 /// The loop. It lives on its thread only.
 struct Worker: ~Copyable {
-    /// Bytes that one read of a session may bring.
-    static let sessionReadBytesMax = 262_144
+    /// Bytes that one read of a session may bring: many, as each frame that a read cuts in two is copied.
+    static let sessionReadBytesMax = 1_048_576
     /// Bytes that one read of a connection may bring when they cannot go straight into a session's output: enough for
     /// a head and a small body; what follows of a large one is then read in place, without a copy.
     static let connectionReadBytesMax = 16_384
+    /// The same for a connection whose last reply was large: enough for a head.
+    static let headReadBytesMax = 4096
     /// Ciphertext that one read of a connection may bring.
     static let cipherReadBytesMax = 65_536
     /// Plaintext that is handed to the engine at once when it cannot go straight into a session's output: enough to find

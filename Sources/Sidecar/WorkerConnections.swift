@@ -26,6 +26,8 @@ struct ConnectionSlot {
     var isInWriteList = false
     var isInReadyList = false
     var probesFirst = false
+    /// Its last read in place was a large one: the next reply may be as large as that.
+    var bringsMuch = false
     var turnNumber: UInt32 = 0
     var turnBytes: UInt32 = 0
 }
@@ -175,9 +177,10 @@ extension Worker {
         }
         if let secure = connections[index].secure { return readOnceSecurely(index, secure) }
         let socket = connections[index].socket
-        var room = Self.connectionReadBytesMax
+        var room = connections[index].bringsMuch ? Self.headReadBytesMax : Self.connectionReadBytesMax
         var transfer = Transfer.wouldBlock
-        if engine.bytesInPlaceMax(id) > 0 {
+        let isInPlace = engine.bytesInPlaceMax(id) > 0
+        if isInPlace {
             // What does not fit in place goes behind, so that a read which ends the body also shows that nothing follows.
             connectionBuffer.append(upTo: room) { behind in
                 engine.receivedInPlace(from: id, now: now) { bytes in
@@ -192,6 +195,7 @@ extension Worker {
         handBuffer(from: id, mayHaveMore: transfer == .bytes(room))
         switch transfer {
         case .bytes(let count):
+            connections[index].bringsMuch = isInPlace && count >= Self.connectionReadBytesMax
             connections[index].turnBytes &+= UInt32(count)
             unflushedBytes += count
             // A short read has emptied the socket, but does not tell of an end that stands behind the bytes.
@@ -283,9 +287,36 @@ extension Worker {
         return output.isEmpty ? (.wouldBlock, 0) : (socket.write(output), output.count)
     }
 
-    mutating func blockWriting(_ index: Int) {
-        connections[index].isWriteBlocked = true
+    /// Writes what waits and body bytes behind it, in the middle of a call of the engine. - Returns: bytes written.
+    static func pass(
+        _ waiting: Span<UInt8>,
+        _ body: Span<UInt8>,
+        to id: ConnectionID,
+        of connections: inout [ConnectionSlot],
+        _ poller: borrowing Poller
+    ) -> Int {
+        let index = Int(id.slot)
+        precondition(connections[index].isOpen && connections[index].id == id, "the engine has another")
         let slot = connections[index]
+        // What goes through TLS is copied there anyhow.
+        if slot.isWriteBlocked || slot.isBroken || slot.secure != nil { return 0 }
+        switch connections[index].socket.write(waiting, body, Span()) {
+        case .bytes(let count):
+            if count < waiting.count + body.count { blockWriting(&connections[index], poller) }
+            return count
+        case .wouldBlock, .endOfFile:
+            blockWriting(&connections[index], poller)
+            return 0
+        case .failed:
+            // The write that is ordered for the rest fails again, and is dealt with there.
+            return 0
+        }
+    }
+
+    mutating func blockWriting(_ index: Int) { Self.blockWriting(&connections[index], poller) }
+
+    private static func blockWriting(_ slot: inout ConnectionSlot, _ poller: borrowing Poller) {
+        slot.isWriteBlocked = true
         // TCP is watched all the time. A Unix socket is from its first short write on: uploads block again and again.
         if slot.socket.localAddress == nil {
             try? poller.modify(slot.socket.descriptor, token: Token.connection(slot.id), writable: true)

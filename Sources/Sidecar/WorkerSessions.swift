@@ -64,7 +64,7 @@ extension Worker {
         let socket = sessions[index].socket
         var transfer = Transfer.wouldBlock
         sessionBuffer.append(upTo: Self.sessionReadBytesMax) { transfer = socket.read(into: &$0) }
-        Self.hand(&sessionBuffer, from: id, to: &engine, now)
+        Self.hand(&sessionBuffer, from: id, to: &engine, &connections, poller, now)
         switch transfer {
         case .bytes(let count):
             runEffects()
@@ -83,9 +83,14 @@ extension Worker {
         _ buffer: inout ByteBuffer,
         from id: SessionID,
         to engine: inout WorkerEngine,
+        _ connections: inout [ConnectionSlot],
+        _ poller: borrowing Poller,
         _ now: Instant
     ) {
-        if !buffer.isEmpty { engine.received(buffer.bytes, from: id, now: now) }
+        if buffer.isEmpty { return }
+        engine.received(buffer.bytes, from: id, now: now) { connection, waiting, body in
+            pass(waiting, body, to: connection, of: &connections, poller)
+        }
         buffer.removeAll()
     }
 

@@ -31,7 +31,9 @@ extension Worker {
     /// Says, once for each name, that a peer is not verified.
     private mutating func warnOfTrust(_ identity: TLSIdentity) {
         let name = String(decoding: identity.verifyName, as: UTF8.self)
-        if unverifiedNames.count >= Self.unverifiedNamesMax || !unverifiedNames.insert(name).inserted { return }
+        if unverifiedNames.count >= Self.unverifiedNamesMax || !unverifiedNames.insert(name).inserted {
+            return
+        }
         Log.write(.warning, "TLS without verification: anyone can pose as this server", ["name": name])
     }
 

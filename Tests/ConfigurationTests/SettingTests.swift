@@ -46,12 +46,12 @@ private let numberRows = [
     Row(
         "limits in wrong order",
         "limits: {session-output-bytes-max: 65536}",
-        "1:36: error: session-output-bytes-max: at least 786432, for session-output-pause-bytes and four frames"
+        "1:36: error: session-output-bytes-max: at least 1048576, for session-output-pause-bytes and four frames"
     ),
     Row(
         "limits in wrong order, the other way round",
         "limits: {session-output-pause-bytes: 67108864}",
-        "1:38: error: session-output-bytes-max: at least 67371008, for session-output-pause-bytes and four frames"
+        "1:38: error: session-output-bytes-max: at least 67633152, for session-output-pause-bytes and four frames"
     ),
     Row(
         "frames larger than messages",
@@ -152,7 +152,7 @@ struct SettingTests {
         ("OUTRIGGER_ALLOW_UID", "1,,2", "allow-uid: numbers from 0 to 4294967295"),
         (
             "OUTRIGGER_SESSION_OUTPUT_BYTES_MAX", "65536",
-            "session-output-bytes-max: at least 786432, for session-output-pause-bytes and four frames"
+            "session-output-bytes-max: at least 1048576, for session-output-pause-bytes and four frames"
         ),
     ])
     func `a variable that is wrong is named`(_ name: String, _ value: String, _ problem: String) {

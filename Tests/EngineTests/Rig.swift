@@ -20,9 +20,13 @@ final class Rig {
 
     /// Bytes that were read in place.
     private(set) var inPlaceBytes = 0
+    /// Body bytes of requests that went to a socket without being kept.
+    private(set) var passedBytes = 0
     /// Reads that the engine held.
     private(set) var holds = 0
 
+    /// What proxies have sent, while it shall not arrive yet.
+    private var gathered: [UInt8]?
     private var engine: WorkerEngine
     private let budget: LocalBudget
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
@@ -131,9 +135,27 @@ final class Rig {
         sendRaw(array(output.bytes), session)
     }
 
+    /// What the first proxy sends in `script` arrives in pieces of `bytes`; after the first a socket gets an answer.
+    func inPieces(of bytes: Int, then socket: Int? = nil, _ script: () -> Void) {
+        gathered = []
+        script()
+        var rest = (gathered ?? [])[...]
+        gathered = nil
+        while !rest.isEmpty {
+            let isFirst = rest.startIndex == 0
+            sendRaw(Array(rest.prefix(bytes)))
+            rest = rest.dropFirst(bytes)
+            if isFirst, let socket { answer(socket) }
+        }
+    }
+
     func sendRaw(_ bytes: [UInt8], _ session: Int = 0) {
+        if gathered != nil {
+            gathered?.append(contentsOf: bytes)
+            return
+        }
         for piece in sendsByteByByte ? bytes.map({ [$0] }) : [bytes] {
-            engine.received(piece.span, from: proxies[session].id, now: now)
+            engine.received(piece.span, from: proxies[session].id, now: now) { pass($0, $1, $2) }
             run()
         }
     }
@@ -297,7 +319,7 @@ final class Rig {
         case .writeConnection(let id, let probeFirst):
             guard let socket = find(id, "write") else { return }
             sockets[socket].isWriteOrdered = true
-            sockets[socket].probesFirst = probeFirst
+            if probeFirst { sockets[socket].probesFirst = true }
         case .pauseReading(let id):
             guard let socket = find(id, "pause") else { return }
             sockets[socket].isPaused = true
@@ -392,6 +414,15 @@ final class Rig {
             engine.wrote(piece.count, to: id, now: now)
             if bytesMax != .max { return }
         }
+    }
+
+    /// What waits and a piece of body behind it, as far as the socket takes them.
+    private func pass(_ id: ConnectionID, _ waiting: Span<UInt8>, _ body: Span<UInt8>) -> Int {
+        guard isWriting, let socket = find(id, "pass") else { return 0 }
+        let piece = Array((array(waiting) + array(body)).prefix(writeBytesMax))
+        record.upstreamGot(socket, piece)
+        passedBytes += max(0, piece.count - waiting.count)
+        return piece.count
     }
 
     private func output(_ session: Int) -> [UInt8] {

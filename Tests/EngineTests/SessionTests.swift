@@ -21,7 +21,7 @@ struct Fault: Sendable, CustomTestStringConvertible {
 
 struct SessionTests {
     static let faults = [
-        Fault.raw("a payload over the limit", .frameTooLarge, [0, 1, 0, 1, 0, 0, 0, 1, 3, 0, 0, 0]),
+        Fault.raw("a payload over the limit", .frameTooLarge, [0, 2, 0, 1, 0, 0, 0, 1, 3, 0, 0, 0]),
         Fault.raw("a reserved byte", .badFrame, [0, 0, 0, 0, 0, 0, 0, 1, 5, 0, 0, 1]),
         Fault.raw("an unknown flag", .badFrame, [0, 0, 0, 0, 0, 0, 0, 1, 5, 2, 0, 0]),
         Fault.raw("an unknown type below 0x80", .badFrame, [0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 0, 0, 0]),

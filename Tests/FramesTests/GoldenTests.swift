@@ -37,13 +37,14 @@ struct Golden: CustomTestStringConvertible, Sendable {
             written {
                 var hello = Hello()
                 hello.instanceID = Array("s1".utf8)
+                hello.framePayloadBytesMax = 131_072
                 hello.streamsMax = 4096
                 hello.software = "outrigger/1"
                 var encoder = MessageEncoder(fieldCountMax: 1)
                 encoder.hello(hello, into: &$0)
             },
             """
-            0000001e 00000000 01 00 0000 0801 10808004 18808010 22027331
+            0000001e 00000000 01 00 0000 0801 10808008 18808010 22027331
             288020 3a0b6f75747269676765722f31
             """
         ),

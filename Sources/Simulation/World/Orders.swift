@@ -25,7 +25,8 @@ extension SimWorld {
             case .dial(let connection): dial(connection)
             case .writeConnection(let connection, _):
                 if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
-            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose, .giveBack,
+            case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose,
+                .giveBack,
                 .handOver:
                 break
             }

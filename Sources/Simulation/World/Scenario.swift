@@ -39,6 +39,7 @@ package struct Scenario {
     var requestCount = 1
     /// Largest body, bytes.
     var bodyBytesMax = 1000
+    var passBytesMin = 4096
     /// Whether the worker runs orders after each call or once at the end of a turn.
     var runsEffectsAtOnce = false
     /// Whether the worker reports bytes that it writes after `closeSession`.
@@ -100,6 +101,7 @@ package struct Scenario {
         limits.connectionsPerEndpointMax = random.pick([0, 0, 1, 2, 4])
         limits.idlePerKeyMax = random.pick([256, 256, 1, 0])
         limits.replayBytesMax = random.pick([65_536, 65_536, 1000, 0])
+        passBytesMin = random.pick([4096, 100, 1])
         limits.queueMilliseconds = 600_000
         limits.idleMilliseconds = 600_000
         limits.firstByteMilliseconds = 600_000

@@ -179,15 +179,38 @@ extension SimWorld {
             }
             if link.toEngine.isReset { return failWrite(link, connection) }
             guard link.fromEngine.room > 0, !random.chance(scenario.spuriousPercent) else { return }
-            let output = engine.copyOutput(of: connection, upTo: .max)
-            var count = min(output.count, link.fromEngine.room)
-            if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
-            let endsInBody = tap(link, output, count)
-            var bytes = Array(output[..<count])
-            if endsInBody && sabotages(.flipRequestByte) { bytes[count - 1] ^= 0x20 }
-            send(.bytes(bytes), on: link, towardsEngine: false)
+            let count = transmit(engine.copyOutput(of: connection, upTo: .max), on: link)
             callEngine { $0.wrote(count, to: connection, now: $1) }
         }
+    }
+
+    /// One write of as much of `output` as there is room for. - Returns: bytes written.
+    private func transmit(_ output: [UInt8], on link: Link) -> Int {
+        var count = min(output.count, link.fromEngine.room)
+        if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
+        let endsInBody = tap(link, output, count)
+        var bytes = Array(output[..<count])
+        if endsInBody && sabotages(.flipRequestByte) { bytes[count - 1] ^= 0x20 }
+        send(.bytes(bytes), on: link, towardsEngine: false)
+        return count
+    }
+
+    /// What waits for a connection and a piece of body behind it, in the middle of a call of the engine's.
+    private func pass(_ connection: ConnectionID, _ waiting: Span<UInt8>, _ body: Span<UInt8>) -> Int {
+        guard let index = worker.linkOfConnection[connection], links[index].isOpenAtWorker else {
+            observe(
+                .effectOutOfTurn(
+                    .writeConnection(connection, probeFirst: false),
+                    reason: "passed to no connection"
+                )
+            )
+            return 0
+        }
+        let link = links[index]
+        guard !link.probesFirst, !link.toEngine.isReset, link.fromEngine.room > 0,
+            !random.chance(scenario.spuriousPercent)
+        else { return 0 }
+        return transmit(copy(waiting) + copy(body), on: link)
     }
 
     private func failWrite(_ link: Link, _ connection: ConnectionID) {
@@ -207,7 +230,9 @@ extension SimWorld {
             if !link.toEngine.arrived.isEmpty {
                 let bytes = link.toEngine.read(upTo: scenario.readBytesMax)
                 farRoomChanged(link)
-                callEngine { $0.received(bytes.span, from: session, now: $1) }
+                callEngine { engine, now in
+                    engine.received(bytes.span, from: session, now: now) { self.pass($0, $1, $2) }
+                }
             } else if link.toEngine.isReset || link.toEngine.hasFinishArrived {
                 return loseSession(link, session, byEngine: false)
             }

@@ -95,7 +95,8 @@ package final class SimWorld {
                         software: "simulation",
                         budget: budget,
                         worker: number,
-                        now: now
+                        now: now,
+                        passBytesMin: scenario.passBytesMin
                     )
                 )
             )
