@@ -131,7 +131,10 @@ extension Worker {
         case .bytes, .wouldBlock: break
         case .endOfFile: endSecurely(index, isProven: true)
         case .truncated: endSecurely(index, isProven: false)
-        case .failed: fail(id, .reset)
+        case .failed(let failure):
+            // An alert of ours may tell the peer.
+            _ = secure.flush(to: connections[index].socket)
+            fail(id, .broken(failure))
         }
     }
 
