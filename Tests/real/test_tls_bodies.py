@@ -189,6 +189,16 @@ async def test_the_sidecar_says_close_notify_when_it_closes(world, certificates,
     assert await peer.ended() == b"" and peer.layer.was_closed
 
 
+async def test_the_sidecar_says_close_notify_when_it_drains(world, certificates):
+    _, _, stream, peer = await asked(world, certificates)
+    await peer.send(reply(b"x"))
+    assert fate(await stream.answer()) == "POOLED"
+    world.ends_itself = True
+    world.sidecar.terminate()
+    assert await world.sidecar.exited() == 0
+    assert await peer.ended() == b"" and peer.layer.was_closed
+
+
 async def test_a_cancelled_reply_closes_the_connection(world, certificates):
     _, _, stream, peer = await asked(world, certificates)
     await peer.send(TEN + b"abc")
