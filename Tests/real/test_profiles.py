@@ -1,4 +1,4 @@
-# test_profiles.py: TLS profiles and routes by name: what the file says reaches the wire, or the request's own.
+# test_profiles.py: TLS profiles and routes by name, and what of a request is stronger than they.
 # Source: proto/outrigger.proto, Tls.profile and Hop.name; issue "Configuration".
 import base64
 
