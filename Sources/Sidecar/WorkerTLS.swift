@@ -143,9 +143,11 @@ extension Worker {
         if connections[index].isBroken && !isProven { return fail(connections[index].id, .reset) }
         if connections[index].hasEnded { return }
         connections[index].hasEnded = true
+        let id = connections[index].id
+        // What the last bytes have led to comes first: it may be the connection's end, and its slot another's.
         runEffects()
-        guard connections[index].isOpen else { return }
-        engine.endOfFile(from: connections[index].id, isProven: isProven, now: now)
+        guard self.index(of: id) != nil else { return }
+        engine.endOfFile(from: id, isProven: isProven, now: now)
     }
 
     // Writing.
