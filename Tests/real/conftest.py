@@ -6,12 +6,13 @@ import os
 import pathlib
 
 import pytest
+
 from certificates import Certificates
 from nginx import Nginx, SecureNginx
 from proxies import Haproxy, Squid
 from world import World
 
-TEST_SECONDS_MAX = int(os.environ.get("T", 60))
+TEST_SECONDS_MAX = 60
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

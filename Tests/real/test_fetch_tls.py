@@ -6,9 +6,10 @@ import contextlib
 import re
 
 import pytest
+
 from origin import Origin, answering, reply
 from test_commands import DATA, PROTOCOL, TEMPORARY, UNAVAILABLE, USAGE, run
-from test_proxy_protocol import SIGNATURE
+from chameleon import SIGNATURE
 from test_tls import V12, V13
 from tls import TlsOrigin, server_context
 from tunnel import tunnels_to

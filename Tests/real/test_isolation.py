@@ -5,6 +5,7 @@ import copy
 import ssl
 
 import pytest
+
 from chameleon import Chameleon
 from origin import answering
 from outrigger import endpoint, pb

@@ -8,7 +8,7 @@ from chameleon import Chameleon
 from origin import answering, reply
 from outrigger import endpoint, pb
 from test_isolation import apart
-from test_proxy_protocol import SIGNATURE
+from chameleon import SIGNATURE
 from tls import server_context
 from tunnel import tunnels_to
 from world import CANARY, ask, get, outcome, secure

@@ -3,14 +3,15 @@
 import struct
 
 import pytest
+
+from chameleon import SIGNATURE
 from origin import answering, reply
 from outrigger import endpoint, pb
 from test_tunnels import port
-from tls import server_context
+from tls import secured, server_context
 from tunnel import ESTABLISHED, Tunnel
 from world import ask, get, https, outcome, secure
 
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 SOURCE, DESTINATION = endpoint("192.0.2.1", 1234), endpoint("198.51.100.2", 443)
 SOURCE6, DESTINATION6 = endpoint("2001:db8::1", 1234), endpoint("2001:db8::2", 443)
 V1, V2 = pb.PROXY_PROTOCOL_V1, pb.PROXY_PROTOCOL_V2
@@ -116,8 +117,6 @@ async def test_connections_of_two_clients_are_never_shared(world, haproxy):
 @pytest.mark.parametrize("outside", ["clear", "tls"])
 async def test_in_front_of_connect_and_of_tls_to_the_peer(world, certificates, version, outside):
     """The order is: the header, TLS to the peer, CONNECT, TLS to the origin."""
-    from tls import secured
-
     expected = binary(SOURCE, DESTINATION) if version == V2 else HEADER_ROWS["1, IPv4"][1]
     peer = await world.origin()
     hop = header(version, SOURCE, DESTINATION, tls=secure(certificates) if outside == "tls" else None)

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 
 import pytest
+
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import pb
@@ -106,7 +107,7 @@ async def test_a_minimum_above_the_maximum_is_refused(world, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     fields = dict(version_min=pb.TLS_VERSION_1_3, version_max=pb.TLS_VERSION_1_2)
     answer = await (await world.session()).exchange(https(origin, certificates, **fields))
-    assert outcome(answer) in ("BAD_REQUEST", "TLS_HANDSHAKE") and answer.end.detail
+    assert outcome(answer) == "BAD_REQUEST" and answer.end.detail
     assert not origin.requests
 
 
@@ -142,7 +143,7 @@ async def test_no_cipher_in_common_fails_the_handshake(world, certificates):
 async def test_ciphers_that_do_not_exist_are_refused_in_words(world, certificates, fields):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     answer = await (await world.session()).exchange(https(origin, certificates, **fields))
-    assert outcome(answer) in ("TLS_HANDSHAKE", "BAD_REQUEST") and "NO" in answer.end.detail
+    assert outcome(answer) == "TLS_HANDSHAKE" and "NO" in answer.end.detail
     assert not any(origin.hellos) and not origin.requests
 
 

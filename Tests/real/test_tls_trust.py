@@ -5,6 +5,7 @@ import os
 import ssl
 
 import pytest
+
 from origin import answering, reply
 from outrigger import pb
 from test_tls import V12, V13, refused
@@ -127,13 +128,8 @@ UNUSABLE_ROWS = {
 async def test_a_file_that_cannot_be_used_fails_the_handshake_and_is_named(world, certificates, fields):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
     answer = await (await world.session()).exchange(https(origin, certificates, **fields))
-    if (
-        fields.get("trust") == pb.TLS_TRUST_DIRECTORY
-    ):  # a folder is looked into when a certificate is looked for
-        assert outcome(answer) in ("TLS_HANDSHAKE", "TLS_VERIFY")
-    else:
-        assert outcome(answer) == "TLS_HANDSHAKE"
-        assert (fields.get("trust_path") or fields["certificate_path"]) in answer.end.detail
+    assert outcome(answer) == "TLS_HANDSHAKE"
+    assert (fields.get("trust_path") or fields["certificate_path"]) in answer.end.detail
     assert not origin.requests and not answer.end.request_started
 
 
@@ -250,9 +246,7 @@ async def test_a_certificate_that_the_origin_does_not_accept_fails(world, certif
     client = getattr(certificates, shown) if shown else None
     files = dict(certificate_path=str(client.path), key_path=str(client.key)) if client else {}
     answer = await (await world.session()).exchange(https(origin, certificates, **files))
-    assert (
-        outcome(answer) == "TLS_HANDSHAKE" if high == V12 else outcome(answer) in ("TLS_HANDSHAKE", "RESET")
-    )
+    assert outcome(answer) == "TLS_HANDSHAKE"
     words = ["unknown ca"] if shown else ["certificate required"] if high == V13 else ["handshake failure"]
     assert any(word in answer.end.detail.lower() for word in words), answer.end
     assert answer.reply is None and not origin.requests and len(origin.refused) >= 1

@@ -4,6 +4,7 @@
 import asyncio
 
 import pytest
+
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import pb
@@ -194,7 +195,7 @@ async def test_a_tunnel_is_used_again_with_the_same_connect_fields_only(world):
 async def test_a_connection_to_the_peer_may_become_a_tunnel_and_never_the_other_way_round(world):
     async def serve(peer):
         peer.inside = []
-        while (head := await peer.head()).method != b"CONNECT":
+        while (await peer.head()).method != b"CONNECT":
             await peer.send(reply(b"outside"))
         await peer.send(ESTABLISHED)
         while True:
