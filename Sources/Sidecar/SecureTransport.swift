@@ -32,6 +32,8 @@ final class SecureTransport {
     private(set) var mayHavePlaintext = false
     /// Bytes of the engine's that are encrypted and not yet all in the kernel.
     var unwrittenPlaintext = 0
+    /// Whether the layer could take less than it was offered: it waits for its output to leave.
+    var isInputFull = false
     /// Whether FIN follows what waits.
     var endsBehindOutput = false
 
@@ -51,6 +53,7 @@ final class SecureTransport {
     func receive(from socket: Socket, upTo bytesMax: Int, _ buffer: inout ByteBuffer) -> Transfer {
         bottom.swapInput(&buffer)
         let countMax = min(bytesMax, bottom.inputRoom)
+        isInputFull = countMax < bytesMax
         if countMax == 0 { return .wouldBlock }
         var transfer = Transfer.wouldBlock
         bottom.receive(upTo: countMax) { transfer = socket.read(into: &$0) }
@@ -106,7 +109,7 @@ final class SecureTransport {
     /// Whether a read that did not fill its room has an end to tell of next. An end itself is told once.
     private func hasMore(behind result: TLSRead) -> Bool {
         switch result {
-        case .bytes: top?.layer.hasUnread ?? bottom.hasUnread
+        case .bytes: top?.layer.hasUnread == true || bottom.hasUnread
         case .wouldBlock, .endOfFile, .truncated, .failed: false
         }
     }

@@ -63,6 +63,7 @@ extension Worker {
 
     /// One step of reading: plaintext that is there, else ciphertext from the socket.
     mutating func readOnceSecurely(_ index: Int, _ secure: SecureTransport) {
+        defer { secure.returnInput(&cipherBuffer) }
         if secure.isHandshaking {
             if secure.mayHavePlaintext && !connections[index].isReadReady { return continueHandshake(index) }
             receive(index, secure)
@@ -74,7 +75,6 @@ extension Worker {
             if !connections[index].isOpen || !secure.mayHavePlaintext { return }
         }
         handPlaintext(index, secure)
-        secure.returnInput(&cipherBuffer)
         if secure.hasOutput { willWrite(connections[index].id, probeFirst: false) }
     }
 
@@ -87,11 +87,12 @@ extension Worker {
             connections[index].turnBytes &+= UInt32(count)
             unflushedBytes += count
             // A short read has emptied the socket, but does not tell of an end that stands behind the bytes.
-            if count < Self.cipherReadBytesMax && !connections[index].isEnding {
+            if count < Self.cipherReadBytesMax && !secure.isInputFull && !connections[index].isEnding {
                 connections[index].isReadReady = false
             }
         case .wouldBlock:
             connections[index].isReadReady = false
+            // Without room the layer waits for its output to leave: `writeSecurely` reads on.
             if connections[index].isBroken { failSecurely(id, secure) }
         case .endOfFile: connections[index].isReadReady = false
         case .failed: failSecurely(id, secure)
@@ -116,10 +117,11 @@ extension Worker {
             connectionBuffer.append(upTo: Self.connectionReadBytesMax) { behind in
                 engine.receivedInPlace(from: id, now: now) { bytes in
                     result = secure.read(into: &bytes)
-                    if bytes.freeCapacity > 0 { return secure.mayHavePlaintext }
+                    let mayBeMore = connections[index].isReadReady
+                    if bytes.freeCapacity > 0 { return secure.mayHavePlaintext || mayBeMore }
                     // Shows whether anything follows the body, as reading behind it does in clear text.
                     if secure.mayHavePlaintext { result = secure.read(into: &behind) }
-                    return secure.mayHavePlaintext || behind.count > 0
+                    return secure.mayHavePlaintext || behind.count > 0 || mayBeMore
                 }
             }
         } else {
@@ -172,15 +174,26 @@ extension Worker {
             secure.unwrittenPlaintext = 0
             engine.wrote(count, to: id, now: now)
         }
+        if secure.isInputFull {
+            secure.isInputFull = false
+            connections[index].isReadReady = true
+            willReadAgain(index)
+        }
         if secure.endsBehindOutput {
             secure.endsBehindOutput = false
             connections[index].socket.shutdownWriting()
         }
     }
 
-    private func encrypt(_ id: ConnectionID, _ secure: SecureTransport) -> Int {
-        let output = engine.output(of: id)
-        return output.isEmpty ? 0 : secure.write(output)
+    private mutating func encrypt(_ id: ConnectionID, _ secure: SecureTransport) -> Int {
+        let count = Self.encrypt(engine.output(of: id), secure)
+        // From here on the bytes cannot be taken back, though they are reported only when all are in the kernel.
+        if count > 0 { engine.committed(to: id) }
+        return count
+    }
+
+    private static func encrypt(_ output: Span<UInt8>, _ secure: SecureTransport) -> Int {
+        output.isEmpty ? 0 : secure.write(output)
     }
 
     /// close_notify, then FIN when all is written.
