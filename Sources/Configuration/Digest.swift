@@ -1,9 +1,9 @@
 // Digest.swift: SHA-256 digests as people write them. Owns: hex and base64 of 32 bytes. Source: RFC 4648 §4,
 // §8.
 
-enum Digest {
+package enum Digest {
     /// 32 bytes from 64 characters of hex or 44 of base64; `nil`: it is neither.
-    static func bytes(_ text: String) -> [UInt8]? {
+    package static func bytes(_ text: String) -> [UInt8]? {
         let text = Array(text.utf8)
         return switch text.count {
         case 64: hex(text)

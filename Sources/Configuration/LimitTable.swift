@@ -193,6 +193,35 @@ extension Setting {
             10...day,
             "Head start of one address before the next is tried beside it"
         ),
+        // TLS.
+        limit(
+            "tls-contexts-max",
+            \.limits.tlsContextsMax,
+            .number,
+            1...count,
+            "TLS contexts of a worker, one for each set of settings in use"
+        ),
+        limit(
+            "tls-session-keys-max",
+            \.limits.tlsSessionKeysMax,
+            .number,
+            1...count,
+            "Servers of a worker, each with its identity, of which TLS sessions are kept"
+        ),
+        limit(
+            "tls-sessions-per-key-max",
+            \.limits.tlsSessionsPerKeyMax,
+            .number,
+            1...1024,
+            "TLS sessions kept of one of them"
+        ),
+        limit(
+            "tls-file-check-milliseconds",
+            \.limits.tlsFileCheckMilliseconds,
+            .milliseconds,
+            0...day,
+            "Time for which the files of a TLS context are taken to be unchanged"
+        ),
         // Deadlines.
         limit(
             "queue-milliseconds",

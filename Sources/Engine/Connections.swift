@@ -64,7 +64,7 @@ extension WorkerEngine {
             unpark(slot)
             close(slot)
         case .dialing:
-            setupLost(slot, isOpen: true)
+            setupLost(slot, isOpen: true, .reset)
         case .closed:
             preconditionFailure("end of file in \(connections[slot].state)")
         }
@@ -83,7 +83,7 @@ extension WorkerEngine {
             unpark(slot)
             forget(slot)
         case .dialing:
-            setupLost(slot, isOpen: false)
+            setupLost(slot, isOpen: false, cause)
         case .closed:
             preconditionFailure("closed in \(connections[slot].state)")
         }
@@ -236,6 +236,10 @@ extension WorkerEngine {
         report.connection = .closed
         report.detail =
             hasReplyBytes ? "the connection ended inside the reply" : "the connection ended before a reply"
+        if case .broken(let failure) = cause {
+            report.detail = failure.detail
+            if !hasReplyBytes { report.outcome = failure.outcome }
+        }
         end(stream, report)
     }
 

@@ -66,6 +66,9 @@ package enum CloseCause: Equatable, Sendable {
     case reset
     /// A probe before reuse found it dead; nothing was written.
     case stale
+    /// TLS broke after its handshake: an alert (a client certificate that is not accepted comes so late in 1.3), or a
+    /// record that is none.
+    case broken(TLSFailure)
 }
 
 /// What one engine has open, and what it has done since it began.

@@ -37,6 +37,25 @@ extension WorkerEngine {
         orderWrite(session: session)
     }
 
+    /// What a reply that came to its end means for the stream.
+    func report(_ outcome: Outcome, _ stream: Int) -> EndReport {
+        let status = streams[stream].refusalStatus
+        switch outcome {
+        case .complete, .completeByEOF:
+            if status > 0 {
+                return EndReport(.peerRefused, detail: "the peer answered CONNECT with status \(status)")
+            }
+            if streams[stream].isCut { return report(.truncated, stream) }
+            return EndReport(outcome)
+        case .truncated:
+            return EndReport(.truncated, detail: "the connection ended without close_notify")
+        case .badReply, .badRequest, .cancelled, .overloaded, .queueTimeout, .pinLost, .pinMismatch, .pinBusy,
+            .connectRefused, .connectUnreachable, .connectTimeout, .tlsHandshake, .tlsVerify, .peerRefused,
+            .replyTimeout, .idleTimeout, .deadline, .reset, .draining, .internal:
+            return EndReport(outcome)
+        }
+    }
+
     /// Ends every stream of a session that nobody listens to any more.
     mutating func abandonStreams(ofSession session: Int) {
         if sessions[session].streamCount == 0 { return }

@@ -3,8 +3,9 @@
 import Model
 
 extension RouteIdentity {
-    /// The header, empty without one.
+    /// What goes in front of everything else on a connection.
     /// - Parameter endpoint: where the connection leads: the destination unless one is named.
+    /// - Returns: empty without a header.
     func proxyHeader(to endpoint: Endpoint) -> [UInt8] {
         let pair = ProxyAddresses(source: proxySource, destination: proxyDestination ?? endpoint)
         switch proxyProtocol {

@@ -381,25 +381,6 @@ extension WorkerEngine {
         end(stream, report)
     }
 
-    /// What a reply that came to its end means for the stream.
-    private func report(_ outcome: Outcome, _ stream: Int) -> EndReport {
-        let status = streams[stream].refusalStatus
-        switch outcome {
-        case .complete, .completeByEOF:
-            if status > 0 {
-                return EndReport(.peerRefused, detail: "the peer answered CONNECT with status \(status)")
-            }
-            if streams[stream].isCut { return report(.truncated, stream) }
-            return EndReport(outcome)
-        case .truncated:
-            return EndReport(.truncated, detail: "the connection ended without close_notify")
-        case .badReply, .badRequest, .cancelled, .overloaded, .queueTimeout, .pinLost, .pinMismatch, .pinBusy,
-            .connectRefused, .connectUnreachable, .connectTimeout, .tlsHandshake, .tlsVerify, .peerRefused,
-            .replyTimeout, .idleTimeout, .deadline, .reset, .draining, .internal:
-            return EndReport(outcome)
-        }
-    }
-
     private mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {
         streams[stream].phase = .none
         close(slot)

@@ -63,7 +63,7 @@ extension WorkerEngine {
                 into: &streams[slot].upload
             )
             streams[slot].encoded = encoded
-            if streams[slot].route == .raw {
+            if streams[slot].isRaw {
                 // It was checked all the same; nothing of it is sent.
                 streams[slot].upload.removeAll()
             } else if request.isConnect {

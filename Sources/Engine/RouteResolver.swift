@@ -59,6 +59,7 @@ extension WorkerEngine {
             return error.words
         }
         streams[stream].route = targets.routes.retain(identity)
+        streams[stream].isRaw = identity.kind == .raw
         return nil
     }
 

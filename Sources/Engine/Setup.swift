@@ -12,6 +12,21 @@ struct AttemptFailure {
     var detail: String
 }
 
+extension AttemptFailure {
+    init(_ failure: TLSFailure) {
+        self.init(result: .tlsFailed, outcome: failure.outcome, detail: failure.detail)
+    }
+}
+
+extension TLSFailure {
+    var outcome: Outcome {
+        switch kind {
+        case .handshake: .tlsHandshake
+        case .verify: .tlsVerify
+        }
+    }
+}
+
 extension WorkerEngine {
     /// Takes the next step, or hands the connection over when all are taken.
     mutating func continueSetup(_ slot: Int) {
@@ -103,13 +118,7 @@ extension WorkerEngine {
             continueSetup(slot)
         case (.success, _): preconditionFailure("secured in \(connections[slot].setup)")
         case (.failure(let failure), _):
-            let outcome: Outcome =
-                switch failure.kind {
-                case .handshake: .tlsHandshake
-                case .verify: .tlsVerify
-                }
-            let attempt = AttemptFailure(result: .tlsFailed, outcome: outcome, detail: failure.detail)
-            failSetup(slot, attempt, isOpen: false)
+            failSetup(slot, AttemptFailure(failure), isOpen: false)
         }
         settle()
     }
@@ -275,7 +284,7 @@ extension WorkerEngine {
     // Failures.
 
     /// The socket ended in the middle.
-    mutating func setupLost(_ slot: Int, isOpen: Bool) {
+    mutating func setupLost(_ slot: Int, isOpen: Bool, _ cause: CloseCause) {
         let isTunnel = connections[slot].setup == .tunnel
         if connections[slot].isTunnelOnIdle && connections[slot].inbound.isEmpty,
             case .dialing(let owner) = connections[slot].state, let waiter = owner
@@ -286,6 +295,10 @@ extension WorkerEngine {
             waiters[waiter].dial = .none
             waiters[waiter].isFreshOnly = true
             admit(waiter)
+            return
+        }
+        if case .broken(let failure) = cause {
+            failSetup(slot, AttemptFailure(failure), isOpen: isOpen)
             return
         }
         let detail =

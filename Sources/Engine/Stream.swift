@@ -85,6 +85,8 @@ struct Stream: ~Copyable {
     // Getting a connection.
     var endpoints: [Endpoint] = []
     var route = RouteID.direct
+    /// Whether it is a CONNECT that is answered by connecting.
+    var isRaw = false
     var localAddress: IPAddress?
     /// The next endpoint to be tried.
     var endpointNext = 0
@@ -180,6 +182,7 @@ struct Stream: ~Copyable {
         isDownloadDone = false
         outputMark = 0
         route = .direct
+        isRaw = false
         localAddress = nil
         endpointNext = 0
         attempts.removeAll(keepingCapacity: true)

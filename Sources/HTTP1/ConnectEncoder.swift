@@ -44,6 +44,7 @@ extension RequestEncoder {
     /// - Parameters:
     ///   - authority: host:port, checked by `checkTunnel`.
     ///   - lines: of `connectLines`.
+    ///   - output: to append to.
     package static func appendConnect(
         authority: Span<UInt8>,
         lines: Span<UInt8>,

@@ -60,6 +60,16 @@ package struct Limits: Sendable {
     /// Head start of one address before the next is tried beside it (RFC 8305 §5).
     package var racingDelayMilliseconds = 250
 
+    // TLS, for each worker.
+    /// Contexts, one for each set of settings. Reached: the one that was not used for longest is dropped.
+    package var tlsContextsMax = 64
+    /// Servers, each with its identity, of which sessions are kept. Reached: those of the one used longest ago are dropped.
+    package var tlsSessionKeysMax = 1024
+    /// Sessions of one server. Reached: the oldest is dropped.
+    package var tlsSessionsPerKeyMax = 4
+    /// Time for which the files of a context are taken to be unchanged.
+    package var tlsFileCheckMilliseconds = 1000
+
     // Deadlines of an exchange where the request does not say; 0: none.
     package var queueMilliseconds = 10_000
     package var connectMilliseconds = 10_000

@@ -36,7 +36,7 @@ package struct HTTPURL: Equatable, Sendable {
         return colon
     }
 
-    /// The authority with its port, 80 unless it says another.
+    /// The authority with its port: unless it says another, 80, or 443 with TLS (RFC 9110 §4.2).
     package var literalAddress: String {
         let hasPort: Bool
         if authority.hasPrefix("[") {
@@ -44,6 +44,6 @@ package struct HTTPURL: Equatable, Sendable {
         } else {
             hasPort = authority.contains(":")
         }
-        return hasPort ? authority : authority + ":80"
+        return hasPort ? authority : authority + (isSecure ? ":443" : ":80")
     }
 }

@@ -59,7 +59,7 @@ struct Worker: ~Copyable {
     private static let roundsMax = 8
 
     var engine: WorkerEngine
-    var tls = TLSClient()
+    var tls: TLSClient
     var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
@@ -123,6 +123,12 @@ struct Worker: ~Copyable {
             worker: number,
             now: now
         )
+        var tlsLimits = TLSClient.Limits()
+        tlsLimits.contextsMax = limits.tlsContextsMax
+        tlsLimits.sessionKeysMax = limits.tlsSessionKeysMax
+        tlsLimits.sessionsPerKeyMax = limits.tlsSessionsPerKeyMax
+        tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
+        tls = TLSClient(limits: tlsLimits)
         self.share = share
         self.budget = budget
         self.number = number

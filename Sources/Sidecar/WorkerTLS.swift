@@ -133,7 +133,10 @@ extension Worker {
         case .bytes, .wouldBlock: break
         case .endOfFile: endSecurely(index, isProven: true)
         case .truncated: endSecurely(index, isProven: false)
-        case .failed: fail(id, .reset)
+        case .failed(let failure):
+            // An alert of ours may tell the peer.
+            _ = secure.flush(to: connections[index].socket)
+            fail(id, .broken(failure))
         }
     }
 
@@ -142,9 +145,11 @@ extension Worker {
         if connections[index].isBroken && !isProven { return fail(connections[index].id, .reset) }
         if connections[index].hasEnded { return }
         connections[index].hasEnded = true
+        let id = connections[index].id
+        // What the last bytes have led to comes first: it may be the connection's end, and its slot another's.
         runEffects()
-        guard connections[index].isOpen else { return }
-        engine.endOfFile(from: connections[index].id, isProven: isProven, now: now)
+        guard self.index(of: id) != nil else { return }
+        engine.endOfFile(from: id, isProven: isProven, now: now)
     }
 
     // Memory.

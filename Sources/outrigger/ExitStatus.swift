@@ -59,4 +59,7 @@ struct CommandFailure: Error {
         self.exitCode = exitCode
         self.detail = detail
     }
+
+    /// What was asked for makes no sense.
+    static func usage(_ detail: String) -> CommandFailure { CommandFailure(ExitStatus.usage, detail) }
 }

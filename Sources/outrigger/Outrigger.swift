@@ -37,12 +37,15 @@ extension Outrigger {
 
 extension ParsableCommand {
     /// Runs the body of a command; says on stderr why it failed, if it did, and ends with that exit code.
-    func reporting(_ body: () throws(CommandFailure) -> ExitCode) throws {
+    /// With `isSilent` it says so only when the command line is to blame.
+    func reporting(isSilent: Bool = false, _ body: () throws(CommandFailure) -> ExitCode) throws {
         Signals.ignoreBrokenPipe()
         let exitCode: ExitCode
         do throws(CommandFailure) { exitCode = try body() } catch {
-            File.standardError.write("outrigger: \(error.detail)\n")
             exitCode = error.exitCode
+            if !isSilent || exitCode == ExitStatus.usage {
+                File.standardError.write("outrigger: \(error.detail)\n")
+            }
         }
         if exitCode != .success { throw exitCode }
     }

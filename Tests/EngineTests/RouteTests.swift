@@ -173,6 +173,42 @@ struct RouteTests {
                 """
         ),
         Row(
+            "RFC 8446 §4.4.2: a client certificate that is refused after the handshake",
+            script: {
+                $0.ask(1) {
+                    $0.scheme = .https
+                    $0.retry = .never
+                }
+                $0.connect(0)
+                $0.secure(0)
+                $0.reset(0, .broken(TLSFailure(.handshake, "server sent alert: certificate required")))
+            },
+            expected: """
+                dial 0 a
+                tls 0 outer h/h
+                0 got GET /1
+                1 end tlsHandshake closed [connected0] unrepeatable
+                """
+        ),
+        Row(
+            "TLS that breaks inside a reply truncates it",
+            script: {
+                $0.ask(1) { $0.scheme = .https }
+                $0.connect(0)
+                $0.secure(0)
+                $0.hear(0, "HTTP/1.1 200 OK|Content-Length: 9||half")
+                $0.reset(0, .broken(TLSFailure(.handshake, "words")))
+            },
+            expected: """
+                dial 0 a
+                tls 0 outer h/h
+                0 got GET /1
+                1 reply 200
+                1 body half
+                1 end truncated closed [connected0]
+                """
+        ),
+        Row(
             "an idle connection over TLS says close_notify when it goes",
             { $0.idleConnectionMilliseconds = 1000 },
             script: {
@@ -715,6 +751,27 @@ struct RouteTests {
                 dial 0 a
                 0 more PROXY UNKNOWN|
                 tls 0 outer h/h
+                """
+        ),
+        Row(
+            "PROXY v1 before the bytes of a CONNECT that is answered by connecting",
+            script: {
+                $0.ask(1) {
+                    $0.connect()
+                    $0.hop { $0.proxyProtocol = .v1 }
+                }
+                $0.connect(0)
+                $0.body(1, "bytes", ends: true)
+                $0.end(0)
+            },
+            expected: """
+                dial 0 a
+                0 more PROXY UNKNOWN|
+                1 reply 200
+                0 more bytes
+                shut 0
+                close 0
+                1 end complete closed [connected0] unrepeatable
                 """
         ),
         Row(

@@ -1,4 +1,4 @@
-// AddressTests.swift: addresses and URLs as people write them.
+// AddressTests.swift: addresses, URLs and field lines as people write them.
 import Model
 import OutriggerClient
 import Testing
@@ -72,13 +72,42 @@ private let urls = [
     URLRow("http://[::1]/", ["[::1]", "/", "[::1]:80"]),
     URLRow("http://[::1]:81/x#part", ["[::1]:81", "/x", "[::1]:81"]),
     URLRow("a/http://b/", ["a", "/http://b/", "a:80"]),
+    URLRow("https://a.example/x", ["a.example", "/x", "a.example:443"]),
+    URLRow("HTTPS://a:80", ["a:80", "/", "a:80"]),
+    URLRow("https://[::1]?q", ["[::1]", "/?q", "[::1]:443"]),
     URLRow("http://", nil),
+    URLRow("https://", nil),
+    URLRow("https://user:secret@a/", nil),
     URLRow("http:///x", nil),
     URLRow("ftp://a/", nil),
     URLRow("http://user@a/", nil),
     URLRow("http://a/x y", nil),
     URLRow("http://a/\r\nX: y", nil),
     URLRow("", nil),
+]
+
+struct FieldLineRow: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    /// name, value, "empty" where that is meant; `nil`: no field line.
+    let parts: [String]?
+
+    init(_ text: String, _ parts: [String]?) {
+        testDescription = text
+        self.parts = parts
+    }
+}
+
+private let fieldLines = [
+    FieldLineRow("Name: value", ["Name", "value"]),
+    FieldLineRow("Name:value", ["Name", "value"]),
+    FieldLineRow("Name: \t a b \t", ["Name", "a b"]),
+    FieldLineRow("Name: a:b;c", ["Name", "a:b;c"]),
+    FieldLineRow("Name:", ["Name", ""]),
+    FieldLineRow("Name;", ["Name", "", "empty"]),
+    FieldLineRow("no colon", nil),
+    FieldLineRow(": value", nil),
+    FieldLineRow(";", nil),
+    FieldLineRow("", nil),
 ]
 
 @Suite struct AddressTests {
@@ -91,9 +120,30 @@ private let urls = [
         #expect(url.map { [$0.authority, $0.target, $0.literalAddress] } == row.parts)
     }
 
+    @Test(arguments: [("a", false), ("http://a", false), ("https://a", true), ("HtTpS://a", true)])
+    func `https alone asks for TLS`(_ text: String, _ isSecure: Bool) {
+        #expect(HTTPURL(text)?.isSecure == isSecure)
+    }
+
+    @Test(arguments: fieldLines) func `a field line is read as curl reads it`(_ row: FieldLineRow) {
+        let line = FieldLine(row.testDescription)
+        #expect(line.map { [$0.name, $0.value] + ($0.isMeantEmpty ? ["empty"] : []) } == row.parts)
+    }
+
     @Test func `outcomes print as the protocol names them`() {
         #expect(Outcome.completeByEOF.word == "COMPLETE_BY_EOF")
         #expect(Outcome.internal.word == "INTERNAL")
         #expect(GoAwayCode.frameTooLarge.word == "FRAME_TOO_LARGE")
+    }
+
+    @Test(arguments: [
+        ("Accept", "*/*", "Accept: */*"),
+        ("Proxy-Authorization", "Basic c2VjcmV0", "Proxy-Authorization: Basic (not shown)"),
+        ("AUTHORIZATION", "c2VjcmV0", "AUTHORIZATION: (not shown)"),
+        ("Set-Cookie", "a=c2VjcmV0; Path=/", "Set-Cookie: (not shown)"),
+        ("cookie", "a=c2VjcmV0", "cookie: (not shown)"),
+    ])
+    func `a secret is not shown to people`(name: String, value: String, shown: String) {
+        #expect(FieldLine.shown(name, value) == shown)
     }
 }

@@ -165,6 +165,14 @@ async def test_fetch_sends_a_file_or_its_standard_input(executable, tmp_path):
     assert origin.peers[0].chunks == body
 
 
+async def test_fetch_joins_data_and_files(executable, tmp_path):
+    (tmp_path / "file").write_bytes(b"b=\x00\r\n")
+    words = ["-d", "a=1", "-d", f"@{tmp_path / 'file'}", "-d", "@-"]
+    result, origin = await fetched(executable, answering(reply(b"ok")), *words, stdin=b"c=" + bytes(100_000))
+    assert result.code == 0 and origin.requests[0].values(b"content-type"), result
+    assert bytes(origin.peers[0].received).endswith(b"\r\n\r\na=1&b=\x00\r\n&c=" + bytes(100_000))
+
+
 async def keeping_chunks(peer):
     await peer.head()
     peer.chunks, _ = await peer.chunked()
@@ -196,6 +204,18 @@ async def test_fetch_shows_frames_connection_and_timings(executable):
     for word in "session", "REQUEST", "REPLY", "END", "COMPLETE", "127.0.0.1":
         assert word in result.err, result
     assert re.search(r"\d+(\.\d+)? ?(us|µs|ms|s)\b", result.err), result
+
+
+async def test_fetch_shows_an_upgrade(executable):
+    async def serve(peer):
+        await peer.head()
+        await peer.send(b"HTTP/1.1 101 Yes\r\nUpgrade: echo\r\nConnection: upgrade" + HEAD_END)
+        await peer.send(b"back: " + await peer.read(5))
+        peer.close()
+
+    result, _ = await fetched(executable, serve, "--upgrade", "echo", "-v", stdin=b"there")
+    assert (result.code, result.out) == (0, b"back: there"), result
+    assert "asks for an upgrade to echo" in result.err and "* upgraded to echo" in result.err, result
 
 
 async def test_fetch_writes_to_a_file(executable, tmp_path):
@@ -269,6 +289,16 @@ async def test_a_reply_that_is_cut_short_is_printed_and_fails(executable):
 async def test_fetch_of_a_port_that_refuses_exits_69(executable):
     result = await run(executable, "fetch", "http://a/", "--address", "127.0.0.1:1")
     assert result.code == UNAVAILABLE and result.err, result
+
+
+@pytest.mark.parametrize("words, speaks", [(["-s"], False), (["-sS"], True), (["-S"], True)])
+async def test_fetch_is_silent_when_asked(executable, words, speaks):
+    result = await run(executable, "fetch", "http://a/", "--address", "127.0.0.1:1", *words)
+    assert result.code == UNAVAILABLE and bool(result.err) == speaks, result
+    result, _ = await fetched(executable, answering(reply(b"", b"404 Not Found")), "-f", *words)
+    assert result.code == HTTP_ERROR and bool(result.err) == speaks, result
+    result = await run(executable, "fetch", "http://a/", *words)
+    assert result.code == USAGE and result.err, "wrong usage is told in any case"
 
 
 async def test_fetch_gives_up_connecting_in_time(executable):

@@ -1,12 +1,13 @@
 # test_fetch_tls.py: `outrigger fetch` over TLS and through peers, as people use it.
 # Source: issue "TLS", last line, and "CONNECT and routes"; curl(1) for the names of options.
+import asyncio
 import base64
 import contextlib
 import re
 
 import pytest
 from origin import Origin, answering, reply
-from test_commands import PROTOCOL, TEMPORARY, UNAVAILABLE, USAGE, run
+from test_commands import DATA, PROTOCOL, TEMPORARY, UNAVAILABLE, USAGE, run
 from test_proxy_protocol import SIGNATURE
 from test_tls import V12, V13
 from tls import TlsOrigin, server_context
@@ -293,6 +294,58 @@ async def test_a_proxy_header(executable, version, begin):
     assert (result.code, result.out) == (0, b"/x"), result
 
 
+async def test_a_proxy_header_names_the_client(executable):
+    async def serve(peer):
+        peer.first = await peer.until(b"\r\n")
+        await answering()(peer)
+
+    words = ["--proxy-protocol", "v1", "--proxy-source", "192.0.2.7:4711"]
+    result, origin = await fetched(executable, None, *words, url="http://origin.test/x", serve=serve)
+    assert result.code == 0 and origin.peers[0].first.startswith(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 ")
+
+
+async def test_verbose_tells_of_each_hop(executable, certificates):
+    words = ["--peer-tunnel", "--peer-tls", "--peer-cacert", certificates.file, "--cacert", certificates.file]
+    serve = tunnels_to(answering(), server_context(certificates.good))
+    result, _ = await fetched(executable, server_context(certificates.peer), *words, "-v", serve=serve)
+    assert (result.code, result.out) == (0, b"/path?q"), result
+    for name, one in ("peer", certificates.peer), ("origin", certificates.good):
+        assert re.search(rf"TLS to the {name}: TLS 1.3, .*\n.*{one.sha256.hex()}", result.err), result
+    assert re.search(r"CONNECTED at .*, took .*, the transport [\d.]+ (us|ms)", result.err), result
+
+
+# The sidecar's configuration
+
+NAMED = """
+tls:
+  good: {trust: {file: %s}}
+routes:
+  parent: {kind: peer, endpoints: ["%s"]}
+"""
+
+
+async def test_names_of_the_sidecar_s_configuration(executable, certificates, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the whole path may be longer than a Unix socket's can be
+    async with upstream(server_context(certificates.good)) as (_, secure), upstream() as (peer, clear):
+        (tmp_path / "c.yaml").write_text(NAMED % (certificates.file, clear))
+        sidecar = await asyncio.create_subprocess_exec(
+            executable, "serve", "--config", "c.yaml", "--socket", "o.sock", stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            await asyncio.wait_for(sidecar.stderr.readline(), 10)
+            words = ["--socket", "o.sock", "--address", secure]
+            result = await run(executable, "fetch", URL, *words, "--tls-profile", "good")
+            assert (result.code, result.out) == (0, b"/path?q"), result
+            result = await run(executable, "fetch", "http://origin.test/x", *words[:2], "--route", "parent")
+            assert result.code == 0 and peer.requests[0].line == b"GET http://origin.test/x HTTP/1.1", result
+            for wrong in ["--tls-profile", "other"], ["--route", "other"]:
+                result = await run(executable, "fetch", URL, *words, *wrong)
+                assert result.code == DATA and "other" in result.err, result
+        finally:
+            sidecar.terminate()
+            await sidecar.communicate()
+
+
 # Usage
 
 USAGE_ROWS = {
@@ -303,6 +356,24 @@ USAGE_ROWS = {
     "a CONNECT field that is none": ["--peer-tunnel", "--connect-header", "no colon"],
     "TLS to a peer without one": ["--peer-tls"],
     "two routes": ["--peer", "--peer-tunnel"],
+    "two ways of trust": ["--insecure", "--cacert", "/dev/null"],
+    "a name for nobody to verify": ["--insecure", "--verify-name", "x.test"],
+    "a status of anyone": ["--insecure", "--cert-status"],
+    "a key without a certificate": ["--key", "/dev/null"],
+    "two least versions": ["--tlsv1.2", "--tlsv1.3"],
+    "no version left": ["--tlsv1.3", "--tls-max", "1.2"],
+    "ciphers of no version left": ["--tlsv1.3", "--ciphers", "ALL"],
+    "an address for a server name": ["--sni", "127.0.0.1"],
+    "no pin at all": ["--pinnedpubkey", ""],
+    "TLS to the origin by a peer": ["--peer", "--sni", "x.test"],
+    "a peer's trust without its TLS": ["--peer", "--peer-insecure"],
+    "fields for no CONNECT": ["--peer", "--connect-header", "X-A: b"],
+    "a source for no header": ["--proxy-source", "127.0.0.1:1"],
+    "a source of another family": ["--proxy-protocol", "v2", "--proxy-source", "[::1]:1"],
+    "a source that is no address": ["--proxy-protocol", "v2", "--proxy-source", "client:1"],
+    "a profile without a configuration": ["--tls-profile", "x"],
+    "a route without a configuration": ["--route", "x"],
+    "a file that another process does not find": ["--socket", "/nowhere/socket", "--cacert", "ca.pem"],
 }
 
 
@@ -310,6 +381,18 @@ USAGE_ROWS = {
 async def test_wrong_usage(executable, words):
     result = await run(executable, "fetch", URL, "--address", "127.0.0.1:1", *words)
     assert result.code == USAGE and result.err and not result.out, result
+
+
+@pytest.mark.parametrize("words", [["--cacert", "/dev/null"], ["--insecure"], ["--tlsv1.3"]])
+async def test_words_about_tls_need_https(executable, words):
+    result = await run(executable, "fetch", "http://127.0.0.1:1/", *words)
+    assert result.code == USAGE and words[0] in result.err, result
+
+
+@pytest.mark.parametrize("route", ["--peer", "--peer-tunnel"])
+async def test_a_peer_s_address_is_not_the_url_s(executable, route):
+    result = await run(executable, "fetch", "http://127.0.0.1:1/", route)
+    assert result.code == USAGE and "--address" in result.err, result
 
 
 async def test_a_file_that_is_not_there_is_named(executable, certificates):

@@ -230,12 +230,8 @@ async def test_endpoints_that_cannot_be_are_refused(world, endpoints):
 
 LATER_ROWS = {
     "pin": (dict(pin=pb.Pin(token=b"t", mode=pb.PIN_MAKE)), "pin"),
-    "tls": (dict(tls=pb.Tls(profile="p")), "tls"),
     "credentials": (dict(credentials=pb.Credentials(origin_name="o")), "credentials"),
     "group": (dict(group="g"), "group"),
-    "tunnel": (dict(route=pb.ROUTE_PEER_TUNNEL), "PEER_TUNNEL"),
-    "https": (dict(scheme=pb.SCHEME_HTTPS), "https"),
-    "CONNECT": (dict(method="CONNECT"), "CONNECT"),
 }
 
 

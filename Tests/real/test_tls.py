@@ -7,6 +7,7 @@ import pytest
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import pb
+from s_server import s_server
 from tls import server_context
 from world import attempts, fate, get, https, outcome, secure
 
@@ -186,6 +187,34 @@ async def test_the_server_name_that_is_sent_is(world, certificates, authority, f
     assert origin.requests[0].values(b"host") == [authority.encode()], (
         "Host is the authority, whatever the SNI"
     )
+
+
+S_SERVER_ROWS = {
+    "1.2": (["-tls1_2"], pb.TLS_VERSION_1_2),
+    "1.3": (["-tls1_3"], pb.TLS_VERSION_1_3),
+    "a certificate of ours": (["-Verify", "3", "-verify_return_error", "-CAfile"], pb.TLS_VERSION_1_3),
+    "ALPN": (["-alpn", "http/1.1"], pb.TLS_VERSION_1_3),
+    "a staple": (["-status_file"], pb.TLS_VERSION_1_3),
+}
+
+
+@pytest.mark.parametrize("words, version", S_SERVER_ROWS.values(), ids=S_SERVER_ROWS)
+async def test_openssl_s_server_as_the_origin(world, certificates, words, version):
+    more = {"-CAfile": [certificates.file], "-status_file": [certificates.staple_good]}.get(words[-1], [])
+    client = certificates.client
+    fields = dict(certificate_path=str(client.path), key_path=str(client.key)) if "-Verify" in words else {}
+    fields |= dict(require_staple=True) if "-status_file" in words else {}
+    async with s_server(certificates.good, *words, *more) as server:
+        session = await world.session()
+        for number in 1, 2:
+            stream = session.start(https([server.endpoint], certificates, f"/{number}", **fields))
+            assert (await server.head()).target == b"/%d" % number
+            await server.send(reply(b"hello"))
+            answer = await stream.answer()
+            assert (outcome(answer), answer.body) == ("COMPLETE", b"hello"), answer.end
+            facts = answer.reply.connection
+            assert (facts.reused, facts.tls.version) == (number == 2, version)
+            assert facts.tls.alpn == ("http/1.1" if "-alpn" in words else "")
 
 
 # Resumption

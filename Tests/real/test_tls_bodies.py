@@ -189,6 +189,16 @@ async def test_the_sidecar_says_close_notify_when_it_closes(world, certificates,
     assert await peer.ended() == b"" and peer.layer.was_closed
 
 
+async def test_the_sidecar_says_close_notify_when_it_drains(world, certificates):
+    _, _, stream, peer = await asked(world, certificates)
+    await peer.send(reply(b"x"))
+    assert fate(await stream.answer()) == "POOLED"
+    world.ends_itself = True
+    world.sidecar.terminate()
+    assert await world.sidecar.exited() == 0
+    assert await peer.ended() == b"" and peer.layer.was_closed
+
+
 async def test_a_cancelled_reply_closes_the_connection(world, certificates):
     _, _, stream, peer = await asked(world, certificates)
     await peer.send(TEN + b"abc")
@@ -301,6 +311,22 @@ async def test_on_an_idle_connection_it_condemns_it(world, certificates, happens
     await fresh.send(reply(b"own"))
     answer = await stream.answer()
     assert (answer.body, answer.reply.connection.reused) == (b"own", False) and len(peer.requests) == 1
+
+
+@pytest.mark.parametrize("ending", ["close", "truncate", "reset"])
+async def test_a_request_that_met_a_closing_connection_is_sent_again(world, certificates, ending):
+    origin, session, stream, peer = await asked(world, certificates)
+    await peer.send(reply(b"first"))
+    await stream.answer()
+    stream = session.start(https(origin, certificates, "/again"))
+    await peer.head()
+    {"close": peer.close, "truncate": peer.layer.truncate, "reset": peer.reset}[ending]()
+    fresh = await origin.connection()
+    assert (await fresh.head()).target == b"/again"
+    await fresh.send(reply(b"own"))
+    answer = await stream.answer()
+    assert (outcome(answer), answer.body) == ("COMPLETE", b"own")
+    assert attempts(answer) == ["STALE", "CONNECTED"] and answer.reply.connection.tls.resumed
 
 
 async def test_bytes_behind_a_reply_in_its_own_record_condemn_the_connection(world, certificates):

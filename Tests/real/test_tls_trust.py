@@ -9,7 +9,7 @@ from origin import answering, reply
 from outrigger import pb
 from test_tls import V12, V13, refused
 from tls import server_context
-from world import https, outcome, until
+from world import attempts, https, outcome, until
 
 ONCE = reply(b"x", b"200 OK", b"Connection: close")
 ADDRESS = dict(verify_name="127.0.0.1")
@@ -18,7 +18,7 @@ FAILURE_ROWS = {
     "not yet valid": ("future", {}, ["not yet valid"], "future"),
     "for another name": ("wrong_name", {}, ["name", "origin.test"], "wrong-name"),
     "signed by itself": ("self_signed", {}, ["self-signed", "self signed"], "self-signed"),
-    "of an unknown issuer": ("untrusted", {}, ["issuer"], "Other issuer"),  # it is the one whose issuer is unknown
+    "of an unknown issuer": ("untrusted", {}, ["issuer"], "Other issuer"),
     "for clients": ("wrong_usage", {}, ["purpose", "usage"], "wrong-usage"),
     "with a NUL behind the name": ("nul", {}, ["name", "origin.test"], "nul"),
     "with the name as its subject only": ("no_san", {}, ["name", "origin.test"], "origin.test"),
@@ -135,6 +135,15 @@ async def test_a_file_that_cannot_be_used_fails_the_handshake_and_is_named(world
         assert outcome(answer) == "TLS_HANDSHAKE"
         assert (fields.get("trust_path") or fields["certificate_path"]) in answer.end.detail
     assert not origin.requests and not answer.end.request_started
+
+
+@pytest.mark.parametrize("name", ["expired", "untrusted"])
+async def test_an_address_whose_certificate_is_not_good_is_passed_over(world, certificates, name):
+    bad = await world.origin(answering(), tls=server_context(getattr(certificates, name)))
+    good = await world.origin(answering(), tls=server_context(certificates.good))
+    answer = await (await world.session()).exchange(https([bad.endpoint, good.endpoint], certificates))
+    assert (outcome(answer), attempts(answer)) == ("COMPLETE", ["TLS_FAILED", "CONNECTED"]), answer.end
+    assert answer.reply.connection.endpoint_index == 1 and not bad.requests
 
 
 # Pins

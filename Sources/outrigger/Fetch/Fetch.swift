@@ -15,19 +15,25 @@ struct Fetch: ParsableCommand {
             Examples:
               outrigger fetch http://127.0.0.1:8080/
               outrigger fetch -v http://example.com/ --address 192.0.2.1:80 --address '[2001:db8::1]:80'
+              outrigger fetch -v https://example.com/ --address 192.0.2.1:443 --tlsv1.3
+              outrigger fetch https://app/ --address 10.0.0.1:8443 --cacert ca.pem --cert me.pem --key me.key
+              outrigger fetch https://example.com/ --address 10.0.0.2:3128 --peer-tunnel
               outrigger fetch http://app/status --address unix:/run/app.sock -i
               outrigger fetch http://app/upload --address 127.0.0.1:80 -X PUT --data-file big.iso
               seq 1000 | outrigger fetch http://app/upload --address 127.0.0.1:80 --data-file -
               outrigger fetch http://app/ --address 127.0.0.1:80 --socket /run/outrigger.sock -o page.html
 
+            A peer that refuses a tunnel: its reply is printed, and the exit code is 69.
+
             Exit codes: 0 the reply is whole; 22 HTTP status of 400 or more, with --fail; 64 wrong usage; 65 \
-            the request is not valid; 66 no such input file; 69 no connection, or no sidecar; 70 fault of \
-            the sidecar; 71 system error; 73 cannot make the output file; 74 cannot write; 75 a deadline \
-            passed; 76 the upstream's reply was bad, cut short or never came; 130 interrupted.
+            the request is not valid; 66 no such input file; 69 no connection, TLS failed, the peer \
+            refused, or no sidecar; 70 fault of the sidecar; 71 system error; 73 cannot make the output \
+            file; 74 cannot write; 75 a deadline passed; 76 the upstream's reply was bad, cut short or never \
+            came; 130 interrupted.
             """
     )
 
-    @Argument(help: "What to fetch, http only.")
+    @Argument(help: "What to fetch, http or https.")
     var url: String
 
     @Option(
@@ -56,7 +62,7 @@ struct Fetch: ParsableCommand {
     )
     var header: [String] = []
 
-    @Option(name: .shortAndLong, help: "Data to send, or @FILE; several are joined with '&'.")
+    @Option(name: .shortAndLong, help: "Data to send, or @FILE as it is; several are joined with '&'.")
     var data: [String] = []
 
     @Option(help: ArgumentHelp("File to send; - is standard input.", valueName: "file"))
@@ -74,11 +80,14 @@ struct Fetch: ParsableCommand {
     @Flag(name: .shortAndLong, help: "On an HTTP status of 400 or more print no body and exit 22.")
     var fail = false
 
+    @Flag(name: .shortAndLong, help: "Say nothing of what goes wrong; the exit code does.")
+    var silent = false
+
+    @Flag(name: [.customShort("S"), .long], help: "Say it, though there is -s.")
+    var showError = false
+
     @Option(name: .shortAndLong, help: ArgumentHelp("Where the body goes.", valueName: "file"))
     var output: String?
-
-    @Flag(help: "The addresses are those of a peer (a parent proxy): ask in absolute-form.")
-    var peer = false
 
     @Option(
         help: ArgumentHelp(
@@ -106,9 +115,20 @@ struct Fetch: ParsableCommand {
     @Flag(help: "Send the data in chunks though its length is known.")
     var chunked = false
 
+    @OptionGroup(title: "TLS to the origin") var tls: FetchTLSOptions
+
+    @OptionGroup(title: "Peers and routes") var peers: FetchPeerOptions
+
+    /// Whether errors go unsaid, as curl has it.
+    var isSilent: Bool { silent && !showError }
+
     func run() throws {
-        try reporting { () throws(CommandFailure) in
+        try reporting(isSilent: isSilent) { () throws(CommandFailure) in
             let plan = try FetchPlan(self)
+            // A sidecar of our own says it itself.
+            if socket != nil, tls.insecure || peers.peerInsecure {
+                FetchLog(plan).error("warning: TLS without verification: anyone can pose as the server")
+            }
             let source = try SidecarSource(path: socket)
             defer { source.stop() }
             var fetcher = try Fetcher.start(plan, source)

@@ -1,15 +1,23 @@
-// FetchLog.swift: what `fetch -v` says on standard error: frames, connection, attempts, timings. Owns: its
-// style.
+// FetchLog.swift: what `fetch` says on standard error: errors and, with -v, frames, connection, attempts and
+// timings.
+// Owns: its style.
 import EventLoop
 import Model
 import OutriggerClient
 
-/// Writes lines, or nothing at all when it is not wanted.
+/// Writes the lines that are wanted.
 struct FetchLog {
     private let isOn: Bool
+    private let isSilent: Bool
     private let style = Style(.standardError)
 
-    init(isOn: Bool) { self.isOn = isOn }
+    init(_ plan: FetchPlan) {
+        isOn = plan.isVerbose
+        isSilent = plan.isSilent
+    }
+
+    /// Something that went wrong.
+    func error(_ text: @autoclosure () -> String) { if !isSilent { write("outrigger: " + text()) } }
 
     /// A frame that we sent.
     func sent(_ text: @autoclosure () -> String) { if isOn { write(style.blue("> " + text())) } }
@@ -25,17 +33,39 @@ struct FetchLog {
     /// The REQUEST frame.
     func request(_ plan: FetchPlan, _ body: RequestBody, stream: UInt32) {
         guard isOn else { return }
-        let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
-        let route = plan.route == .peer ? " by way of a peer at" : " to"
+        let scheme = plan.url.isSecure ? "https" : "http"
         sent(
             "REQUEST stream=\(stream) \(plan.method) "
-                + "http://\(plan.authority)\(plan.url.target)\(route) \(endpoints)"
+                + "\(scheme)://\(plan.authority)\(plan.url.target)\(Self.way(plan))"
         )
-        for field in plan.fields { sent("  \(field.name): \(field.value)") }
+        for field in plan.fields { sent("  " + FieldLine.shown(field.name, field.value)) }
         switch body {
         case .none: break
         case .length(let bytes): sent("  body of \(bytes) bytes")
         case .chunked: sent("  body in chunks")
+        }
+        if !plan.upgrade.isEmpty { sent("  asks for an upgrade to \(plan.upgrade)") }
+        guard let hop = plan.hop else { return }
+        for field in hop.connectFields {
+            let name = String(decoding: field.name, as: UTF8.self)
+            let value = String(decoding: field.value, as: UTF8.self)
+            sent("  for the CONNECT: " + FieldLine.shown(name, value))
+        }
+        if hop.proxyProtocol != .none {
+            let source = hop.proxySource.map { " for \($0.text)" } ?? ""
+            sent("  behind a PROXY \(hop.proxyProtocol) header\(source)")
+        }
+    }
+
+    /// By way of whom the request goes where.
+    private static func way(_ plan: FetchPlan) -> String {
+        let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
+        let peer = plan.hop?.tls == nil ? "a peer at" : "a peer, over TLS, at"
+        let named = plan.hop.map { $0.name.isEmpty ? "" : " by the route \($0.name)" } ?? ""
+        switch plan.route {
+        case .direct: return named + (endpoints.isEmpty ? "" : " to \(endpoints)")
+        case .peer: return " by way of \(peer) \(endpoints)"
+        case .peerTunnel: return " in a tunnel through \(peer) \(endpoints)"
         }
     }
 
@@ -63,7 +93,8 @@ struct FetchLog {
         guard isOn else { return }
         for field in session.head.fields {
             let name = String(copying: session.block.extracting(field.name))
-            received("  \(name): \(String(copying: session.block.extracting(field.value)))")
+            let value = String(copying: session.block.extracting(field.value))
+            received("  " + FieldLine.shown(name, value))
         }
     }
 
@@ -73,6 +104,17 @@ struct FetchLog {
         let age = facts.reused ? "used again, request \(facts.requests) on it" : "fresh"
         let local = facts.local.map { " from \($0.text)" } ?? ""
         note("connection to \(facts.remote?.text ?? "?")\(local): \(age)")
+        if let tls = facts.peerTLS { self.tls("peer", tls) }
+        if let tls = facts.tls { self.tls("origin", tls) }
+    }
+
+    private func tls(_ name: String, _ facts: TLSFacts) {
+        let version = facts.version == .v12 ? "1.2" : "1.3"
+        let protocolName = facts.alpn.isEmpty ? "no ALPN" : "ALPN \(facts.alpn)"
+        let start = facts.isResumed ? "resumed" : "full handshake"
+        note("TLS to the \(name): TLS \(version), \(facts.cipher), \(protocolName), \(start)")
+        let digits = facts.certificateSHA256.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
+        note("  certificate's SHA-256: \(digits.joined())")
     }
 
     /// The END frame.
@@ -83,10 +125,8 @@ struct FetchLog {
         note("body bytes: \(report.requestBodyBytes) sent, \(report.replyBodyBytes) received")
         for (index, attempt) in attempts.enumerated() {
             let place = attempt.endpointIndex
-            let endpoint = place < endpoints.count ? endpoints[place].text : "?"
-            let start = Figures.duration(nanoseconds: attempt.startMicroseconds * 1000)
-            let took = Figures.duration(nanoseconds: attempt.durationMicroseconds * 1000)
-            note("attempt \(index + 1): \(endpoint) \(attempt.result.word) at \(start), took \(took)")
+            let endpoint = place < endpoints.count ? endpoints[place].text : "address \(place + 1)"
+            note("attempt \(index + 1): \(endpoint) \(attempt.result.word) \(Self.times(attempt))")
         }
         note("connection afterwards: \(report.connection.word)")
         let times = report.timings
@@ -100,5 +140,16 @@ struct FetchLog {
             let started = report.requestStarted ? "some of it was sent" : "nothing of it was sent"
             note("\(started); \(report.repeatable ? "safe to repeat" : "not known to be safe to repeat")")
         }
+    }
+
+    private static func times(_ attempt: Attempt) -> String {
+        let start = Figures.duration(nanoseconds: attempt.startMicroseconds * 1000)
+        let took = Figures.duration(nanoseconds: attempt.durationMicroseconds * 1000)
+        let transport = Figures.duration(nanoseconds: attempt.transportMicroseconds * 1000)
+        // What is left went into TLS and tunnels.
+        let isAll =
+            attempt.transportMicroseconds == 0
+            || attempt.transportMicroseconds == attempt.durationMicroseconds
+        return "at \(start), took \(took)" + (isAll ? "" : ", the transport \(transport)")
     }
 }

@@ -6,7 +6,8 @@ import OutriggerClient
 /// Where the request's body comes from.
 enum FetchData {
     case none
-    case bytes([UInt8])
+    /// As they are or, as "@FILE", what is in a file; to be joined with '&'.
+    case parts([String])
     /// "-": standard input.
     case file(String)
     /// Standard input, once the upgrade is done.
@@ -21,6 +22,9 @@ struct FetchPlan {
     var fields: [(name: String, value: String)]
     var endpoints: [Endpoint]
     var route: Route
+    /// TLS to the origin, beyond what the sidecar's defaults say.
+    var tls: TLSRequest?
+    var hop: HopRequest?
     var localAddress: IPAddress?
     var deadlines: Deadlines
     var retry: RetryRule
@@ -29,20 +33,26 @@ struct FetchPlan {
     var isChunked: Bool
     var includesHead: Bool
     var isVerbose: Bool
+    var isSilent: Bool
     var failsOnError: Bool
     var output: String?
 
     init(_ options: Fetch) throws(CommandFailure) {
-        guard let url = HTTPURL(options.url) else { throw Self.usage("'\(options.url)' is no http URL") }
-        if url.isSecure { throw Self.usage("https is not served yet") }
+        guard let url = HTTPURL(options.url) else {
+            throw .usage("'\(options.url)' is no http or https URL")
+        }
+        try Self.check(options, url)
         self.url = url
         data = try Self.data(options)
         method = options.method ?? Self.method(data, isHead: options.head)
         authority = url.authority
         fields = [("User-Agent", "outrigger/\(Outrigger.configuration.version)"), ("Accept", "*/*")]
-        if case .bytes = data { fields.append(("Content-Type", "application/x-www-form-urlencoded")) }
-        endpoints = try Self.endpoints(options.address, url)
-        route = options.peer ? .peer : .direct
+        if !options.data.isEmpty { fields.append(("Content-Type", "application/x-www-form-urlencoded")) }
+        endpoints = try Self.endpoints(options, url)
+        let reader: FetchFileReader = options.socket == nil ? .ourselves : .another
+        route = options.peers.kind
+        tls = try options.tls.request(reader)
+        hop = try options.peers.request(reader, endpoints)
         localAddress = try Self.localAddress(options.localAddress)
         deadlines = Deadlines()
         retry = options.retryRule.rule
@@ -50,6 +60,7 @@ struct FetchPlan {
         isChunked = options.chunked
         includesHead = options.include || options.head
         isVerbose = options.verbose
+        isSilent = options.isSilent
         failsOnError = options.fail
         output = options.output
         deadlines.connectMilliseconds = try Self.milliseconds(options.connectTimeout, "--connect-timeout")
@@ -58,42 +69,57 @@ struct FetchPlan {
         for line in options.header { try addField(line) }
     }
 
-    private static func usage(_ detail: String) -> CommandFailure { CommandFailure(ExitStatus.usage, detail) }
+    /// What contradicts the URL, or asks for a configuration where there is none.
+    private static func check(_ options: Fetch, _ url: HTTPURL) throws(CommandFailure) {
+        if options.method == "CONNECT" { throw .usage("to get a tunnel, use --peer-tunnel") }
+        if let option = options.tls.given.first {
+            if !url.isSecure { throw .usage("\(option) is of TLS to the origin: write https://") }
+            if options.peers.peer { throw .usage("\(option): with --peer it is the peer that speaks TLS") }
+        }
+        guard options.socket == nil else { return }
+        let names = [("--route", options.peers.route), ("--tls-profile", options.tls.tlsProfile)]
+        if let option = names.first(where: { $0.1 != nil }) {
+            throw .usage("\(option.0) is a name in a sidecar's configuration: say --socket, too")
+        }
+    }
 
     private static func data(_ options: Fetch) throws(CommandFailure) -> FetchData {
         let kinds = [!options.data.isEmpty, options.dataFile != nil, options.upgrade != nil]
         guard kinds.count(where: { $0 }) <= 1 else {
-            throw usage("--data, --data-file and --upgrade exclude each other")
+            throw .usage("--data, --data-file and --upgrade exclude each other")
         }
         if options.upgrade != nil { return .tunnel }
         let hasData = options.dataFile != nil || !options.data.isEmpty
-        if options.head && hasData { throw usage("--head and data exclude each other") }
+        if options.head && hasData { throw .usage("--head and data exclude each other") }
         if let file = options.dataFile { return .file(file) }
         // curl's habit: @FILE is what is in the file.
         if options.data.count == 1, let first = options.data.first, first.hasPrefix("@") {
             return .file(String(first.dropFirst()))
         }
-        return options.data.isEmpty ? .none : .bytes(Array(options.data.joined(separator: "&").utf8))
+        return options.data.isEmpty ? .none : .parts(options.data)
     }
 
     private static func method(_ data: FetchData, isHead: Bool) -> String {
         switch data {
         case .none, .tunnel: isHead ? "HEAD" : "GET"
-        case .bytes, .file: "POST"
+        case .parts, .file: "POST"
         }
     }
 
-    private static func endpoints(_ texts: [String], _ url: HTTPURL) throws(CommandFailure) -> [Endpoint] {
-        guard !texts.isEmpty else {
+    private static func endpoints(_ options: Fetch, _ url: HTTPURL) throws(CommandFailure) -> [Endpoint] {
+        guard !options.address.isEmpty else {
+            // The route may have its own.
+            if options.peers.route != nil { return [] }
+            if options.peers.isPeer { throw .usage("say with --address where the peer is") }
             guard let endpoint = Endpoint(text: url.literalAddress) else {
-                throw usage("say with --address where to connect: Outrigger resolves no names")
+                throw .usage("say with --address where to connect: Outrigger resolves no names")
             }
             return [endpoint]
         }
         var endpoints: [Endpoint] = []
-        for text in texts {
+        for text in options.address {
             guard let endpoint = Endpoint(text: text) else {
-                throw usage("'\(text)' is no address; write 192.0.2.1:80, [2001:db8::1]:80 or unix:/path")
+                throw .usage("'\(text)' is no address; write 192.0.2.1:80, [2001:db8::1]:80 or unix:/path")
             }
             endpoints.append(endpoint)
         }
@@ -102,33 +128,30 @@ struct FetchPlan {
 
     private static func localAddress(_ text: String?) throws(CommandFailure) -> IPAddress? {
         guard let text else { return nil }
-        guard let address = IPAddress(text: text) else { throw usage("'\(text)' is no IP address") }
+        guard let address = IPAddress(text: text) else { throw .usage("'\(text)' is no IP address") }
         return address
     }
 
     private static func milliseconds(_ seconds: Double?, _ option: String) throws(CommandFailure) -> Int {
         guard let seconds else { return 0 }
         guard seconds > 0, seconds <= 86_400 else {
-            throw usage("\(option) is more than 0 and at most 86400")
+            throw .usage("\(option) is more than 0 and at most 86400")
         }
         return max(1, Int((seconds * 1000).rounded()))
     }
 
     /// As curl does: a Host decides the authority, a line without value takes one of ours away.
-    private mutating func addField(_ line: String) throws(CommandFailure) {
-        guard let seam = line.firstIndex(where: { $0 == ":" || $0 == ";" }), seam != line.startIndex else {
-            throw Self.usage("'\(line)' is no field line; write 'Name: value'")
+    private mutating func addField(_ text: String) throws(CommandFailure) {
+        guard let line = FieldLine(text) else {
+            throw .usage("'\(text)' is no field line; write 'Name: value'")
         }
-        let name = String(line[..<seam])
-        var value = line[line.index(after: seam)...]
-        while let first = value.first, first == " " || first == "\t" { value.removeFirst() }
-        while let last = value.last, last == " " || last == "\t" { value.removeLast() }
+        let name = line.name
         if name.lowercased() == "host" {
-            authority = String(value)
+            authority = line.value
             return
         }
         fields.removeAll { $0.name.lowercased() == name.lowercased() && Self.isOurs($0) }
-        if line[seam] == ";" || !value.isEmpty { fields.append((name, String(value))) }
+        if line.isMeantEmpty || !line.value.isEmpty { fields.append((name, line.value)) }
     }
 
     private static func isOurs(_ field: (name: String, value: String)) -> Bool {
@@ -147,8 +170,11 @@ struct FetchPlan {
         form.setUpgrade(upgrade)
         form.setTag("fetch")
         form.update {
+            $0.scheme = url.isSecure ? .https : .http
             $0.endpoints = endpoints
             $0.route = route
+            $0.tls = tls
+            $0.hop = hop
             $0.localAddress = localAddress
             $0.deadlines = deadlines
             $0.retry = retry

@@ -19,6 +19,8 @@ struct FetchUpload: ~Copyable {
     private var isReady = true
 
     private static let blockBytes = 65_536
+    /// Several pieces of data are held at once.
+    private static let joinedBytesMax = 64 << 20
 
     /// Opens what is to be sent.
     init(_ plan: FetchPlan) throws(CommandFailure) {
@@ -28,12 +30,13 @@ struct FetchUpload: ~Copyable {
             hasFile = false
             isRead = true
             body = .none
-        case .bytes(let bytes):
+        case .parts(let parts):
+            let bytes = try Self.joined(parts)
             file = .standardInput
             hasFile = false
             isRead = true
             body = plan.isChunked ? .chunked : .length(UInt64(bytes.count))
-            pending.append(bytes.span)
+            pending = bytes
         case .file(let path):
             let opened = try Self.open(path)
             let size = path == "-" ? nil : opened.size
@@ -54,6 +57,36 @@ struct FetchUpload: ~Copyable {
         do throws(SocketError) { return try File.open(path) } catch {
             throw CommandFailure(ExitStatus.noInput, "cannot read '\(path)': \(error)")
         }
+    }
+
+    /// All the pieces with '&' between them; "@FILE" is what is in the file.
+    private static func joined(_ parts: [String]) throws(CommandFailure) -> ByteBuffer {
+        var bytes = ByteBuffer()
+        for (index, part) in parts.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: "&")) }
+            if part.hasPrefix("@") {
+                try append(String(part.dropFirst()), to: &bytes)
+            } else {
+                bytes.append(part)
+            }
+        }
+        return bytes
+    }
+
+    private static func append(_ path: String, to bytes: inout ByteBuffer) throws(CommandFailure) {
+        let file = try open(path)
+        while bytes.count <= joinedBytesMax {
+            var transfer = Transfer.endOfFile
+            bytes.append(upTo: blockBytes) { transfer = file.read(into: &$0) }
+            switch transfer {
+            // Files do not block; a signal came.
+            case .bytes, .wouldBlock: continue
+            case .endOfFile: return
+            case .failed(let error):
+                throw CommandFailure(ExitStatus.noInput, "cannot read '\(path)': \(error)")
+            }
+        }
+        throw .usage("several --data are \(joinedBytesMax >> 20) MiB at most; --data-file has no limit")
     }
 
     /// Asks the poller to say when there is something to read; files need no asking.

@@ -41,7 +41,7 @@ struct Fetcher: ~Copyable {
         self.poller = poller
         self.connection = connection
         self.upload = upload
-        log = FetchLog(isOn: plan.isVerbose)
+        log = FetchLog(plan)
         maySend = plan.upgrade.isEmpty
     }
 
@@ -50,7 +50,7 @@ struct Fetcher: ~Copyable {
         var upload = try FetchUpload(plan)
         let output = try openOutput(plan.output)
         let socket = try source.connect()
-        FetchLog(isOn: plan.isVerbose).note("sidecar: \(source.description)")
+        FetchLog(plan).note("sidecar: \(source.description)")
         do throws(SocketError) {
             let signals = try Signals([SIGINT, SIGTERM])
             let poller = try Poller()
@@ -190,11 +190,14 @@ struct Fetcher: ~Copyable {
         log.connection(connection.session.facts)
         try writeHead()
         let status = connection.session.head.status
-        if status == 101 { maySend = true }
+        if status == 101 {
+            maySend = true
+            log.note("upgraded to \(plan.upgrade): standard input and output are connected to it")
+        }
         if plan.failsOnError && status >= 400 {
             dropsBody = true
             result = ExitStatus.httpError
-            File.standardError.write("outrigger: the reply's status is \(status)\n")
+            log.error("the reply's status is \(status)")
         }
     }
 
@@ -203,7 +206,7 @@ struct Fetcher: ~Copyable {
         log.end(report, connection.session.attempts, plan.endpoints, stream: stream)
         if report.outcome != .complete {
             let detail = report.detail.isEmpty ? "" : ": \(report.detail)"
-            File.standardError.write("outrigger: \(report.outcome.word)\(detail)\n")
+            log.error("\(report.outcome.word)\(detail)")
         }
         isOver = true
         if !report.outcome.isSuccess || result == nil { result = ExitStatus.of(report.outcome) }
