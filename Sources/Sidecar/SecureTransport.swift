@@ -20,6 +20,15 @@ private final class InnerLayer {
     }
 }
 
+/// What a look for memory to give back did.
+enum MemoryLook {
+    /// It was given back before, and nothing happened since.
+    case nothingToRelease
+    /// The connection was used not long ago.
+    case tooSoon
+    case released
+}
+
 /// The TLS of one connection. A class, so that the connection's slot can be copied; it is the slot's alone.
 final class SecureTransport {
     /// The layer on the socket.
@@ -36,6 +45,8 @@ final class SecureTransport {
     var isInputFull = false
     /// Whether FIN follows what waits.
     var endsBehindOutput = false
+    /// Looks that found it unused, one after the other; those behind the second are not counted.
+    private var quietLooks = 0
 
     init(_ layer: consuming TLSLayer) { bottom = layer }
 
@@ -51,6 +62,7 @@ final class SecureTransport {
 
     /// Takes what the socket has. `buffer` is lent to the layer for as long as it needs it.
     func receive(from socket: Socket, upTo bytesMax: Int, _ buffer: inout ByteBuffer) -> Transfer {
+        quietLooks = 0
         bottom.swapInput(&buffer)
         let countMax = min(bytesMax, bottom.inputRoom)
         isInputFull = countMax < bytesMax
@@ -136,6 +148,7 @@ final class SecureTransport {
 
     /// Encrypts. - Returns: bytes taken.
     func write(_ plaintext: Span<UInt8>) -> Int {
+        quietLooks = 0
         let count = top?.layer.write(plaintext) ?? bottom.write(plaintext)
         sinkOutput()
         return count
@@ -166,6 +179,16 @@ final class SecureTransport {
             if written == 0 { return transfer }
             if written < waiting { return .wouldBlock }
         }
+    }
+
+    /// Gives memory back when this is the second look in a row that finds it unused.
+    func releaseMemoryIfQuiet() -> MemoryLook {
+        if quietLooks == 2 { return .nothingToRelease }
+        quietLooks += 1
+        if quietLooks < 2 { return .tooSoon }
+        top?.layer.releaseMemory()
+        bottom.releaseMemory()
+        return .released
     }
 
     private func sinkOutput() { top?.sinkOutput(into: &bottom) }

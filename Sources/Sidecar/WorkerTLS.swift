@@ -40,20 +40,20 @@ extension Worker {
     private mutating func continueHandshake(_ index: Int) {
         guard let secure = connections[index].secure else { return }
         let id = connections[index].id
-        let result = secure.handshake()
-        let flushed = secure.flush(to: connections[index].socket)
-        switch result {
+        switch secure.handshake() {
         case .needsMore:
-            switch flushed {
+            switch secure.flush(to: connections[index].socket) {
             case .bytes: break
             case .wouldBlock, .endOfFile: blockWriting(index)
             // What the peer said before it closed is still to be read: an alert, perhaps.
             case .failed: connections[index].isReadReady = true
             }
         case .done(let facts):
-            if flushed == .wouldBlock { blockWriting(index) }
             engine.secured(id, .success(facts), now: now)
+            // Not sooner: the request goes out with the end of the handshake.
+            willWrite(id, probeFirst: false)
         case .failed(let failure):
+            _ = secure.flush(to: connections[index].socket)
             close(id)
             engine.secured(id, .failure(failure), now: now)
         }
@@ -68,6 +68,7 @@ extension Worker {
             if secure.mayHavePlaintext && !connections[index].isReadReady { return continueHandshake(index) }
             receive(index, secure)
             if secure.mayHavePlaintext && connections[index].isOpen { continueHandshake(index) }
+            secure.returnInput(&cipherBuffer)
             return
         }
         if !secure.mayHavePlaintext {
@@ -82,6 +83,7 @@ extension Worker {
     private mutating func receive(_ index: Int, _ secure: SecureTransport) {
         let id = connections[index].id
         let socket = connections[index].socket
+        noteUse()
         switch secure.receive(from: socket, upTo: Self.cipherReadBytesMax, &cipherBuffer) {
         case .bytes(let count):
             connections[index].turnBytes &+= UInt32(count)
@@ -150,6 +152,33 @@ extension Worker {
         runEffects()
         guard self.index(of: id) != nil else { return }
         engine.endOfFile(from: id, isProven: isProven, now: now)
+    }
+
+    // Memory.
+
+    /// Has idle connections looked at before long.
+    private mutating func noteUse() {
+        if memoryLookAt == .never { memoryLookAt = now.adding(milliseconds: Self.memoryLookMilliseconds) }
+    }
+
+    /// Takes from connections that are idle the memory that only a busy one needs: most of what TLS takes.
+    mutating func releaseIdleMemory() {
+        memoryLookAt = .never
+        var isOver = true
+        for slot in connections where slot.isOpen {
+            guard let secure = slot.secure else { continue }
+            switch secure.releaseMemoryIfQuiet() {
+            case .nothingToRelease: break
+            case .tooSoon: isOver = false
+            case .released: releasedSinceTrim += 1
+            }
+        }
+        if !isOver { return noteUse() }
+        // Before, what was released is of use for the connections that are busy.
+        if releasedSinceTrim >= Self.releasesBeforeTrim {
+            releasedSinceTrim = 0
+            Heap.trim()
+        }
     }
 
     // Writing.
