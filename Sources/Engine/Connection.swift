@@ -35,6 +35,10 @@ struct Connection: ~Copyable {
     var setup = SetupStep.transport
     /// What the step of `setup` has to write.
     var setupOutput = ByteBuffer()
+    /// Whether some of a CONNECT has left.
+    var hasAsked = false
+    /// Whether no other request may follow: a CONNECT was answered before it was out.
+    var isSpent = false
     /// Whether the tunnel is asked for on a connection that came out of the pool.
     var isTunnelOnIdle = false
     /// What the handshakes agreed upon.
@@ -76,6 +80,8 @@ struct Connection: ~Copyable {
         state = .dialing(waiter: waiter)
         setup = .transport
         setupOutput.removeAll(keepingAtMost: 0)
+        hasAsked = false
+        isSpent = false
         isTunnelOnIdle = false
         outerFacts = nil
         innerFacts = nil

@@ -103,6 +103,17 @@ extension WorkerEngine {
         return streams.slots[stream].element.upload.bytes.extracting(min(written, limit)..<limit)
     }
 
+    /// Some of `output(of:)` is taken, and may be on the wire before it is reported as written: encrypted, for instance.
+    package mutating func committed(to connection: ConnectionID) {
+        guard let slot = connections.find(connection.slot, connection.generation) else { return }
+        if case .busy(let stream) = connections[slot].state {
+            streams[stream].isStarted = true
+            streams[stream].isCommitted = true
+        } else {
+            connections[slot].hasAsked = true
+        }
+    }
+
     /// `count` bytes of `output(of:)` are written.
     package mutating func wrote(_ count: Int, to connection: ConnectionID, now: Instant) {
         guard let slot = connections.find(connection.slot, connection.generation) else { return }
@@ -112,7 +123,8 @@ extension WorkerEngine {
             settle()
             return
         }
-        guard case .busy(let stream) = connections[slot].state else { return }
+        // Of a tunnel that was refused early the rest of the CONNECT may still have been on its way.
+        guard case .busy(let stream) = connections[slot].state, streams[stream].gate != .shut else { return }
         noteWritten(count, slot, stream)
         settle()
     }
@@ -247,7 +259,7 @@ extension WorkerEngine {
     private func mayRetry(_ stream: Int, hasReplyBytes: Bool) -> Bool {
         if hasReplyBytes || streams[stream].hasRetried || streams[stream].isTunnel { return false }
         if !streams[stream].isReplayHeld || streams[stream].totalUntil <= now { return false }
-        if streams[stream].uploadWritten == 0 { return true }
+        if streams[stream].uploadWritten == 0 && !streams[stream].isCommitted { return true }
         return streams[stream].isOnIdle && streams[stream].mayRepeat
     }
 

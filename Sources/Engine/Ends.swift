@@ -43,7 +43,10 @@ extension WorkerEngine {
         switch outcome {
         case .complete, .completeByEOF:
             if status > 0 {
-                return EndReport(.peerRefused, detail: "the peer answered CONNECT with status \(status)")
+                // A length or the last chunk proves it whole; the connection's end does not.
+                let end = outcome == .complete ? "" : "; its reply ended with the connection"
+                let detail = "the peer answered CONNECT with status \(status)\(end)"
+                return EndReport(.peerRefused, detail: detail)
             }
             if streams[stream].isCut { return report(.truncated, stream) }
             return EndReport(outcome)

@@ -46,6 +46,7 @@ extension WorkerEngine {
         streams[stream].connectedAt = now
         streams[stream].lastActivityAt = now
         streams[stream].uploadWritten = 0
+        streams[stream].isCommitted = false
         streams[stream].isOnIdle = false
         streams[stream].endpointIndex = endpointIndex
     }

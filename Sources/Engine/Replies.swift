@@ -327,14 +327,20 @@ extension WorkerEngine {
             connectionLost(slot, stream, .reset)
             return
         }
-        if httpTLS(slot) == nil {
-            finish(slot, stream, .completeByEOF, keepsConnection: false)
-        } else if connections[slot].isEndProven {
-            finish(slot, stream, .complete, keepsConnection: false)
-        } else {
+        if isCut(slot) {
             // Anyone can end a TCP connection. Source: RFC 9112 §9.8; RFC 8446 §6.1.
             finish(slot, stream, .truncated, keepsConnection: false)
+        } else if httpTLS(slot) == nil {
+            finish(slot, stream, .completeByEOF, keepsConnection: false)
+        } else {
+            finish(slot, stream, .complete, keepsConnection: false)
         }
+    }
+
+    /// Whether a connection that has ended is known to have been cut: some hop of it is TLS, and none said close_notify.
+    func isCut(_ slot: Int) -> Bool {
+        let isSecured = connections[slot].outerFacts != nil || connections[slot].innerFacts != nil
+        return isSecured && !connections[slot].isEndProven
     }
 
     /// Which hop's TLS is which depends on the route.
@@ -354,7 +360,8 @@ extension WorkerEngine {
         let requestsMax = limits.requestsPerConnectionMax
         let keeps =
             connections[slot].decoder.persists && streams[stream].isRequestWhole && !hasLeftover
-            && !connections[slot].hasEnded && (requestsMax == 0 || connections[slot].requests < requestsMax)
+            && !connections[slot].hasEnded && !connections[slot].isSpent
+            && (requestsMax == 0 || connections[slot].requests < requestsMax)
             && !isOverAge(slot)
         connections[slot].idleSince = now
         connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds

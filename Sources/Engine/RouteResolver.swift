@@ -233,14 +233,25 @@ extension WorkerEngine {
 
     // Tunnels.
 
+    /// Whether the request has a field of that name of its own.
+    private func requestHas(_ field: HeaderField) -> Bool {
+        request.fields.contains { own in
+            let name = block.bytes.extracting(own.name)
+            return HeaderField(name: name.indices.map { name[$0] }, value: []).hasName(of: field)
+        }
+    }
+
     /// Where the tunnel leads, and what the peer is shown. Of the proxy's own CONNECT the lines go into its head.
     private mutating func describeTunnel(_ identity: inout RouteIdentity) throws(RouteFault) {
         connectLines.removeAll(keepingCapacity: true)
         let goesToPeer = request.route == .peerTunnel || (request.isConnect && request.route == .peer)
         guard goesToPeer else { return }
         do throws(RequestError) {
-            let named = namedRoute?.connectFields ?? []
             let asked = request.hop?.connectFields ?? []
+            // What the request says itself stands in place of what its route has by the same name.
+            let named = (namedRoute?.connectFields ?? []).filter { field in
+                !asked.contains { $0.hasName(of: field) } && !(request.isConnect && requestHas(field))
+            }
             connectLines = try RequestEncoder.connectLines(named + asked, limits: limits)
             if request.isConnect { return }
             identity.connectLines = connectLines

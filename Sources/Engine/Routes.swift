@@ -89,6 +89,8 @@ struct RouteTable: ~Copyable {
     private var numbers: [RouteIdentity: Int] = [:]
     private var settings = SlotTable<TLSSettingsEntry>()
     private var settingsNumbers: [TLSSettings: Int] = [:]
+    /// Slot of the way that was asked for last: mostly the one that is asked for next.
+    private var lastFound = 0
 
     /// Begins with `RouteID.direct`, `.peer` and `.raw`.
     init() {
@@ -113,7 +115,13 @@ struct RouteTable: ~Copyable {
 
     /// The number of a way; one more uses it.
     mutating func retain(_ identity: RouteIdentity) -> RouteID {
+        // Comparing one is much cheaper than hashing.
+        if entries.takenCount > 0, entries.isTaken(lastFound), entries[lastFound].identity == identity {
+            entries[lastFound].users += 1
+            return RouteID(slot: lastFound)
+        }
         if let slot = numbers[identity] {
+            lastFound = slot
             entries[slot].users += 1
             return RouteID(slot: slot)
         }

@@ -69,6 +69,7 @@ extension WorkerEngine {
 
     /// So much of what the step had to write is written.
     mutating func setupWrote(_ count: Int, _ slot: Int) {
+        if connections[slot].setup == .tunnel { connections[slot].hasAsked = true }
         connections[slot].setupOutput.consume(count)
         if !connections[slot].setupOutput.isEmpty { return }
         connections[slot].isWriting = false
@@ -77,7 +78,7 @@ extension WorkerEngine {
 
     // TLS.
 
-    /// With whom TLS is to be spoken, and what else tells its sessions from those of others: endpoint and tunnel.
+    /// With whom TLS is to be spoken, and what else of the connection's identity its sessions belong to.
     package func tlsIdentity(
         of connection: ConnectionID,
         _ hop: TLSHop
@@ -86,12 +87,18 @@ extension WorkerEngine {
         let key = targets[connections[slot].target].key
         let route = targets.routes.identity(key.route)
         let names: HopTLS
-        var scope = key.endpoint.text
+        var scope: [UInt8] = []
+        scope.appendPart(key.endpoint.text)
+        scope.appendPart(key.localAddress.map { Endpoint.ip($0, port: 0).text } ?? [])
+        scope.appendPart(Array("\(route.kind == .direct) \(route.proxyProtocol)".utf8))
+        scope.appendPart(route.proxySource?.text ?? [])
+        scope.appendPart(route.proxyDestination?.text ?? [])
         switch hop {
         case .outer: names = route.outer
         case .inner:
             names = route.inner
-            scope += [0] + route.authority
+            scope.appendPart(route.authority)
+            scope.appendPart(route.connectLines)
         }
         let identity = TLSIdentity(
             settings: targets.routes.settings(names.settings),
@@ -166,6 +173,7 @@ extension WorkerEngine {
         )
         var context = ReplyContext()
         context.isConnect = true
+        connections[slot].hasAsked = false
         connections[slot].decoder.begin(context)
         orderSetupWrite(slot, probeFirst: isOnIdle && needsProbe(slot))
         connections[slot].mayHaveMore = false
@@ -173,7 +181,7 @@ extension WorkerEngine {
 
     /// Bytes of an upstream that no request has been sent to yet.
     mutating func setupReceived(_ bytes: Span<UInt8>, _ slot: Int) {
-        if connections[slot].setup != .tunnel || !connections[slot].setupOutput.isEmpty {
+        if connections[slot].setup != .tunnel || !connections[slot].hasAsked {
             let detail = "the upstream sent bytes before it was asked for any"
             failSetup(slot, AttemptFailure(result: .failed, outcome: .badReply, detail: detail), isOpen: true)
             return
@@ -196,8 +204,8 @@ extension WorkerEngine {
                 isOpen: true
             )
         case .tunnel:
-            if leftover > 0 {
-                // Neither HTTP nor TLS lets a server begin: whatever this is, it is not for us.
+            if leftover > 0 || !connections[slot].setupOutput.isEmpty {
+                // Neither HTTP nor TLS lets a server begin, nor a peer make a tunnel that nobody has named yet.
                 let detail = "the peer sent bytes through the tunnel before it was asked for any"
                 failSetup(
                     slot,
@@ -263,6 +271,8 @@ extension WorkerEngine {
         streams[stream].gate = .shut
         takeOver(slot, stream, index)
         connections[slot].setup = .done
+        connections[slot].isSpent = !connections[slot].setupOutput.isEmpty
+        connections[slot].setupOutput.removeAll()
         connections[slot].decoder = ReplyDecoder(limits: limits)
         var context = ReplyContext()
         context.isConnect = true
@@ -333,6 +343,13 @@ extension SetupStep {
         case .innerTLS: .done
         case .done: preconditionFailure("a step after the last")
         }
+    }
+}
+
+extension [UInt8] {
+    /// Appends bytes with their count in front, so that no two lists of parts look alike.
+    fileprivate mutating func appendPart(_ part: [UInt8]) {
+        self += Array("\(part.count) ".utf8) + part
     }
 }
 

@@ -59,6 +59,8 @@ struct Stream: ~Copyable {
     var isOnIdle = false
     /// Whether any byte of the request was ever written.
     var isStarted = false
+    /// Whether some of `output(of:)` is on its way to the connection it has now, though nothing was reported as written.
+    var isCommitted = false
     /// Body bytes that the proxy may still send.
     var uploadCredit = 0
     /// Body bytes taken from the proxy and not yet given back as credit.
@@ -125,7 +127,7 @@ struct Stream: ~Copyable {
     var isUploadComplete: Bool { isProxyDone || body == .length(bodyReceived) }
 
     /// Whether a connection that was assigned has not been written to yet.
-    var isUploadUntouched: Bool { uploadWritten == 0 && isReplayHeld && gate != .shut }
+    var isUploadUntouched: Bool { uploadWritten == 0 && isReplayHeld && !isCommitted && gate != .shut }
 
     /// Whether it asked for a tunnel by itself.
     var isConnect: Bool { encoded.isConnect }
@@ -171,6 +173,7 @@ struct Stream: ~Copyable {
         hasRetried = false
         isOnIdle = false
         isStarted = false
+        isCommitted = false
         uploadCredit = 0
         creditOwed = 0
         replyCredit = 0

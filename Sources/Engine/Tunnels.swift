@@ -33,7 +33,7 @@ extension WorkerEngine {
     mutating func endDownload(_ slot: Int, _ stream: Int) {
         if streams[stream].isDownloadDone { return }
         streams[stream].isDownloadDone = true
-        streams[stream].isCut = httpTLS(slot) != nil && !connections[slot].isEndProven
+        streams[stream].isCut = isCut(slot)
         if streams[stream].isUploadShut {
             finish(slot, stream, .complete, keepsConnection: false)
             return

@@ -14,6 +14,12 @@ package enum Clock {
     package static var processCPU: Int64 { linux_now(CLOCK_PROCESS_CPUTIME_ID) }
 }
 
+/// The heap of this process.
+package enum Heap {
+    /// Gives freed memory back to the system. Takes milliseconds for 100 MB, and other threads wait for their share of it.
+    package static func trim() { linux_memory_trim() }
+}
+
 /// Signals as something to read. Make it before any thread is started: the signals are blocked from then on.
 package struct Signals: ~Copyable {
     /// Watch it with a `Poller`, then call `next` until it gives `nil`.

@@ -18,6 +18,16 @@ package struct HeaderField: Hashable, Sendable {
         self.name = name
         self.value = value
     }
+
+    /// Whether two names are one. Source: RFC 9110 §5.1.
+    package func hasName(of other: HeaderField) -> Bool {
+        name.count == other.name.count
+            && zip(name, other.name).allSatisfy { Self.lowercased($0) == Self.lowercased($1) }
+    }
+
+    private static func lowercased(_ byte: UInt8) -> UInt8 {
+        byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte
+    }
 }
 
 /// TLS of one hop by name: settings, and names where they do not follow from the request.

@@ -1,4 +1,4 @@
-// FieldLine.swift: a field line as people type it. Owns: nothing. Source: curl(1), --header; RFC 9110 §5.5.
+// FieldLine.swift: a field line as people type and read it. Owns: nothing. Source: curl(1), --header; RFC 9110 §5.5.
 
 /// `Name: value`, taken apart: no space is left around the value.
 package struct FieldLine: Equatable, Sendable {
@@ -6,6 +6,17 @@ package struct FieldLine: Equatable, Sendable {
     package var value: String
     /// Written `Name;`: the field is meant to be there though its value is empty.
     package var isMeantEmpty: Bool
+
+    /// A line for people's eyes, which end up in tickets and logs: secrets are left out, but for an authentication scheme.
+    package static func shown(_ name: String, _ value: String) -> String {
+        switch name.lowercased() {
+        case "authorization", "proxy-authorization":
+            let scheme = value.prefix { $0 != " " }
+            return scheme.count < value.count ? "\(name): \(scheme) (not shown)" : "\(name): (not shown)"
+        case "cookie", "set-cookie": return "\(name): (not shown)"
+        default: return "\(name): \(value)"
+        }
+    }
 
     /// Reads a line.
     /// - Returns: `nil` when there is no name, or no ':' or ';' behind it.

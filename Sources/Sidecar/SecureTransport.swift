@@ -20,6 +20,15 @@ private final class InnerLayer {
     }
 }
 
+/// What a look for memory to give back did.
+enum MemoryLook {
+    /// It was given back before, and nothing happened since.
+    case nothingToRelease
+    /// The connection was used not long ago.
+    case tooSoon
+    case released
+}
+
 /// The TLS of one connection. A class, so that the connection's slot can be copied; it is the slot's alone.
 final class SecureTransport {
     /// The layer on the socket.
@@ -32,8 +41,12 @@ final class SecureTransport {
     private(set) var mayHavePlaintext = false
     /// Bytes of the engine's that are encrypted and not yet all in the kernel.
     var unwrittenPlaintext = 0
+    /// Whether the layer could take less than it was offered: it waits for its output to leave.
+    var isInputFull = false
     /// Whether FIN follows what waits.
     var endsBehindOutput = false
+    /// Looks that found it unused, one after the other; those behind the second are not counted.
+    private var quietLooks = 0
 
     init(_ layer: consuming TLSLayer) { bottom = layer }
 
@@ -49,8 +62,10 @@ final class SecureTransport {
 
     /// Takes what the socket has. `buffer` is lent to the layer for as long as it needs it.
     func receive(from socket: Socket, upTo bytesMax: Int, _ buffer: inout ByteBuffer) -> Transfer {
+        quietLooks = 0
         bottom.swapInput(&buffer)
         let countMax = min(bytesMax, bottom.inputRoom)
+        isInputFull = countMax < bytesMax
         if countMax == 0 { return .wouldBlock }
         var transfer = Transfer.wouldBlock
         bottom.receive(upTo: countMax) { transfer = socket.read(into: &$0) }
@@ -106,7 +121,7 @@ final class SecureTransport {
     /// Whether a read that did not fill its room has an end to tell of next. An end itself is told once.
     private func hasMore(behind result: TLSRead) -> Bool {
         switch result {
-        case .bytes: top?.layer.hasUnread ?? bottom.hasUnread
+        case .bytes: top?.layer.hasUnread == true || bottom.hasUnread
         case .wouldBlock, .endOfFile, .truncated, .failed: false
         }
     }
@@ -133,6 +148,7 @@ final class SecureTransport {
 
     /// Encrypts. - Returns: bytes taken.
     func write(_ plaintext: Span<UInt8>) -> Int {
+        quietLooks = 0
         let count = top?.layer.write(plaintext) ?? bottom.write(plaintext)
         sinkOutput()
         return count
@@ -163,6 +179,16 @@ final class SecureTransport {
             if written == 0 { return transfer }
             if written < waiting { return .wouldBlock }
         }
+    }
+
+    /// Gives memory back when this is the second look in a row that finds it unused.
+    func releaseMemoryIfQuiet() -> MemoryLook {
+        if quietLooks == 2 { return .nothingToRelease }
+        quietLooks += 1
+        if quietLooks < 2 { return .tooSoon }
+        top?.layer.releaseMemory()
+        bottom.releaseMemory()
+        return .released
     }
 
     private func sinkOutput() { top?.sinkOutput(into: &bottom) }

@@ -43,6 +43,10 @@ struct Worker: ~Copyable {
     /// Plaintext that is handed to the engine at once when it cannot go straight into a session's output: enough to find
     /// out, with small replies, that nothing follows.
     static let plaintextBytesMax = 16_384
+    /// Time between two looks at which connections are idle; one that is unused at two gives memory back.
+    static let memoryLookMilliseconds = 1000
+    /// Connections that must have given memory back, about 35 KB each, for the system to get any of it.
+    static let releasesBeforeTrim = 64
     /// Names of which it is remembered that they were logged as not verified.
     static let unverifiedNamesMax = 256
     /// Room in the kernel for what a session has not read yet, as far as the system allows (net.core.wmem_max).
@@ -74,6 +78,10 @@ struct Worker: ~Copyable {
     var connectionBuffer = ByteBuffer(capacity: connectionReadBytesMax)
     /// Lent to a connection's TLS while it is read.
     var cipherBuffer = ByteBuffer()
+    /// When idle connections are looked at; `never`: none has memory to give back.
+    var memoryLookAt = Instant.never
+    /// Connections that have given memory back since the system got it.
+    var releasedSinceTrim = 0
 
     // Work of this turn. Each list keeps its memory.
     private var effects: [Effect] = []
@@ -157,6 +165,7 @@ struct Worker: ~Copyable {
         if hasMail { handleMail() }
         if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
         settle()
+        if memoryLookAt <= now { releaseIdleMemory() }
 
         if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
             share.isDrained.store(true, ordering: .releasing)
@@ -166,7 +175,8 @@ struct Worker: ~Copyable {
 
     private var timeoutNanoseconds: Int64? {
         if !deferredConnections.isEmpty || !readySessions.isEmpty { return 0 }
-        guard let deadline = engine.nextDeadline, deadline != .never else { return nil }
+        let deadline = min(engine.nextDeadline ?? .never, memoryLookAt)
+        if deadline == .never { return nil }
         return max(0, deadline.nanoseconds - Clock.now)
     }
 

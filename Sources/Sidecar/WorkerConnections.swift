@@ -278,7 +278,13 @@ extension Worker {
         }
         connections[index].isReadReady = true
         readOn(index)
-        return self.index(of: id) != nil && !connections[index].hasEnded
+        guard self.index(of: id) != nil, !connections[index].hasEnded else { return false }
+        // It has had its turn, and what waits is not known.
+        if mayRead(index) {
+            fail(id, .stale)
+            return false
+        }
+        return true
     }
 
     /// One call; `total`: bytes that waited.

@@ -40,20 +40,20 @@ extension Worker {
     private mutating func continueHandshake(_ index: Int) {
         guard let secure = connections[index].secure else { return }
         let id = connections[index].id
-        let result = secure.handshake()
-        let flushed = secure.flush(to: connections[index].socket)
-        switch result {
+        switch secure.handshake() {
         case .needsMore:
-            switch flushed {
+            switch secure.flush(to: connections[index].socket) {
             case .bytes: break
             case .wouldBlock, .endOfFile: blockWriting(index)
             // What the peer said before it closed is still to be read: an alert, perhaps.
             case .failed: connections[index].isReadReady = true
             }
         case .done(let facts):
-            if flushed == .wouldBlock { blockWriting(index) }
             engine.secured(id, .success(facts), now: now)
+            // Not sooner: the request goes out with the end of the handshake.
+            willWrite(id, probeFirst: false)
         case .failed(let failure):
+            _ = secure.flush(to: connections[index].socket)
             close(id)
             engine.secured(id, .failure(failure), now: now)
         }
@@ -63,10 +63,12 @@ extension Worker {
 
     /// One step of reading: plaintext that is there, else ciphertext from the socket.
     mutating func readOnceSecurely(_ index: Int, _ secure: SecureTransport) {
+        defer { secure.returnInput(&cipherBuffer) }
         if secure.isHandshaking {
             if secure.mayHavePlaintext && !connections[index].isReadReady { return continueHandshake(index) }
             receive(index, secure)
             if secure.mayHavePlaintext && connections[index].isOpen { continueHandshake(index) }
+            secure.returnInput(&cipherBuffer)
             return
         }
         if !secure.mayHavePlaintext {
@@ -74,7 +76,6 @@ extension Worker {
             if !connections[index].isOpen || !secure.mayHavePlaintext { return }
         }
         handPlaintext(index, secure)
-        secure.returnInput(&cipherBuffer)
         if secure.hasOutput { willWrite(connections[index].id, probeFirst: false) }
     }
 
@@ -82,16 +83,18 @@ extension Worker {
     private mutating func receive(_ index: Int, _ secure: SecureTransport) {
         let id = connections[index].id
         let socket = connections[index].socket
+        noteUse()
         switch secure.receive(from: socket, upTo: Self.cipherReadBytesMax, &cipherBuffer) {
         case .bytes(let count):
             connections[index].turnBytes &+= UInt32(count)
             unflushedBytes += count
             // A short read has emptied the socket, but does not tell of an end that stands behind the bytes.
-            if count < Self.cipherReadBytesMax && !connections[index].isEnding {
+            if count < Self.cipherReadBytesMax && !secure.isInputFull && !connections[index].isEnding {
                 connections[index].isReadReady = false
             }
         case .wouldBlock:
             connections[index].isReadReady = false
+            // Without room the layer waits for its output to leave: `writeSecurely` reads on.
             if connections[index].isBroken { failSecurely(id, secure) }
         case .endOfFile: connections[index].isReadReady = false
         case .failed: failSecurely(id, secure)
@@ -116,10 +119,11 @@ extension Worker {
             connectionBuffer.append(upTo: Self.connectionReadBytesMax) { behind in
                 engine.receivedInPlace(from: id, now: now) { bytes in
                     result = secure.read(into: &bytes)
-                    if bytes.freeCapacity > 0 { return secure.mayHavePlaintext }
+                    let mayBeMore = connections[index].isReadReady
+                    if bytes.freeCapacity > 0 { return secure.mayHavePlaintext || mayBeMore }
                     // Shows whether anything follows the body, as reading behind it does in clear text.
                     if secure.mayHavePlaintext { result = secure.read(into: &behind) }
-                    return secure.mayHavePlaintext || behind.count > 0
+                    return secure.mayHavePlaintext || behind.count > 0 || mayBeMore
                 }
             }
         } else {
@@ -150,6 +154,33 @@ extension Worker {
         engine.endOfFile(from: id, isProven: isProven, now: now)
     }
 
+    // Memory.
+
+    /// Has idle connections looked at before long.
+    private mutating func noteUse() {
+        if memoryLookAt == .never { memoryLookAt = now.adding(milliseconds: Self.memoryLookMilliseconds) }
+    }
+
+    /// Takes from connections that are idle the memory that only a busy one needs: most of what TLS takes.
+    mutating func releaseIdleMemory() {
+        memoryLookAt = .never
+        var isOver = true
+        for slot in connections where slot.isOpen {
+            guard let secure = slot.secure else { continue }
+            switch secure.releaseMemoryIfQuiet() {
+            case .nothingToRelease: break
+            case .tooSoon: isOver = false
+            case .released: releasedSinceTrim += 1
+            }
+        }
+        if !isOver { return noteUse() }
+        // Before, what was released is of use for the connections that are busy.
+        if releasedSinceTrim >= Self.releasesBeforeTrim {
+            releasedSinceTrim = 0
+            Heap.trim()
+        }
+    }
+
     // Writing.
 
     /// Encrypts what the engine has, and writes what the socket takes.
@@ -172,15 +203,26 @@ extension Worker {
             secure.unwrittenPlaintext = 0
             engine.wrote(count, to: id, now: now)
         }
+        if secure.isInputFull {
+            secure.isInputFull = false
+            connections[index].isReadReady = true
+            willReadAgain(index)
+        }
         if secure.endsBehindOutput {
             secure.endsBehindOutput = false
             connections[index].socket.shutdownWriting()
         }
     }
 
-    private func encrypt(_ id: ConnectionID, _ secure: SecureTransport) -> Int {
-        let output = engine.output(of: id)
-        return output.isEmpty ? 0 : secure.write(output)
+    private mutating func encrypt(_ id: ConnectionID, _ secure: SecureTransport) -> Int {
+        let count = Self.encrypt(engine.output(of: id), secure)
+        // From here on the bytes cannot be taken back, though they are reported only when all are in the kernel.
+        if count > 0 { engine.committed(to: id) }
+        return count
+    }
+
+    private static func encrypt(_ output: Span<UInt8>, _ secure: SecureTransport) -> Int {
+        output.isEmpty ? 0 : secure.write(output)
     }
 
     /// close_notify, then FIN when all is written.

@@ -10,7 +10,7 @@ enum PeerName {
 
     @unsafe static func set(_ ssl: OpaquePointer, _ identity: TLSIdentity) throws(TLSFailure) {
         if !identity.serverName.isEmpty {
-            let name = try text(identity.serverName)
+            let name = try text(dnsName(identity.serverName))
             // SAFETY: the caller keeps `ssl` alive; the string outlives the call, which copies it.
             if unsafe openssl_set_tlsext_host_name(ssl, name) != 1 {
                 throw .because(.handshake, "cannot send the name " + TLSFailure.quoted(identity.serverName))
@@ -29,13 +29,25 @@ enum PeerName {
             // A wildcard is a whole label; a subject's common name is no name (RFC 9525 §6.3, §6.4).
             let flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
             unsafe X509_VERIFY_PARAM_set_hostflags(parameters, UInt32(flags))
-            if unsafe X509_VERIFY_PARAM_set1_host(parameters, name, identity.verifyName.count) == 1 { return }
+            let host = try text(dnsName(identity.verifyName))
+            if unsafe X509_VERIFY_PARAM_set1_host(parameters, host, host.utf8.count) == 1 { return }
         }
         ErrorQueue.clear()
         throw .because(
             .verify,
             "not a name or address that can be verified: " + TLSFailure.quoted(identity.verifyName)
         )
+    }
+
+    /// The name without the dot of the root, which neither SNI nor certificates have (RFC 6066 §3, RFC 9525 §6.3). One with
+    /// an empty label is refused: OpenSSL takes a leading dot to mean every name below.
+    private static func dnsName(_ name: [UInt8]) throws(TLSFailure) -> [UInt8] {
+        let bare = name.last == UInt8(ascii: ".") ? Array(name.dropLast()) : name
+        let labels = bare.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        if labels.contains(where: { $0.isEmpty }) {
+            throw .because(.verify, "not a name: " + TLSFailure.quoted(name))
+        }
+        return bare
     }
 
     /// A name as OpenSSL takes it: with NUL, it would verify only the part before.

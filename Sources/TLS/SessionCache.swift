@@ -60,19 +60,20 @@ final class SessionCache {
 
     private let keysMax: Int
     private let perKeyMax: Int
+    private let countMax: Int
+    /// Sessions held.
+    private(set) var count = 0
     private var slots: [Slot] = []
     private var places: [SessionKey: Int] = [:]
     private var newest = none
     private var oldest = none
 
-    init(keysMax: Int, perKeyMax: Int) {
-        precondition(keysMax > 0 && perKeyMax > 0, "a session cache without room")
+    init(keysMax: Int, perKeyMax: Int, countMax: Int) {
+        precondition(keysMax > 0 && perKeyMax > 0 && countMax > 0, "a session cache without room")
         self.keysMax = keysMax
         self.perKeyMax = perKeyMax
+        self.countMax = countMax
     }
-
-    /// Sessions held.
-    var count: Int { slots.reduce(0) { $0 + $1.sessions.count } }
 
     /// The newest session that can be offered under `context`; one of 1.3 leaves the cache. Sessions of an
     /// older context are dropped. `seconds`: since 1970.
@@ -81,7 +82,10 @@ final class SessionCache {
         moveToFront(place)
         while let session = slots[place].sessions.last {
             let isUsable = session.context == context && session.usableUntil > seconds && session.isResumable
-            if !isUsable || session.isSingleUse { slots[place].sessions.removeLast() }
+            if !isUsable || session.isSingleUse {
+                slots[place].sessions.removeLast()
+                count -= 1
+            }
             if isUsable { return session }
         }
         return nil
@@ -90,19 +94,42 @@ final class SessionCache {
     func store(_ session: Session, for key: SessionKey) {
         let place = places[key] ?? makeSlot(key)
         moveToFront(place)
-        if slots[place].sessions.count == perKeyMax { slots[place].sessions.removeFirst() }
+        if slots[place].sessions.count == perKeyMax {
+            removeOldest(of: place)
+        } else if count == countMax {
+            removeOldest()
+        }
         slots[place].sessions.append(session)
+        count += 1
+    }
+
+    /// Drops a session of the key that was not used for longest, of those that have any.
+    private func removeOldest() {
+        var place = oldest
+        while slots[place].sessions.isEmpty { place = slots[place].newer }
+        removeOldest(of: place)
+    }
+
+    private func removeOldest(of place: Int) {
+        slots[place].sessions.removeFirst()
+        count -= 1
+    }
+
+    private func removeAll(of place: Int, where isUnwanted: (Session) -> Bool) {
+        let before = slots[place].sessions.count
+        slots[place].sessions.removeAll(where: isUnwanted)
+        count -= before - slots[place].sessions.count
     }
 
     /// Forgets a session that the peer did not want.
     func remove(_ session: Session, for key: SessionKey) {
         guard let place = places[key] else { return }
-        slots[place].sessions.removeAll { $0 === session }
+        removeAll(of: place) { $0 === session }
     }
 
     /// Forgets all that were made under a context.
     func removeAll(context: Int) {
-        for place in slots.indices { slots[place].sessions.removeAll { $0.context == context } }
+        for place in slots.indices { removeAll(of: place) { $0.context == context } }
     }
 
     // Order.
@@ -117,6 +144,7 @@ final class SessionCache {
             place = oldest
             unlink(place)
             places[slots[place].key] = nil
+            count -= slots[place].sessions.count
             slots[place] = slot
         }
         places[key] = place

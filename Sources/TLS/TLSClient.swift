@@ -12,8 +12,11 @@ package struct TLSClient: ~Copyable {
         package var contextsMax = 64
         /// Keys (identity and scope) of which sessions are kept.
         package var sessionKeysMax = 1024
-        /// Sessions of one key; the oldest is dropped.
-        package var sessionsPerKeyMax = 4
+        /// Sessions of one key; the oldest is dropped. Each of 1.3 is good for one connection, so that this is how many
+        /// can be made at the same time without a full handshake.
+        package var sessionsPerKeyMax = 64
+        /// Sessions of all keys; the oldest of the key that was not used for longest is dropped. One takes about 2 KiB.
+        package var sessionsMax = 4096
         /// Time for which a context is used before its files are looked at again, milliseconds.
         package var fileCheckMilliseconds = 1000
         /// Records under one key; then it is renewed. Below the 2^24.5 of AES-GCM. Source: RFC 8446 §5.5.
@@ -41,7 +44,11 @@ package struct TLSClient: ~Copyable {
     package init(limits: Limits = Limits()) {
         precondition(limits.contextsMax > 0, "a TLS client without room for a context")
         self.limits = limits
-        sessions = SessionCache(keysMax: limits.sessionKeysMax, perKeyMax: limits.sessionsPerKeyMax)
+        sessions = SessionCache(
+            keysMax: limits.sessionKeysMax,
+            perKeyMax: limits.sessionsPerKeyMax,
+            countMax: limits.sessionsMax
+        )
     }
 
     /// Contexts held.

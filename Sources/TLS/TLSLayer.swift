@@ -394,6 +394,9 @@ package enum TLSRead: Equatable, Sendable {
             let words = "server chose a protocol that was not offered: " + TLSFailure.quoted(facts.alpn)
             return fail(.because(.handshake, words))
         }
+        if facts.alpn == "h2" {
+            return fail(.because(.handshake, "server chose h2, and only HTTP/1 is spoken"))
+        }
         state = .open
         unsafe wire.pointee.accept()
         return .done(facts)

@@ -110,6 +110,14 @@ final class Rig {
         return session
     }
 
+    /// All that an upstream got, as text.
+    func written(_ socket: Int) -> String { text(sockets[socket].got) }
+
+    private func upstreamGot(_ socket: Int, _ piece: [UInt8]) {
+        sockets[socket].got += piece
+        record.upstreamGot(socket, piece)
+    }
+
     /// Whether a proxy reads its socket.
     func setReading(_ isReading: Bool, _ session: Int = 0) {
         proxies[session].isReading = isReading
@@ -233,6 +241,13 @@ final class Rig {
     func reset(_ socket: Int, _ cause: CloseCause = .reset) {
         sockets[socket].isClosed = true
         engine.closed(sockets[socket].id, cause, now: now)
+        run()
+    }
+
+    /// The socket has encrypted what waits, and cannot write it.
+    func commit(_ socket: Int) {
+        isWriting = false
+        engine.committed(to: sockets[socket].id)
         run()
     }
 
@@ -410,7 +425,7 @@ final class Rig {
             sockets[socket].isWriteOrdered = !output.isEmpty
             if output.isEmpty { return }
             let piece = Array(output.prefix(bytesMax))
-            record.upstreamGot(socket, piece)
+            upstreamGot(socket, piece)
             engine.wrote(piece.count, to: id, now: now)
             if bytesMax != .max { return }
         }
@@ -420,7 +435,7 @@ final class Rig {
     private func pass(_ id: ConnectionID, _ waiting: Span<UInt8>, _ body: Span<UInt8>) -> Int {
         guard isWriting, let socket = find(id, "pass") else { return 0 }
         let piece = Array((array(waiting) + array(body)).prefix(writeBytesMax))
-        record.upstreamGot(socket, piece)
+        upstreamGot(socket, piece)
         passedBytes += max(0, piece.count - waiting.count)
         return piece.count
     }
@@ -463,6 +478,7 @@ private struct UpstreamSide {
     var probesFirst = false
     var isStale = false
     var arrived: [UInt8] = []
+    var got: [UInt8] = []
     var hasEnded = false
     var isEndProven = false
     var isEndTold = false

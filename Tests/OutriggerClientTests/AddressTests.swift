@@ -135,4 +135,15 @@ private let fieldLines = [
         #expect(Outcome.internal.word == "INTERNAL")
         #expect(GoAwayCode.frameTooLarge.word == "FRAME_TOO_LARGE")
     }
+
+    @Test(arguments: [
+        ("Accept", "*/*", "Accept: */*"),
+        ("Proxy-Authorization", "Basic c2VjcmV0", "Proxy-Authorization: Basic (not shown)"),
+        ("AUTHORIZATION", "c2VjcmV0", "AUTHORIZATION: (not shown)"),
+        ("Set-Cookie", "a=c2VjcmV0; Path=/", "Set-Cookie: (not shown)"),
+        ("cookie", "a=c2VjcmV0", "cookie: (not shown)"),
+    ])
+    func `a secret is not shown to people`(name: String, value: String, shown: String) {
+        #expect(FieldLine.shown(name, value) == shown)
+    }
 }

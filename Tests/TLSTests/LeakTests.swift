@@ -77,6 +77,7 @@ private enum Living {
         do {
             var limits = TLSClient.Limits()
             limits.sessionKeysMax = 30
+            limits.sessionsPerKeyMax = 4
             limits.contextsMax = 8
             var client = TLSClient(limits: limits)
             try connect(&client, contexts)

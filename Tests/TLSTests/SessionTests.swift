@@ -189,7 +189,7 @@ private struct Difference: CustomTestStringConvertible, Sendable {
     }
 
     @Test func `the newest is taken first, and a key keeps its newest`() {
-        let cache = SessionCache(keysMax: 4, perKeyMax: 3)
+        let cache = SessionCache(keysMax: 4, perKeyMax: 3, countMax: 12)
         let sessions = (0..<5).map { _ in session() }
         for session in sessions { cache.store(session, for: keys[0]) }
         #expect(cache.count == 3)
@@ -200,7 +200,7 @@ private struct Difference: CustomTestStringConvertible, Sendable {
     }
 
     @Test func `a session of 1.2 stays until it is removed`() {
-        let cache = SessionCache(keysMax: 4, perKeyMax: 3)
+        let cache = SessionCache(keysMax: 4, perKeyMax: 3, countMax: 12)
         let one = session(version: TLS1_2_VERSION)
         cache.store(one, for: keys[0])
         for _ in 0..<3 { #expect(cache.take(keys[0], context: 1, at: 0) === one) }
@@ -211,7 +211,7 @@ private struct Difference: CustomTestStringConvertible, Sendable {
     }
 
     @Test func `what has ended or belongs to another context is dropped`() {
-        let cache = SessionCache(keysMax: 4, perKeyMax: 3)
+        let cache = SessionCache(keysMax: 4, perKeyMax: 3, countMax: 12)
         cache.store(session(), for: keys[0])
         #expect(cache.take(keys[0], context: 2, at: 0) == nil && cache.count == 0)
         cache.store(session(until: 100), for: keys[0])
@@ -227,8 +227,10 @@ private struct Difference: CustomTestStringConvertible, Sendable {
         #expect(cache.count == 1 && cache.take(keys[0], context: 1, at: 99) != nil)
     }
 
-    @Test(arguments: 0..<32) func `keys are dropped in the order of their last use`(seed: UInt64) {
-        let cache = SessionCache(keysMax: 3, perKeyMax: 2)
+    @Test(arguments: 0..<32) func `keys and sessions are dropped in the order of their last use`(seed: UInt64)
+    {
+        let countMax = seed % 2 == 0 ? 6 : 4
+        let cache = SessionCache(keysMax: 3, perKeyMax: 2, countMax: countMax)
         let keys = (0..<8).map { SessionKey(identity: peer(), scope: [$0]) }
         // The same in the plainest way: keys in order of use, with their sessions.
         var model: [(key: SessionKey, sessions: [Session])] = []
@@ -240,10 +242,14 @@ private struct Difference: CustomTestStringConvertible, Sendable {
             if Bool.random(using: &random) {
                 let made = session()
                 cache.store(made, for: key)
-                var sessions = (entry?.sessions ?? []) + [made]
-                sessions = sessions.suffix(2)
-                model.append((key, sessions))
+                let sessions = entry?.sessions ?? []
+                model.append((key, sessions.count == 2 ? [sessions[1]] : sessions))
                 if model.count > 3 { model.removeFirst() }
+                if sessions.count < 2, model.reduce(0, { $0 + $1.sessions.count }) == countMax {
+                    let place = model.firstIndex { !$0.sessions.isEmpty }
+                    if let place { model[place].sessions.removeFirst() }
+                }
+                model[model.count - 1].sessions.append(made)
             } else {
                 let taken = cache.take(key, context: 1, at: 0)
                 let expected = entry?.sessions.popLast()

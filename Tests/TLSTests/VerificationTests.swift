@@ -53,6 +53,19 @@ struct Row: CustomTestStringConvertible, Sendable {
         Row("a chain with an issuer in between", Issued.underMiddle, chain: [Issued.middle], nil),
         Row("a wildcard stands for a label", Issued.good, for: peer("x.wild.example"), nil),
         Row(
+            "RFC 9525 §6.3: the dot of the root is no part of a name",
+            Issued.good,
+            for: peer("b.example."),
+            nil
+        ),
+        Row(
+            "a leading dot does not stand for every name below",
+            Issued.good,
+            for: peer(".wild.example"),
+            #"not a name: ".wild.example""#
+        ),
+        Row("an empty label is none", Issued.good, for: peer("b..example"), #"not a name: "b..example""#),
+        Row(
             "a wildcard stands for one label only",
             Issued.good,
             for: peer("x.y.wild.example"),

@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 
 from processes import find_program
+from proxies import SERVER_NAME
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,10 @@ class Work:
     sessions: int = 1
     request_bytes: int = 0
     reply_bytes: int = 0
+    # Over TLS to the origin; the load generators speak clear text.
+    is_tls: bool = False
+    # Whether each request has a connection, and so a handshake, of its own.
+    is_alone: bool = False
 
 
 WORKS = {
@@ -28,6 +33,9 @@ WORKS = {
         Work("reply-64k", "/64k", reply_bytes=65_536),
         Work("reply-8m", "/8m", reply_bytes=8_388_608),
         Work("request-64k", "/sink", request_bytes=65_536),
+        Work("tls-empty-64", "/empty", is_tls=True),
+        Work("tls-reply-8m", "/8m", reply_bytes=8_388_608, is_tls=True),
+        Work("tls-resumed-64", "/close", is_tls=True, is_alone=True),
     )
 }
 
@@ -89,7 +97,10 @@ class Bench:
 
     def run(self, work, seconds):
         """Returns the requests that were answered: all that reached the origin, as the generator awaits every end."""
-        arguments = [self.program, "bench", "--socket", self.socket, "--address", f"127.0.0.1:{self.origin.port}"]
+        port = self.origin.tls_port if work.is_tls else self.origin.port
+        arguments = [self.program, "bench", "--socket", self.socket, "--address", f"127.0.0.1:{port}"]
+        if work.is_tls:
+            arguments += ["--https", "--authority", SERVER_NAME]
         arguments += ["--path", work.path, "--outstanding", work.outstanding, "--sessions", work.sessions]
         arguments += ["--warmup", 0, "--duration", seconds, "--json"]
         if work.request_bytes > 0:

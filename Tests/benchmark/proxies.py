@@ -8,11 +8,17 @@ hold. HAProxy's splicing was tried too, and never was the best.
 
 import json
 import os
+import subprocess
 import urllib.request
 
 from processes import find_program, free_port, wait_for
 
 FOREVER = 1_000_000_000
+# What all speak over TLS, and the name that the origin's certificate is for.
+CIPHER_SUITE = "TLS_AES_128_GCM_SHA256"
+SERVER_NAME = "origin.bench.example"
+# Handshakes of a measurement that may be full ones: those of its first moment.
+FULL_SHARE_MAX = 0.01
 
 
 def nginx_main(folder, workers):
@@ -30,19 +36,46 @@ http {{
 """
 
 
+def make_certificate(place):
+    """An authority and the certificate of SERVER_NAME, both with keys of P-256; returns the authority's file."""
+    folder = place.folder / "tls"
+    folder.mkdir()
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    authority = ["-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-subj", "/CN=bench authority"]
+    server = ["-keyout", folder / "server.key", "-out", folder / "server.pem", "-subj", f"/CN={SERVER_NAME}"]
+    server += ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-addext", f"subjectAltName=DNS:{SERVER_NAME}"]
+    server += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    for rest in (authority, server):
+        subprocess.run([*new, *rest], check=True, capture_output=True)
+    return folder / "ca.pem"
+
+
 class Origin:
-    """nginx with two workers: empty replies, files of 64 KiB and 8 MiB, and a place that reads request bodies."""
+    """nginx with two workers: empty replies, files of 64 KiB and 8 MiB, and a place that reads request bodies.
+
+    All of it over clear text and over TLS 1.3; at /close a connection ends with its reply.
+    """
 
     def __init__(self, place):
         folder = place.folder / "origin"
         for name, count in (("64k", 65_536), ("8m", 8_388_608)):
             place.file(f"origin/files/{name}", "x" * count)
         self.port = free_port()
+        self.tls_port = free_port()
         self.status_port = free_port()
+        self.authority = make_certificate(place)
+        self.handshakes = folder / "handshakes.log"
+        tls = place.folder / "tls"
         # "mirror" is what makes nginx read a request's body to its end before it answers; a file may not be posted to.
-        text = nginx_main(folder, 2) + f"""  server {{
-    listen 127.0.0.1:{self.port} backlog=4096; sendfile on; client_body_buffer_size 128k;
+        text = nginx_main(folder, 2) + f"""  log_format handshake "$ssl_session_reused";
+  server {{
+    listen 127.0.0.1:{self.port} backlog=4096;
+    listen 127.0.0.1:{self.tls_port} ssl backlog=4096;
+    ssl_certificate {tls}/server.pem; ssl_certificate_key {tls}/server.key; ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites {CIPHER_SUITE}; ssl_session_cache shared:all:8m; ssl_session_timeout 1h;
+    sendfile on; client_body_buffer_size 128k;
     location = /empty {{ return 200 ""; }}
+    location = /close {{ keepalive_timeout 0; access_log {self.handshakes} handshake; return 200 ""; }}
     location = /sink {{ mirror /nothing; alias {folder}/files/64k; error_page 405 =200 @done; }}
     location = /nothing {{ internal; return 204; }}
     location @done {{ return 200 ""; }}
@@ -55,6 +88,17 @@ class Origin:
         self.process = place.start("origin", [find_program("nginx"), "-p", folder, "-c", config])
         wait_for(self.process, self.port)
 
+    def forget_handshakes(self):
+        """Lets `check_resumed` count from here."""
+        os.truncate(self.handshakes, 0)
+
+    def check_resumed(self):
+        """Raises when too many handshakes, each with a request, were full ones."""
+        lines = self.handshakes.read_text(encoding="ascii").split()
+        full = lines.count(".")
+        if full > len(lines) * FULL_SHARE_MAX:
+            raise RuntimeError(f"{full} of {len(lines)} handshakes were not resumed")
+
     def requests(self):
         """Requests it has begun since it started, those for this number left out."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}/", timeout=5) as reply:
@@ -66,6 +110,7 @@ class NGINX:
     """nginx as a reverse proxy."""
 
     name = "nginx"
+    speaks_tls = False
     variants = {
         "default buffers": "",
         "4 buffers of 64 KiB": "proxy_buffer_size 64k; proxy_buffers 4 64k; proxy_busy_buffers_size 128k;",
@@ -103,14 +148,19 @@ class HAProxy:
 
     name = "HAProxy"
     variants = {"16 KiB": "tune.bufsize 16384", "128 KiB": "tune.bufsize 131072"}
+    speaks_tls = True
 
     @staticmethod
     def find(_):
         """The program, if it is installed."""
         return find_program("haproxy")
 
-    def __init__(self, place, program, origin, variant):
+    def __init__(self, place, program, origin, variant, is_tls=False):
         self.port = free_port()
+        server = f"127.0.0.1:{origin.port}"
+        if is_tls:
+            server = f"127.0.0.1:{origin.tls_port} ssl verify required ca-file {origin.authority} alpn http/1.1"
+            server += f" sni str({SERVER_NAME}) verifyhost {SERVER_NAME} force-tlsv13 ciphersuites {CIPHER_SUITE}"
         text = f"""global
   nbthread 1
   maxconn 4096
@@ -127,7 +177,7 @@ frontend front
   bind 127.0.0.1:{self.port} backlog 4096
   default_backend origin
 backend origin
-  server origin 127.0.0.1:{origin.port} pool-max-conn -1 pool-purge-delay 1h
+  server origin {server} pool-max-conn -1 pool-purge-delay 1h
 """
         config = place.file(f"haproxy-{self.port}.cfg", text)
         self.process = place.start(f"haproxy-{self.port}", [program, "-db", "-f", config])
@@ -138,6 +188,7 @@ class Envoy:
     """Envoy with one worker thread."""
 
     name = "Envoy"
+    speaks_tls = False
     # per_connection_buffer_limit_bytes; the larger one is Envoy's default.
     variants = {"128 KiB": 131_072, "1 MiB": 1_048_576}
 

@@ -376,3 +376,37 @@ async def test_renegotiation_is_refused(world, certificates):
         server.process.kill()
         answer = await stream.answer()
         assert outcome(answer) == "TRUNCATED" and b"CIPHER is" not in server.seen
+
+
+IDLE = 100
+# Half of what OpenSSL takes for the records of one connection.
+RELEASED_MIN = IDLE * 16_384
+
+
+async def test_idle_connections_give_memory_back_and_are_used_again(world, certificates):
+    arrived, all_arrived = [], asyncio.Event()
+
+    async def serve(peer):
+        await peer.head()
+        arrived.append(peer)
+        if len(arrived) == IDLE:
+            all_arrived.set()
+        await all_arrived.wait()
+        await peer.send(reply(b"x"))
+        await answering()(peer)
+
+    origin = await world.origin(serve, tls=server_context(certificates.good))
+    session = await world.session()
+
+    async def ask_all():
+        return await asyncio.gather(*(session.exchange(https(origin, certificates)) for _ in range(IDLE)))
+
+    assert [attempts(one) for one in await ask_all()] == [["CONNECTED"]] * IDLE
+    busy = world.sidecar.resident()
+    await until(
+        lambda: world.sidecar.resident() <= busy - RELEASED_MIN,
+        lambda: f"{RELEASED_MIN} bytes less than {busy}, but {world.sidecar.resident()}",
+    )
+    again = await ask_all()
+    assert {outcome(one) for one in again} == {"COMPLETE"} and len(origin.peers) == IDLE
+    assert [attempts(one) for one in again] == [["REUSED"]] * IDLE

@@ -4,6 +4,7 @@
 #define OUTRIGGER_CLINUX_H
 
 #include <errno.h>
+#include <malloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -97,5 +98,8 @@ int64_t linux_raise_descriptor_limit(void);
 int64_t linux_thread_start(uint64_t *thread, const char *name, void (*run)(void *), void *argument);
 void linux_thread_join(uint64_t thread);
 int64_t linux_thread_cpu(uint64_t thread);
+
+// Gives pages of freed memory back to the system; glibc itself only does so at the end of a heap.
+static inline void linux_memory_trim(void) { malloc_trim(0); }
 
 #endif

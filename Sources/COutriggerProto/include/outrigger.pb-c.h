@@ -231,7 +231,7 @@ typedef enum _Outrigger__V1__Outcome {
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_TLS_VERIFY = 16,
   /*
-   * The peer refused the tunnel. Its reply was passed on, and is whole.
+   * The peer refused the tunnel. Its reply was passed on, whole as far as its framing tells (else `detail` says so).
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_PEER_REFUSED = 17,
   OUTRIGGER__V1__OUTCOME__OUTCOME_REPLY_TIMEOUT = 18,

@@ -20,6 +20,7 @@ struct Bench: ParsableCommand {
               outrigger bench
               outrigger bench --socket /run/outrigger.sock --address 127.0.0.1:8080 --path /1k --duration 10
               outrigger bench --outstanding 256 --sessions 8 --requests 1000000
+              outrigger bench --socket /run/outrigger.sock --address 127.0.0.1:8443 --https --cacert /etc/ca.pem
               outrigger bench --method PUT --path /upload --request-body-bytes 65536 --json
 
             Exit codes: 0 every exchange was COMPLETE with a 2xx status; 1 some were not; 64 wrong usage; 69 \
@@ -57,6 +58,17 @@ struct Bench: ParsableCommand {
     @Option(help: "Authority of the origin.")
     var authority = "bench.example"
 
+    @Flag(help: "Ask for https: TLS to the origin, as the sidecar's profile \"default\" says.")
+    var https = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --https: the certificates to trust instead, PEM, as an absolute path.",
+            valueName: "file"
+        )
+    )
+    var cacert: String?
+
     @Option(help: ArgumentHelp("Body to send with each request.", valueName: "bytes"))
     var requestBodyBytes = 0
 
@@ -86,6 +98,12 @@ struct Bench: ParsableCommand {
         try check(duration > 0 && duration <= 86_400, "--duration: more than 0, at most 86400")
         try check(warmup >= 0 && warmup <= 3600, "--warmup: 0 to 3600")
         try check(requests ?? 1 > 0, "--requests: at least 1")
+        try check(!https || !address.isEmpty, "--https needs --address: the origin inside speaks clear text")
+        try check(cacert == nil || https, "--cacert goes with --https")
+        try check(
+            cacert?.hasPrefix("/") ?? true,
+            "--cacert: an absolute path: it is the sidecar that opens it"
+        )
         try check((0...1 << 40).contains(requestBodyBytes), "--request-body-bytes: 0 to 2^40")
         try check((1...1 << 24).contains(initialCredit), "--initial-credit: 1 to 16777216")
     }
@@ -128,6 +146,8 @@ struct BenchPlan: Sendable {
     let method: String
     let authority: String
     let path: String
+    let isSecure: Bool
+    let trustFile: String?
     let bodyBytes: Int
     let initialCredit: Int
     let pid: Int?
@@ -142,6 +162,8 @@ struct BenchPlan: Sendable {
         method = options.method
         authority = options.authority
         path = options.path
+        isSecure = options.https
+        trustFile = options.cacert
         bodyBytes = options.requestBodyBytes
         initialCredit = options.initialCredit
         pid = options.pid
@@ -154,6 +176,12 @@ struct BenchPlan: Sendable {
         form.addField("Accept", "*/*")
         form.update {
             $0.endpoints = endpoints
+            if isSecure { $0.scheme = .https }
+            if let trustFile {
+                var tls = TLSRequest()
+                tls.trust = .file(trustFile)
+                $0.tls = tls
+            }
             if bodyBytes > 0 { $0.body = .length(UInt64(bodyBytes)) }
         }
         return form

@@ -38,7 +38,8 @@ struct BenchReport {
     func text(_ style: Style) -> String {
         let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
         var lines = [
-            style.bold("\(plan.method) \(plan.path)") + " at \(endpoints) through \(target)",
+            style.bold("\(plan.method) \(plan.path)")
+                + " at \(endpoints)\(plan.isSecure ? " over TLS" : "") through \(target)",
             "\(plan.outstanding) outstanding over "
                 + "\(plan.sessions == 1 ? "1 session" : "\(plan.sessions) sessions"), "
                 + "\(Figures.fixed(seconds, 2)) s",

@@ -18,7 +18,7 @@ struct DemoClient: ~Copyable {
     private var ended = 0
 
     /// Time for one batch.
-    private static let batchNanoseconds: Int64 = 8_000_000_000
+    private static let batchNanoseconds: Int64 = 30_000_000_000
 
     private init(_ poller: consuming Poller, _ connection: consuming ClientConnection) {
         self.poller = poller

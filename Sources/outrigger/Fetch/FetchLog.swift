@@ -38,7 +38,7 @@ struct FetchLog {
             "REQUEST stream=\(stream) \(plan.method) "
                 + "\(scheme)://\(plan.authority)\(plan.url.target)\(Self.way(plan))"
         )
-        for field in plan.fields { sent("  \(field.name): \(field.value)") }
+        for field in plan.fields { sent("  " + FieldLine.shown(field.name, field.value)) }
         switch body {
         case .none: break
         case .length(let bytes): sent("  body of \(bytes) bytes")
@@ -48,7 +48,8 @@ struct FetchLog {
         guard let hop = plan.hop else { return }
         for field in hop.connectFields {
             let name = String(decoding: field.name, as: UTF8.self)
-            sent("  for the CONNECT: \(name): \(String(decoding: field.value, as: UTF8.self))")
+            let value = String(decoding: field.value, as: UTF8.self)
+            sent("  for the CONNECT: " + FieldLine.shown(name, value))
         }
         if hop.proxyProtocol != .none {
             let source = hop.proxySource.map { " for \($0.text)" } ?? ""
@@ -92,7 +93,8 @@ struct FetchLog {
         guard isOn else { return }
         for field in session.head.fields {
             let name = String(copying: session.block.extracting(field.name))
-            received("  \(name): \(String(copying: session.block.extracting(field.value)))")
+            let value = String(copying: session.block.extracting(field.value))
+            received("  " + FieldLine.shown(name, value))
         }
     }
 
