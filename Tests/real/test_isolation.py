@@ -243,6 +243,19 @@ async def test_requests_that_differ_in(world, certificates, rows):
     assert len(origin.connections) == 2
 
 
+TICKET_ROWS = [
+    "local address, over TLS", "connect_fields, with TLS inside", "proxy_source, over TLS",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TICKET_ROWS)
+async def test_tickets_of_the_same_tls_over_another_way_are_not_used(world, certificates, row):
+    origin = await upstream(world, certificates)
+    session = await world.session()
+    first, second = (build(origin, certificates, **fields) for fields in ROWS[row])
+    await never_resumes_the_other(session, origin, first, second, 0)
+
+
 @pytest.mark.parametrize("https", [False, True])
 async def test_requests_that_differ_in_the_endpoint(world, certificates, https):
     origins = [await upstream(world, certificates) for _ in range(2)]
