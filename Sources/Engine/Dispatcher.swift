@@ -21,7 +21,7 @@ extension WorkerEngine {
     /// Takes the newest idle connection of the first endpoint that has one.
     private mutating func takeIdle(_ stream: Int) -> Bool {
         // Nobody has used a connection for raw bytes and left it.
-        if streams[stream].route == .raw { return false }
+        if targets.routes.isRaw(streams[stream].route) { return false }
         for index in streams[stream].endpoints.indices {
             guard let target = targets.find(poolKey(stream, index)) else { continue }
             while let connection = targets[target].idle.last {

@@ -18,7 +18,7 @@ extension WorkerEngine {
         streams[stream].isOnIdle = wasIdle
         note(stream, endpointIndex, result, since: start ?? now, transportAt)
         if wasIdle { totals.reusesTotal &+= 1 }
-        if streams[stream].route == .raw {
+        if targets.routes.isRaw(streams[stream].route) {
             beginRaw(slot, stream)
             return
         }
@@ -63,7 +63,7 @@ extension WorkerEngine {
         connections[slot].state = .idle
         connections[slot].idleUntil = idleUntil(slot)
         if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0
-            || limits.idleMax == 0 || targets[connections[slot].target].key.route == .raw
+            || limits.idleMax == 0 || targets.routes.isRaw(targets[connections[slot].target].key.route)
         {
             close(slot)
             return

@@ -63,7 +63,7 @@ extension WorkerEngine {
                 into: &streams[slot].upload
             )
             streams[slot].encoded = encoded
-            if streams[slot].route == .raw {
+            if targets.routes.isRaw(streams[slot].route) {
                 // It was checked all the same; nothing of it is sent.
                 streams[slot].upload.removeAll()
             } else if request.isConnect {

@@ -38,6 +38,30 @@ struct ProxyHeaderTests {
                 """
         ),
         Row(
+            "CONNECT, direct: the header, then nothing but the proxy's bytes; the connection is nobody else's",
+            script: {
+                $0.ask(1) {
+                    $0.connect()
+                    $0.hop { $0.proxyProtocol = .v1 }
+                }
+                $0.body(1, "early")
+                $0.connect(0)
+                $0.hear(0, "back")
+                $0.ask(2) {
+                    $0.connect()
+                    $0.hop { $0.proxyProtocol = .v1 }
+                }
+            },
+            expected: """
+                dial 0 a
+                0 more PROXY UNKNOWN|
+                0 more early
+                1 reply 200
+                1 body back
+                dial 1 a
+                """
+        ),
+        Row(
             "one client's connection is not another's",
             script: {
                 $0.ask(1) {
