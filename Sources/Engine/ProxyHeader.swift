@@ -3,8 +3,8 @@
 import Model
 
 extension RouteIdentity {
-    /// The header, empty without one.
     /// - Parameter endpoint: where the connection leads: the destination unless one is named.
+    /// - Returns: the header, empty without one.
     func proxyHeader(to endpoint: Endpoint) -> [UInt8] {
         let pair = ProxyAddresses(source: proxySource, destination: proxyDestination ?? endpoint)
         switch proxyProtocol {

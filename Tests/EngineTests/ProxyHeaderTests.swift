@@ -54,8 +54,7 @@ struct ProxyHeaderTests {
             },
             expected: """
                 dial 0 a
-                0 more PROXY UNKNOWN|
-                0 more early
+                0 more PROXY UNKNOWN|early
                 1 reply 200
                 1 body back
                 dial 1 a

@@ -147,6 +147,33 @@ struct TLSRouteTests {
                 """
         ),
         Row(
+            "an idle connection over TLS that a probe finds dead does not count as a retry",
+            script: {
+                $0.ask(98) { $0.scheme = .https }
+                $0.ask(99) { $0.scheme = .https }
+                $0.connect(0)
+                $0.secure(0)
+                $0.connect(1)
+                $0.secure(1)
+                $0.answer(0)
+                $0.answer(1)
+                $0.pass(1000)
+                $0.forget()
+                $0.spoilTLS(0)
+                $0.spoilTLS(1)
+                $0.ask(1) { $0.scheme = .https }
+                $0.connect(2)
+            },
+            expected: """
+                probe 1
+                close 1
+                probe 0
+                close 0
+                dial 2 a
+                tls 2 outer h/h
+                """
+        ),
+        Row(
             "an idle connection over TLS says close_notify when it goes",
             { $0.idleConnectionMilliseconds = 1000 },
             script: {
