@@ -239,9 +239,12 @@ extension WorkerEngine {
     /// The connection of an exchange died before the exchange was whole.
     mutating func connectionLost(_ slot: Int, _ stream: Int, _ cause: CloseCause) {
         let hasReplyBytes = connections[slot].decoder.hasBegun || !connections[slot].inbound.isEmpty
+        // Over TLS a probe finds the end itself, and not that something waits.
+        let isUntouched = streams[stream].isOnIdle && streams[stream].isUploadUntouched && !hasReplyBytes
+        let isStale = cause == .stale || (isUntouched && streams[stream].totalUntil > now)
         forget(slot)
-        if cause == .stale || mayRetry(stream, hasReplyBytes: hasReplyBytes) {
-            retry(stream, isStale: cause == .stale)
+        if isStale || mayRetry(stream, hasReplyBytes: hasReplyBytes) {
+            retry(stream, isStale: isStale)
             return
         }
         var report = EndReport(hasReplyBytes ? .truncated : .reset)

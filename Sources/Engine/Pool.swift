@@ -64,8 +64,7 @@ extension WorkerEngine {
         connections[slot].state = .idle
         connections[slot].idleUntil = idleUntil(slot)
         if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0
-            || limits.idleMax == 0
-            || targets.routes.kind(targets[connections[slot].target].key.route) == .raw
+            || limits.idleMax == 0 || targets.routes.isRaw(targets[connections[slot].target].key.route)
         {
             close(slot)
             return

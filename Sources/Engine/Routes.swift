@@ -110,6 +110,9 @@ struct RouteTable: ~Copyable {
 
     func kind(_ route: RouteID) -> RouteIdentity.Kind { entries[Int(route.slot)].identity.kind }
 
+    /// Whether no HTTP is spoken; with a PROXY header in front, say, it is not `RouteID.raw`.
+    func isRaw(_ route: RouteID) -> Bool { route.slot > RouteID.peer.slot && kind(route) == .raw }
+
     /// Of a tunnel: the way to its peer.
     func toPeer(_ route: RouteID) -> RouteID { entries[Int(route.slot)].toPeer }
 

@@ -254,6 +254,9 @@ final class Rig {
     /// A probe will find it dead.
     func spoil(_ socket: Int) { sockets[socket].isStale = true }
 
+    /// A probe over TLS will find FIN.
+    func spoilTLS(_ socket: Int) { sockets[socket].isStaleInTLS = true }
+
     /// The socket takes so many bytes of what waits.
     func write(_ socket: Int, _ bytesMax: Int = .max) {
         writeOnce(socket, bytesMax: bytesMax)
@@ -420,6 +423,7 @@ final class Rig {
                 sockets[socket].probesFirst = false
                 record.add("probe \(socket)")
                 if sockets[socket].isStale { return reset(socket, .stale) }
+                if sockets[socket].isStaleInTLS { return endAtOnce(socket) }
             }
             let output = Self.output(of: id, engine)
             sockets[socket].isWriteOrdered = !output.isEmpty
@@ -477,6 +481,7 @@ private struct UpstreamSide {
     var isWriteOrdered = false
     var probesFirst = false
     var isStale = false
+    var isStaleInTLS = false
     var arrived: [UInt8] = []
     var got: [UInt8] = []
     var hasEnded = false

@@ -51,6 +51,27 @@ import Testing
             ["began", "head PUT /", "malformed"]
         ),
         Row(
+            "a PROXY header of version 1",
+            "PROXY TCP4 1.2.3.4 5.6.7.8 9 10\r\nPUT / HTTP/1.1\r\nHost: h\r\n\r\n",
+            ["PROXY 1 somebody", "began", "head PUT /", "whole"]
+        ),
+        Row(
+            "a PROXY header of version 2, and raw bytes behind it",
+            "\r\n\r\n\0\r\nQUIT\n \0\0\0RAW 0000000012\nGET /",
+            ["PROXY 2 nobody", "tag 12", "tunnel"]
+        ),
+        Row(
+            "two PROXY headers",
+            "PROXY UNKNOWN\r\nPROXY UNKNOWN\r\n",
+            ["PROXY 1 nobody", "malformed"]
+        ),
+        Row("a PROXY line that is none", "PROXY TCP4 1.2.3 5.6.7.8 9 10\r\n", ["malformed"]),
+        Row(
+            "a method that begins like PROXY",
+            "PUT / HTTP/1.1\r\nHost: h\r\n\r\n",
+            ["began", "head PUT /", "whole"]
+        ),
+        Row(
             "a chunk that is longer than it says",
             "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
             ["began", "head PUT /", "body ab", "malformed"]
@@ -85,7 +106,10 @@ import Testing
                 }
             case .trailers(let section): words.append("trailers \(section.fields.map(\.name).joined())")
             case .whole: words.append("whole")
-            case .tunnel: words.append("tunnel")
+            case .tunnel: if words.last != "tunnel" { words.append("tunnel") }
+            case .proxyHeader(let header):
+                words.append("PROXY \(header.version) \(header.source == nil ? "nobody" : "somebody")")
+            case .tag(let request): words.append("tag \(request)")
             case .malformed: words.append("malformed")
             }
         }
@@ -132,5 +156,45 @@ import Testing
         #expect(pipe.arrive() == .reset)
         #expect(pipe.read(upTo: 9) == [3])
         #expect(pipe.room == 0)
+    }
+
+    @Test func `a way is another as soon as one thing in it is`() {
+        var random = SeededRandom(seed: 4)
+        let endpoint = Endpoint.ip(.v4(0x0A00_0001), port: 80)
+        var pairs = 0
+        for _ in 0..<400 {
+            let way = WayPlan(random: &random)
+            let other = way.changed(&random)
+            for isConnect in [false, true] {
+                let (one, two) = (way.legal(isConnect: isConnect), other.legal(isConnect: isConnect))
+                let seen = one.seen(at: endpoint, isConnect: isConnect)
+                #expect(seen.difference(from: one.seen(at: endpoint, isConnect: isConnect)) == nil)
+                // Who is spoken to in clear text or in absolute-form is told by each request, not by the way.
+                guard one.route == .peerTunnel, two.route == .peerTunnel, !isConnect, one != two else {
+                    continue
+                }
+                pairs += 1
+                let difference = seen.difference(from: two.seen(at: endpoint, isConnect: isConnect))
+                #expect(difference != nil, "\(one) and \(two)")
+            }
+        }
+        #expect(pairs > 50)
+    }
+
+    @Test func `close_notify and a broken record stand in their order among the bytes`() {
+        let pipe = Pipe(capacity: 5)
+        pipe.write(.bytes([1]))
+        pipe.write(.notify)
+        pipe.write(.finish)
+        _ = pipe.arrive()
+        #expect(!pipe.hasNotifyArrived)
+        _ = pipe.arrive()
+        #expect(pipe.hasNotifyArrived && !pipe.hasFinishArrived)
+        #expect(pipe.read(upTo: 9) == [1])
+        #expect(pipe.isReadable)
+        let broken = Pipe(capacity: 5)
+        broken.write(.garbage)
+        #expect(broken.arrive() == .garbage)
+        #expect(broken.isReadable && broken.hasGarbageArrived)
     }
 }

@@ -54,10 +54,10 @@ import Testing
             for index in sum.outcomes.indices { sum.outcomes[index] += verdict.outcomes[index] }
         }
         #expect(sum.reuses > 0)
-        #expect(sum.retries > 0)
+        #expect(sum.retries > 20)
         let rare = sum.outcomes.enumerated().filter { $0.element == 0 }.map(\.offset)
-        // Pins, TLS, peers that refuse a tunnel, and faults of our own do not happen here.
-        let impossible: Set = [9, 10, 11, 15, 16, 17, 23]
+        // Pins and faults of our own do not happen here.
+        let impossible: Set = [9, 10, 11, 23]
         #expect(Set(rare).subtracting(impossible).isEmpty, "no stream ended with outcome \(rare)")
     }
 }

@@ -35,15 +35,20 @@ struct Reuse: Checker {
     static let name = "Reuse"
 
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
-        guard case .requestBegan(let link, let request) = event else { return }
+        let (link, request): (Int, Int?)
+        switch event {
+        case .requestBegan(let number, let whose): (link, request) = (number, whose)
+        case .connectBegan(let number): (link, request) = (number, nil)
+        default: return
+        }
         let facts = record.links[link]
         let pipe = reporter.world.links[link].toEngine
         guard facts.requestsBegan > 1 else { return }
         let what = "link \(link) used again for request \(request ?? -1)"
         let requestsMax = record.scenario.limits.requestsPerConnectionMax
         reporter.expect(
-            requestsMax == 0 || facts.requestsBegan <= requestsMax,
-            "\(what): its \(facts.requestsBegan)th"
+            requestsMax == 0 || facts.requestsSinceReady <= requestsMax,
+            "\(what): its \(facts.requestsSinceReady)th"
         )
         reporter.expect(pipe.arrived.isEmpty, "\(what) with \(pipe.arrived.count) bytes unread")
         reporter.expect(!facts.isOverReported, "\(what) after its end")

@@ -33,31 +33,74 @@ struct Wholeness: Checker {
 
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
         guard case .ended(let request, let report, _) = event else { return }
-        guard report.outcome == .complete || report.outcome == .completeByEOF else { return }
+        guard [.complete, .completeByEOF, .peerRefused].contains(report.outcome) else { return }
         let facts = record.requests[request]
         let what = "request \(request) is \(report.outcome)"
-        guard let serve = facts.serve, record.serves.indices.contains(serve) else {
+        var answer = facts.serve
+        if answer == nil && facts.plan.isRaw && facts.received < RawTag.byteCount {
+            // The upstream has ended before it had said whose its bytes are.
+            answer = facts.writes.last.flatMap { record.links[$0.link].serves.last }
+        }
+        guard let serve = answer, record.serves.indices.contains(serve) else {
             return reporter("\(what) without a reply")
         }
         let truth = record.serves[serve]
         let link = record.links[truth.link]
-        switch (truth.plan.body, report.outcome) {
-        case (.tunnel, .complete): break
-        case (.untilEOF, .completeByEOF):
+        let isSecure = facts.plan.isHTTPSecure
+        reporter.expect(
+            (report.outcome == .peerRefused) == truth.plan.isRefusal,
+            "\(what) and its reply \(truth.plan.isRefusal ? "a" : "no") refusal"
+        )
+        switch truth.plan.body {
+        case .tunnel: return checkTunnel(what, facts, truth, link, reporter)
+        case .untilEOF:
+            let isRight =
+                truth.plan.isRefusal || (report.outcome == .complete) == isPeersEndSecure(facts, truth)
+            reporter.expect(isRight, "\(what) over \(isSecure ? "TLS" : "clear text")")
             reporter.expect(link.isFinishRead, "\(what) but no FIN was read on link \(truth.link)")
+            reporter.expect(
+                link.isEndProven || !isPeersEndSecure(facts, truth),
+                "\(what) but no close_notify was read on link \(truth.link)"
+            )
             reporter.expect(link.bytesRead == truth.endsAt, "\(what) after \(link.bytesRead) bytes, not all")
-        case (.none, .complete), (.length, .complete), (.chunked, .complete):
+        case .none, .length, .chunked:
+            reporter.expect(report.outcome != .completeByEOF, "\(what) but the body is \(truth.plan.body)")
             guard let wholeAt = truth.wholeAt else { return reporter("\(what) but reply \(serve) never is") }
             reporter.expect(
                 link.bytesRead >= wholeAt,
                 "\(what) with \(link.bytesRead) of \(wholeAt) bytes read"
             )
-        default: return reporter("\(what) but the body is \(truth.plan.body)")
         }
-        guard truth.plan.body != .tunnel else { return }
         let total = truth.plan.bodyBytes
         reporter.expect(facts.received == total, "\(what) with \(facts.received) of \(total) body bytes")
         reporter.expect(facts.hasTrailersSeen == truth.plan.hasTrailers, "\(what) but trailers differ")
+    }
+
+    /// Whether the end of the hop that the reply came on can be proven: of a refusal that is the hop to the peer.
+    private func isPeersEndSecure(_ facts: RequestFacts, _ truth: ServeFacts) -> Bool {
+        truth.plan.isRefusal ? facts.plan.way.peerTLS != nil : facts.plan.isHTTPSecure
+    }
+
+    /// Both directions came to their ends, and nothing was lost on the way.
+    private func checkTunnel(
+        _ what: String,
+        _ facts: RequestFacts,
+        _ truth: ServeFacts,
+        _ link: LinkFacts,
+        _ reporter: Reporter
+    ) {
+        reporter.expect(link.isFinishRead, "\(what) but no FIN was read on link \(truth.link)")
+        reporter.expect(
+            link.isEndProven || !facts.plan.isHTTPSecure,
+            "\(what) but no close_notify was read on link \(truth.link)"
+        )
+        let total = link.bytesRead - (truth.headEndsAt ?? 0)
+        reporter.expect(facts.received == total, "\(what) with \(facts.received) of \(total) bytes")
+        let sent = facts.writes.last?.bodyBytes ?? 0
+        reporter.expect(
+            sent == facts.plan.tunnelBytes,
+            "\(what) with \(sent) of the proxy's \(facts.plan.tunnelBytes) bytes written"
+        )
     }
 }
 
@@ -69,6 +112,7 @@ struct ReplyBytes: Checker {
         guard case .body(let request, let offset, let count, let mismatch) = event else { return }
         let facts = record.requests[request]
         guard !facts.plan.isHostile else { return }
+        if facts.plan.isRaw && offset + count < RawTag.byteCount { return }
         guard let serve = facts.serve, record.serves.indices.contains(serve) else {
             return reporter("request \(request): body before a head")
         }
@@ -93,6 +137,13 @@ struct Isolation: Checker {
         case .interim(let request, let head):
             guard head.requestField != nil || head.status != 100 else { return }
             expectOwn(request, head, record, reporter)
+        case .reply(let request, let head) where record.requests[request].plan.isRaw:
+            // It is the engine's own.
+            let isRight = head.status == 200 && head.body == .tunnel && head.requestField == nil
+            reporter.expect(isRight, "request \(request) got the head \(head)")
+        case .tagged(let request, let serve):
+            let isOwn = record.serves.indices.contains(serve) && record.serves[serve].request == request
+            reporter.expect(isOwn, "request \(request) got the bytes of reply \(serve)")
         case .reply(let request, let head):
             expectOwn(request, head, record, reporter)
             guard let serve = head.serveField, record.serves.indices.contains(serve) else { return }
@@ -119,8 +170,10 @@ struct Isolation: Checker {
 
     private func expectOwn(_ request: Int, _ head: SeenHead, _ record: Record, _ reporter: Reporter) {
         let serve = head.serveField ?? -1
+        let isRefusal = record.serves.indices.contains(serve) && record.serves[serve].plan.isRefusal
+        let mayName = isRefusal && !record.requests[request].plan.isConnect ? -1 : request
         let isOwn =
-            head.requestField == request && record.serves.indices.contains(serve)
+            head.requestField == mayName && record.serves.indices.contains(serve)
             && record.serves[serve].request == request
         reporter.expect(isOwn, "request \(request) got the head \(head)")
     }
@@ -139,11 +192,12 @@ struct Reports: Checker {
             "request \(request): END counts \(report.replyBodyBytes) reply bytes of \(facts.received)"
         )
         reporter.expect(
-            report.requestBodyBytes <= UInt64(written) || facts.plan.upgrades,
+            report.requestBodyBytes <= UInt64(written) || facts.plan.isTwoWay,
             "request \(request): END counts \(report.requestBodyBytes) request bytes of \(written)"
         )
         reporter.expect(
-            report.requestStarted == !facts.writes.isEmpty,
+            report.requestStarted == !facts.writes.isEmpty
+                || (facts.plan.isRaw && facts.writes.isEmpty),
             "request \(request): requestStarted \(report.requestStarted), written \(facts.writes.count) times"
         )
         reporter.expect(
@@ -156,11 +210,29 @@ struct Reports: Checker {
                 "request \(request): attempt at endpoint \(attempt.endpointIndex)"
             )
         }
+        checkTLSFailures(request, report, attempts, reporter)
         let total = facts.plan.deadlines.totalMilliseconds
         let most = UInt64(total * 1000 + record.jumpedSeconds * 1_000_000 + 10_000)
         reporter.expect(
             total == 0 || report.timings.totalMicroseconds <= most,
             "request \(request): took \(report.timings.totalMicroseconds) us, its deadline is \(total) ms"
         )
+    }
+    /// A stream of which nothing but handshakes failed ends so, unless something else ended it first.
+    private func checkTLSFailures(
+        _ request: Int,
+        _ report: EndReport,
+        _ attempts: [Attempt],
+        _ reporter: Reporter
+    ) {
+        let isTLS = report.outcome == .tlsHandshake || report.outcome == .tlsVerify
+        let failures = attempts.filter { $0.result == .tlsFailed }.count
+        let what = "request \(request): \(report.outcome) after \(failures) failed handshakes"
+        reporter.expect(!isTLS || failures > 0, what)
+        guard failures > 0, failures == attempts.count, !isTLS else { return }
+        let fromOutside: [Outcome] = [
+            .cancelled, .deadline, .draining, .overloaded, .queueTimeout, .connectTimeout,
+        ]
+        reporter.expect(fromOutside.contains(report.outcome), what)
     }
 }

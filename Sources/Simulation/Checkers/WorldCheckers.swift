@@ -140,10 +140,21 @@ struct Outcomes: Checker {
         let manners = facts.plan.endpoints.map { record.scenario.endpoints[$0].manner }
         switch outcome {
         case .complete, .completeByEOF: return true
-        case .truncated: return facts.writes.contains { record.links[$0.link].isOverReported }
+        case .truncated:
+            let used = links(of: facts, record)
+            let isRaw = used.isEmpty && facts.plan.isRaw
+            return (isRaw ? setupLinks(of: facts, record) : used).contains { record.links[$0].isOverReported }
         case .reset:
-            return facts.writes.isEmpty || facts.writes.contains { record.links[$0.link].isOverReported }
-        case .badReply: return facts.writes.contains { isBad($0.link, record) }
+            return (links(of: facts, record) + setupLinks(of: facts, record)).contains {
+                record.links[$0].isOverReported || record.links[$0].hasStrayed || isBad($0, record)
+            }
+        case .badReply:
+            return (links(of: facts, record) + setupLinks(of: facts, record)).contains { isBad($0, record) }
+        case .tlsHandshake:
+            return setupLinks(of: facts, record).contains { record.links[$0].tlsFailure == .handshake }
+        case .tlsVerify:
+            return setupLinks(of: facts, record).contains { record.links[$0].tlsFailure == .verify }
+        case .peerRefused: return reply(of: facts, record)?.plan.isRefusal ?? false
         case .badRequest: return facts.plan.flaw != nil
         case .cancelled: return facts.isCancelled
         case .overloaded: return limits.queueLengthMax < 100 || limits.streamsPerSessionMax < 100
@@ -154,14 +165,42 @@ struct Outcomes: Checker {
         case .replyTimeout, .idleTimeout: return record.scenario.roughness != .calm
         case .deadline: return facts.plan.deadlines.totalMilliseconds > 0 || limits.totalMilliseconds > 0
         case .draining: return record.isDraining
-        case .pinLost, .pinMismatch, .pinBusy, .tlsHandshake, .tlsVerify, .peerRefused, .internal:
+        case .pinLost, .pinMismatch, .pinBusy, .internal:
             return false
+        }
+    }
+
+    private func reply(of facts: RequestFacts, _ record: Record) -> ServeFacts? {
+        facts.serve.flatMap { record.serves.indices.contains($0) ? record.serves[$0] : nil }
+    }
+
+    /// Connections that it was written to, or that its reply came on.
+    private func links(of facts: RequestFacts, _ record: Record) -> [Int] {
+        facts.writes.map(\.link) + (reply(of: facts, record).map { [$0.link] } ?? [])
+    }
+
+    /// Connections that it may have lost on its way: to its endpoints, with nothing sent since the last step.
+    private func setupLinks(of facts: RequestFacts, _ record: Record) -> [Int] {
+        record.links.indices.filter { link in
+            let seen = record.links[link]
+            guard let index = seen.endpoint, facts.plan.endpoints.contains(index) else { return false }
+            let asked = facts.plan.way.seen(
+                at: record.scenario.endpoints[index].endpoint,
+                isConnect: facts.plan.isConnect
+            )
+            let isOnItsWay =
+                (seen.way.outer == nil || seen.way.outer == asked.outer)
+                && (seen.way.inner == nil || seen.way.inner == asked.inner)
+                && seen.way.localAddress == asked.localAddress
+            return isOnItsWay && seen.requestsSinceReady <= seen.connectsBegan
         }
     }
 
     /// Whether anything that was sent on a link may be called a bad reply.
     private func isBad(_ link: Int, _ record: Record) -> Bool {
-        record.links[link].serves.contains { serve in
+        // Behind a CONNECT that was granted, nobody can tell whose such bytes are.
+        if record.links[link].hasStrayed && record.links[link].connectsBegan > 0 { return true }
+        return record.links[link].serves.contains { serve in
             let plan = record.serves[serve].plan
             return plan.isBad || plan.tailBytes > 0
         }

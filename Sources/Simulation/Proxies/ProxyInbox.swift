@@ -112,15 +112,19 @@ extension SimProxy {
         let request = streams[place].request
         var (report, attempts) = try decoder.end(payload.span)
         if !header.endsStream { world.observe(.badFrame(proxy: index, reason: "END without END_STREAM")) }
-        if report.outcome != .complete && report.outcome != .completeByEOF && world.sabotages(.claimComplete)
-        {
-            report.outcome = .complete
-        }
+        sabotage(&report, world)
         if world.sabotages(.miscount) { report.replyBodyBytes += 1 }
         if world.sabotages(.blameInternal) { report.outcome = .internal }
         world.observe(.ended(request: request, report, attempts))
         if world.sabotages(.repeatEnd) { world.observe(.ended(request: request, report, attempts)) }
         finish(place)
+    }
+
+    private func sabotage(_ report: inout EndReport, _ world: SimWorld) {
+        let isOtherwise = ![.complete, .completeByEOF].contains(report.outcome)
+        if isOtherwise && world.sabotages(.claimComplete) { report.outcome = .complete }
+        if report.outcome == .peerRefused && world.sabotages(.hideRefusal) { report.outcome = .complete }
+        if report.outcome == .tlsHandshake && world.sabotages(.mistakeTLSFault) { report.outcome = .reset }
     }
 
     private func takeBody(
@@ -138,12 +142,32 @@ extension SimProxy {
         if !bytes.isEmpty && world.sabotages(.flipByte) { bytes[bytes.count / 2] ^= 0x20 }
         let offset = streams[place].received
         streams[place].received += bytes.count
-        let mismatch =
-            streams[place].serve.map { Pattern(serve: $0).mismatch(bytes.span, at: offset) } ?? offset
-        world.observe(
-            .body(request: streams[place].request, offset: offset, count: bytes.count, mismatchAt: mismatch)
-        )
+        let request = streams[place].request
+        if streams[place].isDownloadDone {
+            world.observe(.badFrame(proxy: index, reason: "BODY of request \(request) behind its last"))
+        }
+        if header.endsStream { streams[place].isDownloadDone = true }
+        let tagBytes = world.record.requests[request].plan.isRaw ? RawTag.byteCount : 0
+        let front = max(0, min(bytes.count, tagBytes - offset))
+        if front > 0 { takeTag(bytes[..<front], place, world) }
+        let rest = Array(bytes[front...])
+        var mismatch: Int?
+        if !rest.isEmpty {
+            let start = offset + front - tagBytes
+            mismatch =
+                streams[place].serve.map { Pattern(serve: $0).mismatch(rest.span, at: start) } ?? offset
+        }
+        world.observe(.body(request: request, offset: offset, count: bytes.count, mismatchAt: mismatch))
         owe(bytes.count, place, world)
+    }
+
+    /// The first bytes of a raw tunnel say who has sent them.
+    private func takeTag(_ bytes: ArraySlice<UInt8>, _ place: Int, _ world: SimWorld) {
+        streams[place].tag += bytes
+        guard streams[place].tag.count == RawTag.byteCount else { return }
+        let serve = RawTag.number(streams[place].tag) ?? -1
+        streams[place].serve = serve
+        world.observe(.tagged(request: streams[place].request, serve: serve))
     }
 
     /// Plans the credit for bytes that were taken.
@@ -171,7 +195,9 @@ extension SimProxy {
             status: head.status,
             requestField: value("x-request", head.fields).flatMap { Int($0) },
             serveField: value("x-serve", head.fields).flatMap { Int($0) },
-            body: head.body
+            body: head.body,
+            originTLS: facts.tls?.cipher,
+            peerTLS: facts.peerTLS?.cipher
         )
     }
 

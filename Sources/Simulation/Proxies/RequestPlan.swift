@@ -26,13 +26,15 @@ struct RequestPlan {
     var method = "GET"
     /// Indices into the scenario's endpoints.
     var endpoints = [0]
-    var route = Route.direct
-    var hasLocalAddress = false
+    var way = WayPlan()
     var body = RequestBody.none
     var bodyBytes = 0
     var hasTrailers = false
     var expectsContinue = false
     var upgrades = false
+    /// Of a two-way stream: bytes that the proxy sends, and whether it begins before the reply is there.
+    var tunnelBytes = 500
+    var sendsEarly = false
     var deadlines = Deadlines()
     var retry = RetryRule.idempotentOnly
     var flaw: RequestFlaw?
@@ -45,14 +47,37 @@ struct RequestPlan {
     var pauseMicroseconds = 0
     var cancelsAfterMilliseconds: Int?
 
-    var target: String { "/r/\(id)" }
+    var isConnect: Bool { method == "CONNECT" }
+    /// Whether bytes may go both ways in the end.
+    var isTwoWay: Bool { upgrades || isConnect }
+    /// A CONNECT that is answered by connecting: its bytes begin with a tag on both sides.
+    var isRaw: Bool { isConnect && way.route == .direct }
+    /// Bytes in front of those of a two-way stream.
+    var tag: [UInt8] { isRaw ? RawTag.of(request: id) : [] }
+    /// Whether TLS is spoken on the hop that carries the request.
+    var isHTTPSecure: Bool {
+        switch way.route {
+        case .direct: way.isSecure
+        case .peer: way.peerTLS != nil
+        case .peerTunnel: isConnect ? way.peerTLS != nil : way.isSecure
+        }
+    }
+
+    var target: String { isConnect ? "" : "/r/\(id)" }
+
+    /// As an upstream reads it.
+    var requestTarget: String {
+        if isConnect { return authority }
+        return way.route == .peer ? "\(way.isSecure ? "https" : "http")://\(authority)\(target)" : target
+    }
 
     /// RFC 9110 §9.2.2, and what the proxy vouches for.
     var mayRepeat: Bool {
         switch retry {
         case .never: false
         case .replayable: true
-        case .idempotentOnly: ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"].contains(method)
+        case .idempotentOnly:
+            ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "CONNECT"].contains(method)
         }
     }
 }
@@ -68,15 +93,21 @@ extension RequestPlan {
         random.shuffle(&order)
         endpoints = Array(order.prefix(random.chance(70) ? 1 : 3))
         if random.chance(60) { endpoints = [0] }
-        route = random.chance(15) ? .peer : .direct
-        hasLocalAddress = random.chance(10)
+        way.route = random.chance(15) ? .peer : .direct
+        if random.chance(10) { way.localAddress = WayPlan.localAddresses[1] }
         startsAt = Instant(nanoseconds: Int64(random.pick([0, 0, 5, 500, 4000])) * 1_000_000)
         startsAt.nanoseconds += Int64(random.below(1_000_000))
+        if scenario.stepMilliseconds > 0 {
+            endpoints = [0]
+            startsAt = Instant(nanoseconds: Int64(id * scenario.stepMilliseconds) * 1_000_000)
+        }
         retry = random.pick([.idempotentOnly, .idempotentOnly, .never, .replayable])
         credit = random.pick([.atOnce, .atOnce, .slowly, .ahead])
         chooseBody(scenario, &random)
+        if !scenario.ways.isEmpty { chooseWay(scenario, &random) }
         guard scenario.roughness != .calm else { return }
         upgrades = body == .none && method == "GET" && random.chance(8)
+        if upgrades { tunnelBytes = random.small(upTo: 2000) }
         if random.chance(6) { flaw = random.pick(RequestFlaw.allCases) }
         if random.chance(12) { cancelsAfterMilliseconds = random.pick([0, 1, 20, 700, 6000]) }
         guard scenario.roughness == .rough else { return }
@@ -89,6 +120,20 @@ extension RequestPlan {
         if random.chance(10) { deadlines.idleMilliseconds = random.pick([20, 1000]) }
         if random.chance(10) { deadlines.queueMilliseconds = random.pick([1, 100]) }
         if random.chance(10) { deadlines.connectMilliseconds = random.pick([1, 400]) }
+    }
+
+    /// Few ways, so that many requests share each, and ways beside them that differ in one thing.
+    private mutating func chooseWay(_ scenario: Scenario, _ random: inout SeededRandom) {
+        way = random.pick(scenario.ways)
+        if random.chance(25) { way = way.changed(&random) }
+        if random.chance(12) {
+            method = "CONNECT"
+            (body, bodyBytes, hasTrailers, expectsContinue) = (.none, 0, false, false)
+            tunnelBytes = random.small(upTo: min(scenario.bodyBytesMax, 5000))
+            if chunkBytesMax == 1 { tunnelBytes = min(tunnelBytes, 200) }
+            sendsEarly = random.chance(50)
+        }
+        way = way.legal(isConnect: isConnect)
     }
 
     private mutating func chooseBody(_ scenario: Scenario, _ random: inout SeededRandom) {
@@ -129,8 +174,12 @@ extension RequestPlan {
             request.fields.append(FieldSlice(name: slice(name), value: slice(value)))
         }
         request.endpoints = endpoints.map { scenario.endpoints[$0].endpoint }
-        request.route = route
-        if hasLocalAddress { request.localAddress = .v4(0x0A00_00FE) }
+        request.route = way.route
+        request.scheme = way.isSecure ? .https : .http
+        request.tls = way.tls
+        request.hop = way.hop
+        request.localAddress = way.localAddress
+        request.isConnect = isConnect
         request.body = body
         request.deadlines = deadlines
         request.retry = retry
@@ -140,12 +189,13 @@ extension RequestPlan {
             request,
             in: block.span,
             stream: stream,
-            endsStream: body == .none && !upgrades,
+            endsStream: body == .none && !isTwoWay,
             into: &output
         )
     }
 
-    var authority: String { "origin.example:80" }
+    /// The port is said where the scheme does not say it, and sometimes else.
+    var authority: String { id % 2 == 0 || isConnect ? "\(way.host):\(way.port)" : way.host }
 
     /// End-to-end fields, with some that are the sidecar's to leave out.
     var fields: [(String, String)] {

@@ -14,6 +14,10 @@ struct SimStream {
     var isSendDone = false
     /// Bytes to send when the stream is a tunnel.
     var isTunnel = false
+    /// The upstream's side has ended.
+    var isDownloadDone = false
+    /// The first bytes of a raw tunnel, until they say whose they are.
+    var tag: [UInt8] = []
     var sendsAt = Instant(nanoseconds: 0)
     var received = 0
     /// Credit that waits to be given, and when it is.
@@ -159,7 +163,7 @@ final class SimProxy {
         lastRequest[stream.id] = request
         plan.encode(&encoder, stream: stream.id, scenario: scenario, into: &outgoing)
         stream.credit = hello?.initialCreditBytes ?? 0
-        stream.isSendDone = plan.body == .none && !plan.upgrades
+        stream.isSendDone = plan.body == .none && !plan.isTwoWay
         if let after = plan.cancelsAfterMilliseconds {
             stream.cancelAt = world.now.adding(milliseconds: after)
         }
@@ -204,14 +208,16 @@ final class SimProxy {
     /// One BODY frame, or the end, when pace and credit allow it.
     private func sendBody(_ stream: inout SimStream, _ plan: RequestPlan, _ world: SimWorld) {
         guard !stream.isSendDone, hello != nil, world.now >= stream.sendsAt else { return }
-        if plan.upgrades && !stream.isTunnel { return }
-        let total = plan.upgrades ? 500 : plan.bodyBytes
+        if plan.isTwoWay && !stream.isTunnel && !plan.sendsEarly { return }
+        let tag = plan.tag
+        let total = plan.isTwoWay ? tag.count + plan.tunnelBytes : plan.bodyBytes
         while stream.sent < total && stream.credit > 0 && world.now >= stream.sendsAt
             && outgoing.count < 100_000
         {
             let payloadMax = BodyPlace.dataBytesMax(payloadBytesMax: hello?.framePayloadBytesMax ?? 1024)
             let count = min(plan.chunkBytesMax, stream.credit, total - stream.sent, payloadMax)
-            let data = Pattern(request: plan.id).bytes(stream.sent..<stream.sent + count)
+            let range = stream.sent..<stream.sent + count
+            let data = Pattern(request: plan.id).bytes(range, behind: tag)
             stream.sent += count
             stream.credit -= count
             stream.isSendDone = stream.sent == total && !plan.hasTrailers && random.chance(50)

@@ -41,6 +41,12 @@ struct ReplyPlan {
     var pauseMicroseconds = 0
     /// Behind 101: bytes that the upstream sends, and whether it ends the tunnel itself.
     var tunnelBytes = 0
+    /// Bytes go both ways behind it.
+    var isTwoWay = false
+    /// It answers a CONNECT: what comes behind it goes to the origin.
+    var grantsTunnel = false
+    /// It answers a CONNECT with no.
+    var isRefusal = false
 }
 
 /// Builds plans for one upstream.
@@ -72,12 +78,12 @@ struct ReplyWriter {
         return plan
     }
 
-    private mutating func choosePace(_ plan: inout ReplyPlan) {
+    mutating func choosePace(_ plan: inout ReplyPlan) {
         plan.pieceBytesMax = random.pick([65_536, 65_536, 1000, 100, 1])
         plan.pauseMicroseconds = random.pick([0, 0, 0, 50, 5000])
     }
 
-    private mutating func interims(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ count: Int) {
+    mutating func interims(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ count: Int) {
         for _ in 0..<count {
             let line = random.pick(["103 Early Hints", "102 Processing", "199 "])
             append(
@@ -103,14 +109,14 @@ struct ReplyWriter {
         }
         plan.headEnd = plan.bytes.count
         plan.body = .tunnel
+        plan.isTwoWay = true
         plan.tunnelBytes = random.small(upTo: 2000)
         plan.bodyBytes = plan.tunnelBytes
         plan.bytes += Pattern(serve: serve).bytes(0..<plan.tunnelBytes)
         plan.ending = random.pick([.finish, .stall])
     }
 
-    private mutating func write(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ flaw: ReplyFlaw?)
-    {
+    mutating func write(_ plan: inout ReplyPlan, _ head: ParsedHead, _ serve: Int, _ flaw: ReplyFlaw?) {
         if random.chance(15) { interims(&plan, head, serve, random.between(1, 3)) }
         if flaw == .manyInterims {
             interims(&plan, head, serve, scenario.limits.interimRepliesMax + 1)
@@ -266,9 +272,9 @@ struct ReplyWriter {
     }
 
     /// Very small pieces only where the reply is small.
-    private mutating func limitPieces(_ plan: inout ReplyPlan) {
+    mutating func limitPieces(_ plan: inout ReplyPlan) {
         plan.pieceBytesMax = max(plan.pieceBytesMax, plan.bytes.count / 300)
     }
 
-    private func append(_ text: String, _ plan: inout ReplyPlan) { plan.bytes += Array(text.utf8) }
+    func append(_ text: String, _ plan: inout ReplyPlan) { plan.bytes += Array(text.utf8) }
 }

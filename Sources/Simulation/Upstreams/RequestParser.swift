@@ -23,6 +23,9 @@ struct ParsedHead: Equatable {
 
 /// One piece of a request.
 enum RequestPart: Equatable {
+    case proxyHeader(SeenProxyHeader)
+    /// Raw bytes of a request follow.
+    case tag(Int)
     /// The first byte of a message has come.
     case began
     case head(ParsedHead)
@@ -47,16 +50,53 @@ struct RequestParser {
     }
 
     private var state = State.start
+    /// What stands at the front of the connection until it is clear what it is; `nil`: that is over.
+    private var front: [UInt8]? = []
+    private var mayHaveHeader = true
     private var line: [UInt8] = []
     private var lines: [String] = []
 
     /// Whether the last message was whole and no byte of another has come.
-    var isAtStart: Bool { state == .start }
+    var isAtStart: Bool { state == .start && front?.isEmpty != false }
 
     /// From here on bytes belong to an upgraded protocol.
-    mutating func becomeTunnel() { state = .tunnel }
+    mutating func becomeTunnel() {
+        state = .tunnel
+        front = nil
+    }
 
-    mutating func parse(_ bytes: [UInt8], into parts: inout [RequestPart]) {
+    /// - Parameters:
+    ///   - bytes: what has come.
+    ///   - ahead: what is known to come next; only looked at.
+    ///   - parts: gets what was found.
+    mutating func parse(_ bytes: [UInt8], ahead: [UInt8] = [], into parts: inout [RequestPart]) {
+        guard var front else { return parseMessages(bytes, into: &parts) }
+        front += bytes
+        switch Preamble.find(front + ahead) {
+        case .undecided: self.front = front
+        case .nothing:
+            self.front = nil
+            parseMessages(front, into: &parts)
+        case .header(let header, let used):
+            self.front = front
+            guard front.count >= used else { return }
+            guard mayHaveHeader else { return fail("a second PROXY header", &parts) }
+            mayHaveHeader = false
+            parts.append(.proxyHeader(header))
+            self.front = []
+            let rest = Array(front[used...])
+            if !rest.isEmpty { parse(rest, ahead: ahead, into: &parts) }
+        case .tag(let request, let used):
+            self.front = front
+            guard front.count >= used else { return }
+            becomeTunnel()
+            parts.append(.tag(request))
+            parseMessages(Array(front[used...]), into: &parts)
+        case .malformed(let reason): fail(reason, &parts)
+        }
+    }
+
+    private mutating func parseMessages(_ bytes: [UInt8], into parts: inout [RequestPart]) {
         var place = 0
         while place < bytes.count {
             switch state {
@@ -180,5 +220,6 @@ struct RequestParser {
     private mutating func fail(_ reason: String, _ parts: inout [RequestPart]) {
         parts.append(.malformed(reason))
         state = .broken
+        front = nil
     }
 }

@@ -10,6 +10,10 @@ final class UpstreamConnection {
         case pause(nanoseconds: Int64)
         case finish
         case reset
+        /// FIN without close_notify; in clear text as `finish`.
+        case cut
+        /// Over TLS a record that cannot be decrypted; in clear text as `reset`.
+        case garble
         /// Only while no request has begun: bytes that nobody asked for, then FIN.
         case strayWhenIdle
         case finishWhenIdle
@@ -31,6 +35,7 @@ final class UpstreamConnection {
     private var isTunnel = false
     private(set) var isClosed = false
     private let isCalm: Bool
+    private let racePercent: Int
     /// Bytes it reads at a time.
     private let readBytesMax: Int
     private let readPauseMicroseconds: Int
@@ -39,6 +44,7 @@ final class UpstreamConnection {
         self.link = link
         self.random = random
         writer = ReplyWriter(scenario: scenario, random: self.random.fork())
+        racePercent = scenario.racePercent
         isCalm = scenario.roughness == .calm
         readBytesMax = self.random.pick([65_536, 65_536, 1000, 100])
         readPauseMicroseconds = self.random.pick([0, 0, 100, 3000])
@@ -69,10 +75,16 @@ final class UpstreamConnection {
                 world.farFinish(link)
                 close()
                 world.links[link].isFarClosed = true
-            } else if case .finish = steps[steps.count - 1] {
-            } else {
+            } else if !endsAlready {
                 steps.append(.finish)
             }
+        }
+    }
+
+    private var endsAlready: Bool {
+        switch steps.last {
+        case .finish, .cut, .reset, .garble: true
+        case .bytes, .pause, .strayWhenIdle, .finishWhenIdle, nil: false
         }
     }
 
@@ -83,6 +95,8 @@ final class UpstreamConnection {
 
     private func take(_ part: RequestPart, _ world: SimWorld) {
         switch part {
+        case .proxyHeader(let header): world.observe(.proxyHeaderRead(link: link, header))
+        case .tag(let request): takeTag(request, world)
         case .began: bodyRead = 0
         case .head(let head): takeHead(head, world)
         case .body(let bytes):
@@ -94,11 +108,13 @@ final class UpstreamConnection {
             world.upstreamRead(bytes, of: current.request, at: bodyRead, link: link)
             bodyRead += bytes.count
         case .trailers(let section):
-            guard let current else { return }
+            guard let current, current.request >= 0 else { return }
             world.upstreamReadTrailers(section, of: current.request, link: link)
         case .whole:
             guard let current else { return }
-            world.upstreamReadWhole(current.request, bodyBytes: bodyRead, link: link)
+            if current.request >= 0 {
+                world.upstreamReadWhole(current.request, bodyBytes: bodyRead, link: link)
+            }
             if !current.plan.isEarly { start(world) }
             if !isTunnel { self.current = nil }
         case .malformed(let reason):
@@ -107,18 +123,38 @@ final class UpstreamConnection {
         }
     }
 
+    /// What follows are bytes of a raw tunnel.
+    private func takeTag(_ request: Int, _ world: SimWorld) {
+        guard world.upstreamReadTag(request, link: link) else { return }
+        let serve = world.record.serves.count
+        accept(request, serve, writer.rawPlan(serve: serve), world)
+        start(world)
+    }
+
+    private func accept(_ request: Int, _ serve: Int, _ plan: ReplyPlan, _ world: SimWorld) {
+        bodyRead = 0
+        current = (request, serve, plan)
+        world.record.serves.append(ServeFacts(request: request, link: link, plan: plan))
+    }
+
     private func takeHead(_ head: ParsedHead, _ world: SimWorld) {
-        guard let request = world.upstreamReadHead(head, link: link) else { return }
+        let isStep = head.method == "CONNECT" && head.values("x-request").isEmpty
+        guard let request = isStep ? -1 : world.upstreamReadHead(head, link: link) else { return }
+        if isStep { world.upstreamReadConnect(head, link: link) }
         requestsRead += 1
-        if !isCalm && random.chance(requestsRead > 1 ? 12 : 2) {
+        // It is not idle any more, whatever comes of this.
+        steps.removeAll { if case .strayWhenIdle = $0 { true } else { false } }
+        if !isCalm && random.chance(requestsRead > 1 ? racePercent : 2) {
             // It was about to close anyway: the race of every persistent connection (RFC 9112 §9.6).
             steps.append(random.chance(50) ? .finish : .reset)
             return
         }
         let serve = world.record.serves.count
-        let plan = writer.plan(head, serve: serve)
-        current = (request, serve, plan)
-        world.record.serves.append(ServeFacts(request: request, link: link, plan: plan))
+        let isConnect = head.method == "CONNECT"
+        let plan =
+            isConnect
+            ? writer.connectPlan(head, serve: serve, isRequest: !isStep) : writer.plan(head, serve: serve)
+        accept(request, serve, plan, world)
         if plan.sendsContinue && !head.values("expect").isEmpty {
             queue(Array("HTTP/1.1 100 Continue\r\nX-Request: \(request)\r\nX-Serve: \(serve)\r\n\r\n".utf8))
         }
@@ -148,7 +184,7 @@ final class UpstreamConnection {
             place += count
         }
         if plan.tailBytes > 0 { queue(Array(plan.bytes[tailStart...])) }
-        if plan.body == .tunnel {
+        if plan.isTwoWay {
             isTunnel = true
             parser.becomeTunnel()
             world.becomeTunnel(link)
@@ -158,8 +194,8 @@ final class UpstreamConnection {
 
     private func queueEnding(_ plan: ReplyPlan) {
         switch plan.ending {
-        case .finish: steps.append(.finish)
-        case .reset: steps.append(.reset)
+        case .finish: steps.append(!isCalm && random.chance(25) ? .cut : .finish)
+        case .reset: steps.append(random.chance(30) ? .garble : .reset)
         case .stall: break
         case .keep:
             guard !isCalm else { return }
@@ -183,8 +219,12 @@ final class UpstreamConnection {
                 }
             case .pause(let nanoseconds):
                 notBefore = Instant(nanoseconds: world.now.nanoseconds + nanoseconds)
-            case .finish:
-                world.farFinish(link)
+            case .finish, .cut:
+                if case .finish = step {
+                    world.farFinish(link)
+                } else {
+                    world.farFinish(link, isProven: false)
+                }
                 steps = []
                 // Half-closed: it may go on reading, or be gone.
                 if !isCalm && random.chance(60) {
@@ -192,11 +232,15 @@ final class UpstreamConnection {
                     close()
                 }
                 return
-            case .reset:
+            case .garble where world.links[link].isSecure:
+                world.farGarble(link)
+                return close()
+            case .reset, .garble:
                 world.farReset(link, overtakes: random.chance(40))
                 return close()
             case .strayWhenIdle:
                 guard steps.count == 1, parser.isAtStart, world.isIdle(link) else { break }
+                world.record.links[link].hasStrayed = true
                 _ = world.farWrite(
                     link,
                     Array("HTTP/1.1 408 Late\r\nX-Request: -1\r\n\r\n".utf8),

@@ -14,9 +14,14 @@ extension SimWorld {
                 observe(.foreignRequest(request: request, link: link, reason: reason))
             }
         }
-        let target = plan.route == .peer ? "http://\(plan.authority)\(plan.target)" : plan.target
+        let isInAbsoluteForm = head.target.hasPrefix("http") || head.method == "CONNECT"
+        observe(.requestRead(request: request, link: link, isInAbsoluteForm: isInAbsoluteForm))
+        var peerFields = peerFields(head)
+        if sabotages(.leakPeerField, when: { !plan.isConnect }) { peerFields.append("X-Peer: a") }
+        let shown = plan.isConnect ? plan.way.connectFields.map { "\($0.name): \($0.value)" } : []
+        expect(peerFields == shown, "fields for a peer \(peerFields), not \(shown)")
         expect(head.method == plan.method, "method \(head.method)")
-        expect(head.target == target, "target \(head.target)")
+        expect(head.target == plan.requestTarget, "target \(head.target)")
         expect(head.values("host") == [plan.authority], "Host \(head.values("host"))")
         expect(head.values("cookie") == ["owner=\(request)"], "Cookie \(head.values("cookie"))")
         expect(head.values("keep-alive").isEmpty, "Keep-Alive was passed on")
@@ -28,6 +33,34 @@ extension SimWorld {
         case .chunked: expect(head.values("transfer-encoding") == ["chunked"], "no Transfer-Encoding")
         }
         return request
+    }
+
+    /// Lines that only a peer may see.
+    private func peerFields(_ head: ParsedHead) -> [String] {
+        head.fields.filter { ["proxy-authorization", "x-peer"].contains($0.name.lowercased()) }
+            .map { "\($0.name): \($0.value)" }
+    }
+
+    /// A CONNECT that the engine sends for itself: it shows nothing of the request that is to follow.
+    func upstreamReadConnect(_ head: ParsedHead, link: Int) {
+        let fields = head.fields.filter { $0.name != "Host" }.map { "\($0.name): \($0.value)" }
+        observe(.connectRead(link: link, SeenTunnel(authority: head.target, fields: fields)))
+        if fields != peerFields(head) || head.values("host") != [head.target] {
+            observe(.malformedRequest(link: link, reason: "CONNECT shows \(head.fields)"))
+        }
+    }
+
+    /// - Returns: whether there is such a request.
+    func upstreamReadTag(_ request: Int, link: Int) -> Bool {
+        guard record.requests.indices.contains(request) else {
+            observe(.malformedRequest(link: link, reason: "the tag of no request"))
+            return false
+        }
+        observe(.requestRead(request: request, link: link, isInAbsoluteForm: false))
+        if !record.requests[request].plan.isRaw {
+            observe(.foreignRequest(request: request, link: link, reason: "it is no raw CONNECT"))
+        }
+        return true
     }
 
     func upstreamRead(_ bytes: [UInt8], of request: Int, at offset: Int, link: Int) {

@@ -12,6 +12,10 @@ enum WorldEvent: Equatable {
     case mail(worker: Int, BudgetNews)
     /// A connect call is answered.
     case dialAnswer(link: Int)
+    /// A handshake comes to its end.
+    case handshake(link: Int, TLSFailure.Kind?)
+    /// The far end goes away in the middle of one.
+    case handshakeCut(link: Int, isReset: Bool)
     case proxyWake(proxy: Int)
     case upstreamWake(link: Int)
     case drain

@@ -7,6 +7,10 @@ import Model
 final class Pipe {
     enum Piece: Equatable {
         case bytes([UInt8])
+        /// close_notify: over TLS no bytes follow.
+        case notify
+        /// A record that cannot be decrypted.
+        case garbage
         case finish
         case reset
     }
@@ -21,6 +25,8 @@ final class Pipe {
     /// When the last piece arrives: pieces do not overtake each other.
     var lastArrival = Instant(nanoseconds: 0)
     private(set) var hasFinishArrived = false
+    private(set) var hasNotifyArrived = false
+    private(set) var hasGarbageArrived = false
     private(set) var isReset = false
     private(set) var isFinished = false
 
@@ -29,7 +35,9 @@ final class Pipe {
     var room: Int { isFinished || isReset ? 0 : max(0, capacity - bytesInFlight - arrived.count) }
 
     /// Whether a reader has anything to find out.
-    var isReadable: Bool { !arrived.isEmpty || hasFinishArrived || isReset }
+    var isReadable: Bool {
+        !arrived.isEmpty || hasFinishArrived || isReset || hasNotifyArrived || hasGarbageArrived
+    }
 
     func write(_ piece: Piece) {
         precondition(!isFinished, "written behind the end")
@@ -38,6 +46,7 @@ final class Pipe {
             bytesInFlight += bytes.count
             writtenTotal += bytes.count
         case .finish, .reset: isFinished = true
+        case .notify, .garbage: break
         }
         inFlight.append(piece)
     }
@@ -56,6 +65,8 @@ final class Pipe {
         case .bytes(let bytes):
             bytesInFlight -= bytes.count
             arrived.append(bytes.span)
+        case .notify: hasNotifyArrived = true
+        case .garbage: hasGarbageArrived = true
         case .finish: hasFinishArrived = true
         case .reset: isReset = true
         }
@@ -109,6 +120,12 @@ final class Link {
     var wantsWrite = false
     var probesFirst = false
     var isEndOfFileReported = false
+    /// The hop on which TLS is being established.
+    var handshake: TLSHop?
+    /// How that has ended; `nil`: not yet.
+    var handshakeResult: TLSFailure.Kind??
+    /// TLS stands on at least one hop.
+    var isSecure = false
     /// The engine has ordered it closed; the order may not have run yet.
     var isCloseOrdered = false
     /// The far end has closed its socket: what arrives there is answered with a reset.
@@ -137,6 +154,8 @@ final class Link {
     var isReady: Bool {
         switch workerSide {
         case .dialing(_, let isDue): isDue && !isCloseOrdered
+        case .open where handshake != nil:
+            !isCloseOrdered && (handshakeResult != nil || toEngine.isReadable)
         case .open:
             !isCloseOrdered
                 && ((isReadableNow && !isPaused) || (wantsWrite && (fromEngine.room > 0 || toEngine.isReset)))
@@ -145,6 +164,7 @@ final class Link {
     }
 
     private var isReadableNow: Bool {
-        !toEngine.arrived.isEmpty || toEngine.isReset || (toEngine.hasFinishArrived && !isEndOfFileReported)
+        !toEngine.arrived.isEmpty || toEngine.isReset || toEngine.hasGarbageArrived
+            || ((toEngine.hasFinishArrived || toEngine.hasNotifyArrived) && !isEndOfFileReported)
     }
 }

@@ -77,9 +77,17 @@ extension SimWorld {
         return bytes
     }
 
-    func farFinish(_ link: Int) {
+    /// - isProven: over TLS, close_notify comes first.
+    func farFinish(_ link: Int, isProven: Bool = true) {
         guard !links[link].toEngine.isFinished else { return }
+        if isProven && links[link].isSecure { send(.notify, on: links[link], towardsEngine: true) }
         send(.finish, on: links[link], towardsEngine: true)
+    }
+
+    /// Over TLS: a record that no one can read.
+    func farGarble(_ link: Int) {
+        guard !links[link].toEngine.isFinished else { return }
+        send(.garbage, on: links[link], towardsEngine: true)
     }
 
     func farReset(_ link: Int, overtakes: Bool) {
@@ -119,7 +127,7 @@ extension SimWorld {
             observe(.requestBegan(link: link.id, request: requestID(in: output)))
         }
         var parts: [RequestPart] = []
-        taps[link.id]?.parse(Array(output[..<count]), into: &parts)
+        taps[link.id]?.parse(Array(output[..<count]), ahead: Array(output[count...]), into: &parts)
         for part in parts { apply(part, link.id, output) }
         if case .body = parts.last { return true }
         return false
@@ -128,8 +136,16 @@ extension SimWorld {
     private func apply(_ part: RequestPart, _ link: Int, _ output: [UInt8]) {
         let request = record.links[link].currentRequest
         switch part {
+        case .proxyHeader: observe(.proxyHeaderSent(link: link))
+        case .tag(let request):
+            let isKnown = record.requests.indices.contains(request)
+            observe(.requestBegan(link: link, request: isKnown ? request : nil))
         case .began:
             let request = requestID(in: output)
+            if request == nil && output.starts(with: Array("CONNECT ".utf8)) {
+                observe(.connectBegan(link: link))
+                return hurryTunnel(link)
+            }
             observe(.requestBegan(link: link, request: request))
             guard let broken = record.links.indices.first(where: { record.hasBrokenReply($0) }) else {
                 return
@@ -144,6 +160,16 @@ extension SimWorld {
             observe(.requestSent(link: link, request: request))
         case .malformed(let reason): observe(.malformedRequest(link: link, reason: reason))
         }
+    }
+
+    private func hurryTunnel(_ link: Int) {
+        let hurried = record.requests.indices.first { request in
+            let facts = record.requests[request]
+            return facts.plan.way.route == .peerTunnel && !facts.plan.isConnect && facts.isOwed
+                && facts.writes.isEmpty
+        }
+        guard let hurried, sabotages(.hurryTunnel) else { return }
+        observe(.requestBegan(link: link, request: hurried))
     }
 
     private func isRepeatForbidden(_ link: Link, _ output: [UInt8]) -> Bool {

@@ -10,6 +10,9 @@ struct SeenHead: Equatable {
     var requestField: Int?
     var serveField: Int?
     var body = ReplyBody.none
+    /// What the sidecar says of TLS: marks that the simulated handshakes have set; `nil`: clear text.
+    var originTLS: String?
+    var peerTLS: String?
 }
 
 /// One event of a run. `request` is an index into the record's requests, `link` one into its links.
@@ -20,6 +23,8 @@ enum Observation: Equatable {
     case interim(request: Int, SeenHead)
     case reply(request: Int, SeenHead)
     case body(request: Int, offset: Int, count: Int, mismatchAt: Int?)
+    /// The first bytes of a raw tunnel have said which reply they belong to.
+    case tagged(request: Int, serve: Int)
     case trailers(request: Int, serveField: Int?, fieldCount: Int)
     case ended(request: Int, EndReport, [Attempt])
     case creditGiven(request: Int, bytes: Int)
@@ -43,11 +48,18 @@ enum Observation: Equatable {
     case dialed(link: Int, DialResult)
     /// The first byte of a request was written. `request` is `nil` when it does not say whose it is.
     case requestBegan(link: Int, request: Int?)
+    /// The first byte of a CONNECT was written that the engine sends for itself.
+    case connectBegan(link: Int)
+    case proxyHeaderSent(link: Int)
+    case tlsStarted(link: Int, TLSHop, TLSIdentity)
+    case tlsSecured(link: Int, TLSHop)
+    case tlsFailed(link: Int, TLSFailure.Kind)
     case requestBody(link: Int, request: Int, count: Int)
     case requestSent(link: Int, request: Int)
     case malformedRequest(link: Int, reason: String)
     case read(link: Int, count: Int, inPlace: Bool)
-    case connectionOver(link: Int, reason: String)
+    /// - isProven: behind close_notify.
+    case connectionOver(link: Int, reason: String, isProven: Bool)
     case connectionClosed(link: Int)
     case sessionOutput(proxy: Int, bytes: Int)
     case connectionOutput(link: Int, bytes: Int)
@@ -60,6 +72,11 @@ enum Observation: Equatable {
     // At the upstreams.
     case serveBegan(serve: Int, link: Int)
     /// Bytes, fields or a length that are not those the proxy sent.
+    /// A request has come over a link that its way is compared with.
+    case requestRead(request: Int, link: Int, isInAbsoluteForm: Bool)
+    /// A CONNECT without a request's number has come.
+    case connectRead(link: Int, SeenTunnel)
+    case proxyHeaderRead(link: Int, SeenProxyHeader)
     case foreignRequest(request: Int, link: Int, reason: String)
 
     // At the end.

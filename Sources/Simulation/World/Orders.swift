@@ -63,6 +63,7 @@ extension SimWorld {
             if link.isCloseOrdered { return "the connection was ordered closed" }
             if case .dialing = link.workerSide { return "the connection is not established" }
             if link.workerSide == .over { return "the connection is dead" }
+            if link.handshake != nil && !isAllowedInHandshake(effect) { return "a handshake is under way" }
             if case .writeConnection = effect, link.fromEngine.isFinished { return "FIN is written" }
             if case .shutdownWriting = effect, outputCount(of: connection) > 0 {
                 return "output is left to write"
@@ -78,6 +79,15 @@ extension SimWorld {
             guard let id = worker.linkOfSession[session] else { return "no such session" }
             if links[id].isCloseOrdered { return "the session was ordered closed" }
             return links[id].workerSide == .over ? "the session is dead" : nil
+        }
+    }
+
+    private func isAllowedInHandshake(_ effect: Effect) -> Bool {
+        switch effect {
+        case .writeConnection, .startTLS, .shutdownWriting: false
+        case .dial, .writeSession, .pauseReading, .resumeReading, .notifyClose, .closeConnection,
+            .closeSession, .giveBack, .handOver:
+            true
         }
     }
 
@@ -97,9 +107,9 @@ extension SimWorld {
     private func run(_ effect: Effect) {
         switch effect {
         case .dial, .notifyClose: break
-        case .startTLS(let connection, _):
+        case .startTLS(let connection, let hop):
             guard let link = link(of: connection), link.isOpenAtWorker else { return }
-            callEngine { $0.secured(connection, .success(TLSFacts()), now: $1) }
+            startTLS(link, connection, hop)
         case .writeConnection(let connection, let probeFirst):
             guard let link = link(of: connection), link.isOpenAtWorker else { return }
             link.wantsWrite = true
@@ -160,6 +170,7 @@ extension SimWorld {
         worker.live.append(link.id)
         if let address {
             link.isCounted = true
+            record.links[link.id].way.localAddress = address.local
             observe(.socketOpened(link: link.id, address.endpoint))
         }
         guard manner != .blackHole else { return }

@@ -27,6 +27,12 @@ struct Pattern {
         }
     }
 
+    /// The same for a body in front of which `tag` stands.
+    func bytes(_ range: Range<Int>, behind tag: [UInt8]) -> [UInt8] {
+        let front = tag[min(tag.count, range.lowerBound)..<min(tag.count, range.upperBound)]
+        return front + bytes(max(0, range.lowerBound - tag.count)..<max(0, range.upperBound - tag.count))
+    }
+
     /// The first offset at which `bytes`, said to begin at `start`, differ from the body; `nil`: nowhere.
     func mismatch(_ bytes: Span<UInt8>, at start: Int) -> Int? {
         let table = Pattern.table

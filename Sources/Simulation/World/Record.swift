@@ -64,18 +64,46 @@ struct LinkFacts {
     var isOverReported = false
     /// FIN was read.
     var isFinishRead = false
+    /// Behind close_notify, over TLS.
+    var isEndProven = false
+    /// What its far ends have seen of the way.
+    var way = SeenWay()
+    /// Since when a request can be sent on it as it is now: connected, secured, behind a tunnel.
+    var readyAt = Instant.never
+    /// Hops on which TLS stands.
+    var securedHops: [TLSHop] = []
+    var tlsFailure: TLSFailure.Kind?
+    /// A whole PROXY header was written.
+    var isHeaderSent = false
+    /// CONNECTs of the engine's own, and whether the last was granted and that read.
+    var connectsBegan = 0
+    var isTunnel = false
+    /// Requests since `readyAt`.
+    var requestsSinceReady = 0
+    /// It has sent bytes that nobody had asked for.
+    var hasStrayed = false
     /// Replies on it, in order.
     var serves: [Int] = []
 
     /// Whether a request that begins now is not the one for which it was established.
-    var isUsed: Bool { requestsBegan > 0 || writeOrders > 1 || firstOrderAt > dialedAt }
+    var isUsed: Bool { requestsSinceReady > 0 || writeOrders > 1 || firstOrderAt > readyAt }
+
+    /// Begins anew as a connection that was established just now.
+    mutating func becomeReady(_ now: Instant) {
+        readyAt = now
+        (writeOrders, requestsSinceReady, firstOrderAt) = (0, 0, .never)
+    }
 }
 
 /// One reply of an upstream.
 struct ServeFacts {
-    let request: Int
+    /// -1: of whoever is given the answer to a CONNECT.
+    var request: Int
     let link: Int
     let plan: ReplyPlan
+    /// The link's way when it was written, and where TLS stood; both may change before the proxy reads it.
+    var way = SeenWay()
+    var hops: [TLSHop] = []
     /// Offset of the plan's first byte among all the bytes towards the engine on its link; `nil`: not begun.
     private(set) var startOffset: Int?
 
@@ -91,6 +119,12 @@ struct ServeFacts {
     var wholeAt: Int? {
         guard let startOffset, let wholeAt = plan.wholeAt else { return nil }
         return startOffset + wholeAt
+    }
+
+    /// Offset behind its head, among the bytes of its link.
+    var headEndsAt: Int? {
+        guard let startOffset, plan.headEnd != .max else { return nil }
+        return startOffset + plan.headEnd
     }
 
     /// Where its last byte, stray ones included, has gone by.
@@ -126,6 +160,10 @@ final class Record {
         case .reply(let request, let head):
             requests[request].serve = head.serveField
             requests[request].isReplySeen = true
+            if let serve = head.serveField, serves.indices.contains(serve), serves[serve].request < 0 {
+                serves[serve].request = request
+            }
+        case .tagged(let request, let serve): requests[request].serve = serve
         case .interim(let request, _): requests[request].isReplySeen = true
         case .body(let request, _, let count, _): requests[request].received += count
         case .trailers(let request, _, _): requests[request].hasTrailersSeen = true
@@ -143,6 +181,9 @@ final class Record {
         case .drained: isDraining = true
         case .dialed, .requestBegan, .requestBody, .requestSent, .read, .connectionOver, .serveBegan:
             applyToLink(event, now)
+        case .connectBegan, .proxyHeaderSent, .tlsStarted, .tlsSecured, .tlsFailed, .requestRead,
+            .connectRead, .proxyHeaderRead:
+            applyToWay(event, now)
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft:
@@ -156,9 +197,42 @@ final class Record {
         links[link].firstOrderAt = min(links[link].firstOrderAt, now)
     }
 
+    private func applyToWay(_ event: Observation, _ now: Instant) {
+        switch event {
+        case .connectBegan(let link):
+            links[link].requestsBegan += 1
+            links[link].connectsBegan += 1
+            links[link].requestsSinceReady += 1
+            links[link].currentRequest = nil
+            links[link].isTunnel = false
+        case .proxyHeaderSent(let link):
+            links[link].isHeaderSent = true
+            links[link].becomeReady(now)
+        case .tlsStarted(let link, .outer, let identity): links[link].way.outer = identity
+        case .tlsStarted(let link, .inner, let identity): links[link].way.inner = identity
+        case .tlsSecured(let link, let hop):
+            links[link].securedHops.append(hop)
+            links[link].becomeReady(now)
+        case .tlsFailed(let link, let kind): links[link].tlsFailure = kind
+        case .requestRead(let request, let link, let isInAbsoluteForm):
+            if links[link].isTunnel {
+                links[link].way.kind = .tunnel
+                return
+            }
+            let isRaw = requests[request].plan.isRaw
+            links[link].way.kind = isRaw ? .raw : isInAbsoluteForm ? .peer : .origin
+            links[link].way.tunnel = nil
+        case .connectRead(let link, let tunnel): links[link].way.tunnel = tunnel
+        case .proxyHeaderRead(let link, let header): links[link].way.header = header
+        default: break
+        }
+    }
+
     private func applyToLink(_ event: Observation, _ now: Instant) {
         switch event {
-        case .dialed(let link, _): links[link].dialedAt = now
+        case .dialed(let link, _):
+            links[link].dialedAt = now
+            links[link].becomeReady(now)
         case .requestBegan(let link, let request):
             if let request {
                 let facts = links[link]
@@ -167,6 +241,7 @@ final class Record {
                 )
             }
             links[link].requestsBegan += 1
+            links[link].requestsSinceReady += 1
             links[link].currentRequest = request
             links[link].isCurrentSent = false
         case .requestBody(let link, let request, let count):
@@ -181,10 +256,20 @@ final class Record {
         case .read(let link, let count, _):
             links[link].bytesRead += count
             links[link].reads += 1
-        case .connectionOver(let link, let reason):
+            if let last = links[link].serves.last, serves[last].plan.grantsTunnel, !links[link].isTunnel,
+                let end = serves[last].headEndsAt, links[link].bytesRead >= end
+            {
+                links[link].isTunnel = true
+                links[link].becomeReady(now)
+            }
+        case .connectionOver(let link, let reason, let isProven):
             links[link].isOverReported = true
             if reason == "FIN" { links[link].isFinishRead = true }
-        case .serveBegan(let serve, let link): links[link].serves.append(serve)
+            links[link].isEndProven = isProven
+        case .serveBegan(let serve, let link):
+            links[link].serves.append(serve)
+            serves[serve].way = links[link].way
+            serves[serve].hops = links[link].securedHops
         default: break
         }
     }

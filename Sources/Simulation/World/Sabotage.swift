@@ -36,21 +36,36 @@ package enum Sabotage: String, CaseIterable, Sendable {
     /// The budget gives room to those first who have waited least.
     case jumpQueue
 
+    /// Over TLS an end without close_notify is said to be proven.
+    case trustTruncation
+    /// A stream whose handshake failed is said to have been reset.
+    case mistakeTLSFault
+    /// A stream whose tunnel was refused is said to be complete.
+    case hideRefusal
+    /// A request goes into a tunnel that was not granted.
+    case hurryTunnel
+    /// A connection is made for another name than the one that is asked for.
+    case mixIdentity
+    /// A field that only the peer may see reaches the origin.
+    case leakPeerField
+
     /// The checker that has to see it.
     package var checker: String {
         switch self {
         case .repeatEnd: ExactEnd.name
         case .loseEnd: Liveness.name
-        case .claimComplete: Wholeness.name
+        case .claimComplete, .trustTruncation, .hideRefusal: Wholeness.name
         case .flipByte: ReplyBytes.name
-        case .flipRequestByte, .swapStreams: Isolation.name
+        case .flipRequestByte, .swapStreams, .leakPeerField: Isolation.name
         case .sendTwice: Replay.name
         case .keepBrokenConnection: Reuse.name
         case .inflateCredit: Bounds.name
         case .forgetSession, .leakConnection: Leaks.name
         case .repeatOrder: Orders.name
         case .miscount: Reports.name
-        case .blameInternal: Outcomes.name
+        case .blameInternal, .mistakeTLSFault: Outcomes.name
+        case .hurryTunnel: Ways.name
+        case .mixIdentity: Identities.name
         case .exceedLimits: ConnectionLimits.name
         case .jumpQueue: Turns.name
         }

@@ -37,6 +37,17 @@ package struct Scenario {
     var hasHostileProxy = false
     var hasForbiddenProxy = false
     var requestCount = 1
+    /// Ways that requests go; empty: all go in clear text to the origin or an absolute-form peer.
+    var ways: [WayPlan] = []
+    /// Longest time that a handshake takes.
+    var handshakeMicrosecondsMax = 0
+    /// Handshakes and CONNECTs that go wrong, percent.
+    var setupFaultPercent = 0
+    /// Milliseconds from one request to the next, all to one endpoint, so that connections are used again and again;
+    /// 0: requests come in heaps, to any.
+    var stepMilliseconds = 0
+    /// Requests on a connection that was used before which meet its end, percent.
+    var racePercent = 30
     /// Largest body, bytes.
     var bodyBytesMax = 1000
     var passBytesMin = 4096
@@ -88,6 +99,31 @@ package struct Scenario {
             limits.connectionsPerEndpointMax = random.pick([0, 1, 2, 3])
             proxyCount = max(proxyCount, workerCount)
             requestCount += 8 * workerCount
+        }
+        if random.chance(60) { chooseWays(&random) }
+        if random.chance(45) { chooseSteps(&random) }
+    }
+
+    /// Requests one by one: what matters is how a connection goes on from one to the next.
+    private mutating func chooseSteps(_ random: inout SeededRandom) {
+        stepMilliseconds = random.pick([5, 50, 300])
+        requestCount += 15
+        racePercent = random.pick([30, 60, 90])
+        ways = Array(ways.prefix(1))
+        proxyCount = min(proxyCount, 2)
+        limits.idlePerKeyMax = max(limits.idlePerKeyMax, 4)
+        limits.idleConnectionMilliseconds = max(limits.idleConnectionMilliseconds, 10_000)
+        limits.requestsPerConnectionMax = random.pick([0, 0, 3])
+    }
+
+    private mutating func chooseWays(_ random: inout SeededRandom) {
+        for _ in 0..<random.between(1, 3) { ways.append(WayPlan(random: &random)) }
+        if random.chance(30) { ways.append(WayPlan()) }
+        handshakeMicrosecondsMax = random.pick([0, 1000, 30_000, 400_000])
+        switch roughness {
+        case .calm: setupFaultPercent = 0
+        case .mild: setupFaultPercent = 5
+        case .rough: setupFaultPercent = random.pick([5, 20])
         }
     }
 

@@ -107,27 +107,34 @@ extension SimWorld {
             observe(.dialed(link: link.id, answer))
             return callEngine { $0.dialed(connection, answer, now: $1) }
         }
+        if link.handshake != nil { return continueHandshake(link, connection) }
         // Bytes before room: what has arrived may forbid what is about to be written.
         readConnection(link, connection)
         if link.isOpenAtWorker && link.wantsWrite { writeConnection(link, connection) }
     }
 
-    private func readConnection(_ link: Link, _ connection: ConnectionID) {
+    func readConnection(_ link: Link, _ connection: ConnectionID) {
         guard !link.isPaused else { return }
         // Until a read comes back short: what has arrived is known before sessions are served.
-        while link.isOpenAtWorker && !link.isPaused && link.isReady {
+        while link.isOpenAtWorker && !link.isPaused && link.isReady && link.handshake == nil {
             if !link.toEngine.arrived.isEmpty {
                 readBytes(link, connection)
-            } else if link.toEngine.isReset {
+            } else if link.toEngine.isReset || (link.isSecure && link.toEngine.hasGarbageArrived) {
                 return lose(link, connection, .reset)
-            } else if link.toEngine.hasFinishArrived && !link.isEndOfFileReported {
-                link.isEndOfFileReported = true
-                observe(.connectionOver(link: link.id, reason: "FIN"))
-                return callEngine { $0.endOfFile(from: connection, now: $1) }
+            } else if link.toEngine.isReadable && !link.isEndOfFileReported {
+                return reportEnd(link, connection)
             } else {
                 return
             }
         }
+    }
+
+    private func reportEnd(_ link: Link, _ connection: ConnectionID) {
+        link.isEndOfFileReported = true
+        let isProven = link.isSecure && link.toEngine.hasNotifyArrived
+        observe(.connectionOver(link: link.id, reason: "FIN", isProven: isProven))
+        let isTrusted = isProven || (link.isSecure && sabotages(.trustTruncation))
+        callEngine { $0.endOfFile(from: connection, isProven: isTrusted, now: $1) }
     }
 
     private func readBytes(_ link: Link, _ connection: ConnectionID) {
@@ -161,7 +168,7 @@ extension SimWorld {
 
     /// The socket is gone without the engine's order.
     private func lose(_ link: Link, _ connection: ConnectionID, _ cause: CloseCause) {
-        observe(.connectionOver(link: link.id, reason: "\(cause)"))
+        observe(.connectionOver(link: link.id, reason: "\(cause)", isProven: false))
         closeAtWorker(link)
         callEngine { $0.closed(connection, cause, now: $1) }
     }
@@ -170,7 +177,12 @@ extension SimWorld {
     func writeConnection(_ link: Link, _ connection: ConnectionID) {
         if link.probesFirst {
             link.probesFirst = false
-            if link.toEngine.isReadable { return lose(link, connection, .stale) }
+            if link.toEngine.isReadable {
+                guard link.isSecure else { return lose(link, connection, .stale) }
+                // What there is may be TLS's own: it is read, and the engine told of the rest.
+                readConnection(link, connection)
+                guard link.isOpenAtWorker, !link.isEndOfFileReported else { return }
+            }
         }
         while link.isOpenAtWorker && link.wantsWrite {
             if outputCount(of: connection) == 0 {
@@ -207,7 +219,7 @@ extension SimWorld {
             return 0
         }
         let link = links[index]
-        guard !link.probesFirst, !link.toEngine.isReset, link.fromEngine.room > 0,
+        guard !link.probesFirst, !link.isSecure, !link.toEngine.isReset, link.fromEngine.room > 0,
             !random.chance(scenario.spuriousPercent)
         else { return 0 }
         return transmit(copy(waiting) + copy(body), on: link)

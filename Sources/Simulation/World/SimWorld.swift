@@ -203,6 +203,8 @@ package final class SimWorld {
             active = number
             callEngine { $0.told(news, now: $1) }
         case .dialAnswer(let link): dialAnswer(links[link])
+        case .handshake(let link, let failure): endHandshake(links[link], failure)
+        case .handshakeCut(let link, let isReset): cutHandshake(links[link], isReset: isReset)
         case .proxyWake(let proxy):
             // A wake-up that was planned before an earlier one is one too many.
             guard proxyWakeAt[proxy, default: .never] <= now else { return }
@@ -239,7 +241,7 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .mail, .dialAnswer, .drain: break
+        case .arrival, .workerTurn, .mail, .dialAnswer, .handshake, .handshakeCut, .drain: break
         }
         queue.add(event, at: time)
     }
