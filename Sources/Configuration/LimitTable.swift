@@ -216,6 +216,13 @@ extension Setting {
             "TLS sessions kept of one of them"
         ),
         limit(
+            "tls-sessions-max",
+            \.limits.tlsSessionsMax,
+            .number,
+            1...count,
+            "TLS sessions kept by a worker in all"
+        ),
+        limit(
             "tls-file-check-milliseconds",
             \.limits.tlsFileCheckMilliseconds,
             .milliseconds,

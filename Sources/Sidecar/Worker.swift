@@ -127,6 +127,7 @@ struct Worker: ~Copyable {
         tlsLimits.contextsMax = limits.tlsContextsMax
         tlsLimits.sessionKeysMax = limits.tlsSessionKeysMax
         tlsLimits.sessionsPerKeyMax = limits.tlsSessionsPerKeyMax
+        tlsLimits.sessionsMax = limits.tlsSessionsMax
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
         self.share = share
