@@ -65,9 +65,10 @@ package struct Limits: Sendable {
     package var tlsContextsMax = 64
     /// Servers, each with its identity, of which sessions are kept. Reached: those of the one used longest ago are dropped.
     package var tlsSessionKeysMax = 1024
-    /// Sessions of one server: as many connections made at once can resume. Reached: the oldest is dropped.
+    /// Sessions of one server. Reached: the oldest is dropped. One of 1.3 is good for one connection: so many can be made
+    /// at the same time without a full handshake.
     package var tlsSessionsPerKeyMax = 64
-    /// Sessions in all. Reached: those of the server used longest ago are dropped.
+    /// Sessions of all servers. Reached: the oldest of the server used longest ago is dropped. One takes about 2 KiB.
     package var tlsSessionsMax = 4096
     /// Time for which the files of a context are taken to be unchanged.
     package var tlsFileCheckMilliseconds = 1000

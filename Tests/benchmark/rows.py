@@ -35,8 +35,9 @@ COUNTED_ROWS = (
     Row("allocations", "heap allocations per request, warm", "empty-64", value_max=0.001, unit=""),
     Row("allocations-reply-64k", "the same with 64 KiB replies", "reply-64k", value_max=0.001, unit=""),
     Row("allocations-request-64k", "the same with request bodies of 64 KiB", "request-64k", value_max=0.001, unit=""),
-    # OpenSSL 3.0 makes one for each record that it reads and three for each that it writes; ours are none.
-    Row("allocations-tls", "the same over TLS, OpenSSL's own four among them", "tls-empty-64", value_max=4.001, unit=""),
+    # OpenSSL 3.0 makes one for each record that it reads and three for each that it writes; ours are none. The limit has
+    # room for requests that begin between the two readings.
+    Row("allocations-tls", "the same over TLS, OpenSSL's own four among them", "tls-empty-64", value_max=4.02, unit=""),
     Row("idle-memory", "memory for 10,000 idle upstream connections", "", value_max=20.0, unit="MB"),
     Row("system-calls", "system calls per request, no body, 64 outstanding", "empty-64", value_max=2.3, unit=""),
 )

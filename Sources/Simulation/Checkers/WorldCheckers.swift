@@ -151,7 +151,11 @@ struct Outcomes: Checker {
         case .badReply:
             return (links(of: facts, record) + setupLinks(of: facts, record)).contains { isBad($0, record) }
         case .tlsHandshake:
+            // TLS may also break behind its handshake, which is told by the connection's end.
             return setupLinks(of: facts, record).contains { record.links[$0].tlsFailure == .handshake }
+                || (links(of: facts, record) + setupLinks(of: facts, record)).contains { link in
+                    record.links[link].isOverReported && !record.links[link].securedHops.isEmpty
+                }
         case .tlsVerify:
             return setupLinks(of: facts, record).contains { record.links[$0].tlsFailure == .verify }
         case .peerRefused: return reply(of: facts, record)?.plan.isRefusal ?? false

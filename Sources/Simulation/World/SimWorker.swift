@@ -119,8 +119,10 @@ extension SimWorld {
         while link.isOpenAtWorker && !link.isPaused && link.isReady && link.handshake == nil {
             if !link.toEngine.arrived.isEmpty {
                 readBytes(link, connection)
-            } else if link.toEngine.isReset || (link.isSecure && link.toEngine.hasGarbageArrived) {
+            } else if link.toEngine.isReset {
                 return lose(link, connection, .reset)
+            } else if link.isSecure && link.toEngine.hasGarbageArrived {
+                return lose(link, connection, .broken(TLSFailure(.handshake, "a broken record")))
             } else if link.toEngine.isReadable && !link.isEndOfFileReported {
                 return reportEnd(link, connection)
             } else {
