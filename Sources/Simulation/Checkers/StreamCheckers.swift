@@ -218,6 +218,7 @@ struct Reports: Checker {
             "request \(request): took \(report.timings.totalMicroseconds) us, its deadline is \(total) ms"
         )
     }
+
     /// A stream of which nothing but handshakes failed ends so, unless something else ended it first.
     private func checkTLSFailures(
         _ request: Int,
@@ -228,7 +229,9 @@ struct Reports: Checker {
         let isTLS = report.outcome == .tlsHandshake || report.outcome == .tlsVerify
         let failures = attempts.filter { $0.result == .tlsFailed }.count
         let what = "request \(request): \(report.outcome) after \(failures) failed handshakes"
-        reporter.expect(!isTLS || failures > 0, what)
+        // What breaks behind the handshake had a connection.
+        let isLate = report.outcome == .tlsHandshake && report.connection == .closed
+        reporter.expect(!isTLS || failures > 0 || isLate, what)
         guard failures > 0, failures == attempts.count, !isTLS else { return }
         let fromOutside: [Outcome] = [
             .cancelled, .deadline, .draining, .overloaded, .queueTimeout, .connectTimeout,
