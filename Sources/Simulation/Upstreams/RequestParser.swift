@@ -59,6 +59,9 @@ struct RequestParser {
     /// Whether the last message was whole and no byte of another has come.
     var isAtStart: Bool { state == .start && front?.isEmpty != false }
 
+    /// Whether it is still open what stands at the front of the connection.
+    var isAtFront: Bool { front != nil }
+
     /// From here on bytes belong to an upgraded protocol.
     mutating func becomeTunnel() {
         state = .tunnel

@@ -127,7 +127,8 @@ extension SimWorld {
             observe(.requestBegan(link: link.id, request: requestID(in: output)))
         }
         var parts: [RequestPart] = []
-        taps[link.id]?.parse(Array(output[..<count]), ahead: Array(output[count...]), into: &parts)
+        let ahead = taps[link.id]?.isAtFront == true ? Array(output[count...]) : []
+        taps[link.id]?.parse(Array(output[..<count]), ahead: ahead, into: &parts)
         for part in parts { apply(part, link.id, output) }
         if case .body = parts.last { return true }
         return false
