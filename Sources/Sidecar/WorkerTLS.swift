@@ -68,7 +68,6 @@ extension Worker {
             if secure.mayHavePlaintext && !connections[index].isReadReady { return continueHandshake(index) }
             receive(index, secure)
             if secure.mayHavePlaintext && connections[index].isOpen { continueHandshake(index) }
-            secure.returnInput(&cipherBuffer)
             return
         }
         if !secure.mayHavePlaintext {
