@@ -196,3 +196,13 @@ extension Span<UInt8> {
         [UInt8](capacity: count) { output in for index in indices { output.append(self[index]) } }
     }
 }
+
+/// Records that stand whole in `bytes`, by their headers.
+func records(_ bytes: [UInt8]) -> Int {
+    var (count, start) = (0, 0)
+    while start + 5 <= bytes.count {
+        start += 5 + Int(bytes[start + 3]) << 8 + Int(bytes[start + 4])
+        count += 1
+    }
+    return count
+}

@@ -14,16 +14,6 @@ private func pattern(_ count: Int, _ seed: UInt64 = 1) -> [UInt8] {
     return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next() >> 24) }
 }
 
-/// Records that stand whole in `bytes`, by their headers.
-private func records(_ bytes: [UInt8]) -> Int {
-    var (count, start) = (0, 0)
-    while start + 5 <= bytes.count {
-        start += 5 + Int(bytes[start + 3]) << 8 + Int(bytes[start + 4])
-        count += 1
-    }
-    return count
-}
-
 @Suite struct StreamTests {
     @Test(arguments: Cut.all, versions) func `bytes pass both ways, however they are cut`(
         cut: Cut,
