@@ -222,7 +222,7 @@ extension WorkerEngine {
             case .cancel:
                 try takeCancel(header, payload, session: slot)
             case .unpin:
-                try decoder.unpin(payload)
+                _ = try decoder.unpin(payload)
             case .ping:
                 try answerPing(payload, session: slot)
             case .pong:
