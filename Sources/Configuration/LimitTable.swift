@@ -229,6 +229,14 @@ extension Setting {
             0...day,
             "Time for which the files of a TLS context are taken to be unchanged"
         ),
+        // Authentication.
+        limit(
+            "authentication-spaces-max",
+            \.limits.authenticationSpacesMax,
+            .number,
+            1...count,
+            "Servers, each with a credential, of which a worker remembers authentication"
+        ),
         // Deadlines.
         limit(
             "queue-milliseconds",

@@ -73,6 +73,11 @@ package struct Limits: Sendable {
     /// Time for which the files of a context are taken to be unchanged.
     package var tlsFileCheckMilliseconds = 1000
 
+    // Authentication, for each worker.
+    /// Servers, each with a credential, of which nonces and protection spaces are remembered. Reached: the one used longest
+    /// ago is forgotten, and will ask again.
+    package var authenticationSpacesMax = 1024
+
     // Deadlines of an exchange where the request does not say; 0: none.
     package var queueMilliseconds = 10_000
     package var connectMilliseconds = 10_000
