@@ -17,8 +17,12 @@ struct DigestRow: Sendable, CustomTestStringConvertible {
     /// `nil`: it cannot be answered.
     var expected: String?
 
-    init(_ rule: String, _ challenge: String, _ expected: String?, _ change: (inout DigestRow) -> Void = { _ in })
-    {
+    init(
+        _ rule: String,
+        _ challenge: String,
+        _ expected: String?,
+        _ change: (inout DigestRow) -> Void = { _ in }
+    ) {
         self.rule = rule
         self.challenge = challenge
         self.expected = expected
@@ -266,7 +270,9 @@ struct DigestRow: Sendable, CustomTestStringConvertible {
         ),
     ]
 
-    @Test(arguments: quoting) func `quoting is exact`(_ row: DigestRow) { #expect(row.actual == row.expected) }
+    @Test(arguments: quoting) func `quoting is exact`(_ row: DigestRow) {
+        #expect(row.actual == row.expected)
+    }
 
     static let challenges = [
         DigestRow("plain", #"Digest realm="r", nonce="n", qop="auth""#, bob),
