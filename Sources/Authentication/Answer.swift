@@ -74,8 +74,9 @@ package struct AuthenticationAttempt: Sendable {
     var sent = Sent.nothing
     /// The newest session that was known when the last request was made.
     var seenSerial: UInt64 = 0
-    /// Whether a nonce of another stream was taken in answer to a challenge: once, then the challenge's own.
-    var hasBorrowed = false
+    /// Whether a Digest challenge was answered with a nonce that other streams use too: once, then with one that nobody
+    /// else has.
+    var hasShared = false
     /// Nonces of its own that the server called stale.
     var staleCount = 0
     /// Mechanisms that are not available: see `exclude`.

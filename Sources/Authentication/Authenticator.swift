@@ -127,19 +127,7 @@ package struct Authenticator: ~Copyable {
         case .bearer(let realm):
             prove(realm, .bearer, key, request.target)
             return .none
-        case .digest(let use):
-            guard let information, let information = AuthenticationInfo(information) else {
-                prove(use.session.realm, .digest(use.session.algorithm), key, request.target)
-                return .none
-            }
-            let proof = proof(information, use, request.target)
-            if proof == .wrong {
-                forget(use.session.realm, .digest(use.session.algorithm), key)
-                return .wrong
-            }
-            prove(use.session.realm, .digest(use.session.algorithm), key, request.target)
-            if let nonce = information.nextNonce, !nonce.isEmpty { replace(use.session, nonce, key) }
-            return proof
+        case .digest(let use): return succeeded(use, key, request.target, information)
         }
     }
 
@@ -160,11 +148,11 @@ extension Authenticator {
         switch attempt.sent {
         case .nothing: break
         case .basic(let realm):
-            // The same bytes would be refused again, in whatever realm.
-            forget(realm, .basic, key)
+            // The same bytes would be refused again, in whatever realm. Where it is another, the first may yet take them.
+            if case .basic(realm) = choice { forget(realm, .basic, key) }
             return .rejected
         case .bearer(let realm):
-            forget(realm, .bearer, key)
+            if case .bearer(realm) = choice { forget(realm, .bearer, key) }
             return .rejected
         case .context(let mechanism):
             // Without a token it begins anew: what we sent was not enough.
@@ -179,10 +167,23 @@ extension Authenticator {
             }
             guard challenge.realm == use.session.realm, use.isOwn else { break }
             if challenge.isStale && attempt.staleCount < AuthenticationAttempt.staleMax { break }
+            // Not every server says stale to a count that others overtook.
+            if !challenge.isStale && isShared(use, key) { break }
             forget(challenge.realm, .digest(use.session.algorithm), key)
             return challenge.isStale ? .tooManyTries : .rejected
         }
         return attempt.tries >= AuthenticationAttempt.triesMax ? .tooManyTries : nil
+    }
+
+    /// Whether other streams used the nonce after this one, or have a newer one since: it may be a matter of counts.
+    private mutating func isShared(_ use: DigestUse, _ key: SpaceKey) -> Bool {
+        guard let place = spaces.place(key),
+            let index = spaces.realm(use.session.realm, .digest(use.session.algorithm), at: place)
+        else { return false }
+        return spaces.withRealm(index, at: place) { realm in
+            guard let session = realm.session else { return false }
+            return session === use.session ? realm.count > use.count : session.serial > use.session.serial
+        }
     }
 
     private mutating func forget(_ realm: [UInt8], _ scheme: RealmScheme, _ key: SpaceKey) {
@@ -195,6 +196,26 @@ extension Authenticator {
 
 // What servers accept.
 extension Authenticator {
+    private mutating func succeeded(
+        _ use: DigestUse,
+        _ key: SpaceKey,
+        _ target: Span<UInt8>,
+        _ information: Span<UInt8>?
+    ) -> ServerProof {
+        let scheme = RealmScheme.digest(use.session.algorithm)
+        var read: AuthenticationInfo?
+        if let information { read = AuthenticationInfo(information) }
+        let proof = if let read { proof(read, use, target) } else { ServerProof.none }
+        if proof == .wrong {
+            forget(use.session.realm, scheme, key)
+            return .wrong
+        }
+        share(use, key)
+        prove(use.session.realm, scheme, key, target)
+        if let nonce = read?.nextNonce, !nonce.isEmpty { replace(use.session, nonce, key) }
+        return proof
+    }
+
     private mutating func prove(
         _ realm: [UInt8],
         _ scheme: RealmScheme,
@@ -263,9 +284,10 @@ extension Authenticator {
         }
     }
 
-    /// The use of a nonce that answers a challenge: of the newest one of the realm where it came after the
-    /// stream's last request, so that of many streams that are asked at once all but the first take that
-    /// one's; else of the challenge's.
+    /// The use of a nonce that answers a challenge. The first time it is one that streams share: the newest of the realm
+    /// where it came after the stream's last request, so that of many streams that are asked at once all but the first
+    /// take that one's; else the challenge's. When that was refused, as requests may overtake each other and some servers
+    /// want counts to rise, it is the challenge's again, and until it is accepted nobody else gets it.
     private mutating func use(
         _ challenge: DigestChallenge,
         _ protection: DigestProtection,
@@ -273,14 +295,10 @@ extension Authenticator {
         _ attempt: inout AuthenticationAttempt,
         isBodyHeld: Bool
     ) -> DigestUse? {
-        let place = spaces.makePlace(key)
-        let scheme = RealmScheme.digest(challenge.algorithm)
-        if !attempt.hasBorrowed, let index = spaces.realm(challenge.realm, scheme, at: place) {
-            let newest = spaces.withRealm(index, at: place) { $0.session?.serial ?? 0 }
-            if newest > attempt.seenSerial, let use = nextUse(index, at: place, isBodyHeld: isBodyHeld) {
-                attempt.hasBorrowed = true
-                return use
-            }
+        let isShared = !attempt.hasShared
+        if isShared, let use = newestUse(challenge, key, since: attempt.seenSerial, isBodyHeld: isBodyHeld) {
+            attempt.hasShared = true
+            return use
         }
         if case .digest(let use) = attempt.sent, use.isOwn, challenge.isStale { attempt.staleCount += 1 }
         serial += 1
@@ -294,13 +312,37 @@ extension Authenticator {
                 functions
             )
         else { return nil }
-        let index = spaces.makeRealm(challenge.realm, scheme, at: place)
+        attempt.hasShared = true
+        let use = DigestUse(session: session, count: 1, isOwn: true)
+        if isShared { share(use, key) }
+        return use
+    }
+
+    /// The next use of a nonce of the challenge's realm that came after `serial`.
+    private mutating func newestUse(
+        _ challenge: DigestChallenge,
+        _ key: SpaceKey,
+        since serial: UInt64,
+        isBodyHeld: Bool
+    ) -> DigestUse? {
+        guard let place = spaces.place(key),
+            let index = spaces.realm(challenge.realm, .digest(challenge.algorithm), at: place),
+            spaces.withRealm(index, at: place, { $0.session?.serial ?? 0 }) > serial
+        else { return nil }
+        return nextUse(index, at: place, isBodyHeld: isBodyHeld)
+    }
+
+    /// Lets other streams have a nonce, unless they have a newer one.
+    private mutating func share(_ use: DigestUse, _ key: SpaceKey) {
+        let session = use.session
+        let place = spaces.makePlace(key)
+        let index = spaces.makeRealm(session.realm, .digest(session.algorithm), at: place)
         spaces.withRealm(index, at: place) { realm in
+            guard realm.session?.serial ?? 0 < session.serial else { return }
             realm.session = session
-            realm.count = 1
-            realm.setDomain(challenge.domain, key.space)
+            realm.count = use.count
+            realm.setDomain(session.domain, key.space)
         }
-        return DigestUse(session: session, count: 1, isOwn: true)
     }
 
     /// 128 bits that nobody can foretell who does not know the seed, in hexadecimal.

@@ -79,7 +79,7 @@ package struct DigestChallenge: Sendable {
 
     /// The protection to answer with. `auth` before `auth-int`, which few servers get right.
     /// - Returns: `nil` when only `auth-int` is offered and the body is not held.
-    func protection(isBodyHeld: Bool) -> DigestProtection? {
+    package func protection(isBodyHeld: Bool) -> DigestProtection? {
         if protections.contains(.auth) { return .auth }
         if protections == [.legacy] { return .legacy }
         return isBodyHeld ? .authInt : nil

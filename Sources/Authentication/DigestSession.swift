@@ -12,6 +12,8 @@ package final class DigestSession: Sendable {
     /// Greater for a session that was made later, in one worker.
     package let serial: UInt64
     let opaque: [UInt8]?
+    /// See `DigestChallenge.domain`.
+    let domain: [[UInt8]]?
     let cnonce: [UInt8]
     private let isSession: Bool
     private let namesAlgorithm: Bool
@@ -43,6 +45,7 @@ package final class DigestSession: Sendable {
         nonce = challenge.nonce
         algorithm = challenge.algorithm
         opaque = challenge.opaque
+        domain = challenge.domain
         isSession = challenge.isSession
         namesAlgorithm = challenge.namesAlgorithm
         hashesUser = challenge.hashesUser
@@ -58,6 +61,7 @@ package final class DigestSession: Sendable {
         algorithm = former.algorithm
         protection = former.protection
         opaque = former.opaque
+        domain = former.domain
         cnonce = former.cnonce
         isSession = former.isSession
         namesAlgorithm = former.namesAlgorithm

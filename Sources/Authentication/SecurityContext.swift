@@ -67,6 +67,11 @@ package struct SecurityStep: Equatable, Sendable {
     /// The server's token; empty: a context has to be made first.
     package var input: [UInt8]
 
+    package init(mechanism: SecurityMechanism, input: [UInt8]) {
+        self.mechanism = mechanism
+        self.input = input
+    }
+
     /// Appends the field value that carries `token` to the server.
     package static func append(
         _ mechanism: SecurityMechanism,
