@@ -53,6 +53,8 @@ struct Connection: ~Copyable {
     var room = Room.anywhere
     /// The pin that it is (a slot of the table of pins).
     var pin: Int?
+    /// What a CONNECT that is not answered yet carries for the peer.
+    var tunnelTry: AuthenticationTry?
     /// Whether the exchange on it binds it to one client.
     var isBinding = false
     var decoder: ReplyDecoder
@@ -91,6 +93,7 @@ struct Connection: ~Copyable {
         isSpent = false
         pin = nil
         isBinding = false
+        if tunnelTry != nil { tunnelTry = nil }
         isTunnelOnIdle = false
         outerFacts = nil
         innerFacts = nil

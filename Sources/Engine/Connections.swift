@@ -247,6 +247,11 @@ extension WorkerEngine {
         // Over TLS a probe finds the end itself, and not that something waits.
         let isUntouched = streams[stream].isOnIdle && streams[stream].isUploadUntouched && !hasReplyBytes
         let isStale = cause == .stale || (isUntouched && streams[stream].totalUntil > now)
+        if isDropping(stream) {
+            forget(slot)
+            sendAgain(stream)
+            return
+        }
         let isPinned = connections[slot].pin != nil
         if isPinned && isStale { setEnding(slot, .lost, "the upstream closed it") }
         forget(slot)

@@ -15,6 +15,7 @@ extension WorkerEngine {
     ) {
         let wasIdle = result == .reused
         takeOver(slot, stream, endpointIndex)
+        if streams[stream].authentication != nil { authorize(slot, stream) }
         streams[stream].isOnIdle = wasIdle
         note(stream, endpointIndex, result, since: start ?? now, transportAt)
         if wasIdle { totals.reusesTotal &+= 1 }

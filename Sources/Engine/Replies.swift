@@ -47,6 +47,13 @@ extension WorkerEngine {
             let rest = bytes.extracting(droppingFirst: used)
             if connections[slot].decoder.opaqueBytes > 0 {
                 if rest.isEmpty { return used }
+                if isDropping(stream) {
+                    let count = min(rest.count, opaqueBytes(slot))
+                    if !drop(count, slot, stream) { return used }
+                    connections[slot].decoder.consumedOpaque(count)
+                    used += count
+                    continue
+                }
                 let count = sendable(stream, upTo: min(rest.count, opaqueBytes(slot)))
                 if count == 0 {
                     pause(slot, stream)
@@ -94,6 +101,7 @@ extension WorkerEngine {
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:
+            if answersChallenge(bytes, slot, stream) { return true }
             replyBegan(stream)
             if streams[stream].gate == .shut || streams[stream].isConnect && head.body != .tunnel {
                 streams[stream].refusalStatus = head.status
@@ -102,10 +110,12 @@ extension WorkerEngine {
             if head.body == .tunnel { openTunnel(stream) }
             return true
         case .body(let range):
-            if !range.isEmpty { sendBody(bytes.extracting(range), stream) }
+            if range.isEmpty { return true }
+            if isDropping(stream) { return drop(range.count, slot, stream) }
+            sendBody(bytes.extracting(range), stream)
             return true
         case .trailers:
-            return passTrailers(bytes, slot, stream)
+            return isDropping(stream) || passTrailers(bytes, slot, stream)
         case .complete:
             completeReply(slot, stream, hasLeftover: !isLast)
             return false
@@ -214,7 +224,8 @@ extension WorkerEngine {
     /// Bytes that `receivedInPlace` would take now; 0: read into a buffer and call `received`.
     package func bytesInPlaceMax(_ connection: ConnectionID) -> Int {
         guard let slot = connections.find(connection.slot, connection.generation),
-            case .busy(let stream) = connections[slot].state, connections[slot].inbound.isEmpty
+            case .busy(let stream) = connections[slot].state, connections[slot].inbound.isEmpty,
+            !isDropping(stream)
         else { return 0 }
         let payloadMax = sessions[streams[stream].session].framePayloadBytesMax - Self.bodyPrefixBytesMax
         let count = sendable(stream, upTo: min(payloadMax, opaqueBytes(slot)))
@@ -226,7 +237,7 @@ extension WorkerEngine {
     package mutating func holdsReading(_ connection: ConnectionID) -> Bool {
         guard let slot = connections.find(connection.slot, connection.generation),
             case .busy(let stream) = connections[slot].state, connections[slot].decoder.opaqueBytes > 0,
-            sendable(stream, upTo: 1) == 0
+            sendable(stream, upTo: 1) == 0, !isDropping(stream)
         else { return false }
         connections[slot].isPaused = true
         connections[slot].mayHaveMore = true
@@ -333,6 +344,10 @@ extension WorkerEngine {
             connectionLost(slot, stream, .reset)
             return
         }
+        if isDropping(stream) {
+            resubmit(slot, stream, keepsConnection: false)
+            return
+        }
         if isCut(slot) {
             // Anyone can end a TCP connection. Source: RFC 9112 §9.8; RFC 8446 §6.1.
             finish(slot, stream, .truncated, keepsConnection: false)
@@ -371,7 +386,11 @@ extension WorkerEngine {
                 || (requestsMax == 0 || connections[slot].requests < requestsMax) && !isOverAge(slot))
         connections[slot].idleSince = now
         connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds
-        finish(slot, stream, .complete, keepsConnection: keeps)
+        if isDropping(stream) {
+            resubmit(slot, stream, keepsConnection: keeps)
+        } else {
+            finish(slot, stream, .complete, keepsConnection: keeps)
+        }
     }
 
     private func isOverAge(_ slot: Int) -> Bool {

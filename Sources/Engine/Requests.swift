@@ -41,6 +41,15 @@ extension WorkerEngine {
             return
         }
         streams[slot].headBytes = streams[slot].upload.count
+        if request.credentials != nil {
+            let words = takeCredentials(slot)
+            request.credentials = nil
+            block.wipe()
+            if let words {
+                end(slot, EndReport(.badRequest, detail: words))
+                return
+            }
+        }
         if !request.upgrade.isEmpty || request.isConnect {
             streams[slot].gate = .awaitsUpgrade
         } else if streams[slot].encoded.expectsContinue {

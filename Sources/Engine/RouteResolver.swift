@@ -241,11 +241,22 @@ extension WorkerEngine {
         }
     }
 
+    private func tunnelCredential() throws(RouteFault) -> Credential? {
+        guard let asked = request.credentials else { return nil }
+        if let credential = asked.peer { return credential }
+        if asked.peerName.isEmpty { return nil }
+        guard let credential = namedSettings.credentials[asked.peerName] else {
+            throw RouteFault("no credentials are named \(asked.peerName)")
+        }
+        return credential
+    }
+
     /// Where the tunnel leads, and what the peer is shown. Of the proxy's own CONNECT the lines go into its head.
     private mutating func describeTunnel(_ identity: inout RouteIdentity) throws(RouteFault) {
         connectLines.removeAll(keepingCapacity: true)
         let goesToPeer = request.route == .peerTunnel || (request.isConnect && request.route == .peer)
         guard goesToPeer else { return }
+        if !request.isConnect { identity.credential = try tunnelCredential() }
         do throws(RequestError) {
             let asked = request.hop?.connectFields ?? []
             // What the request says itself stands in place of what its route has by the same name.

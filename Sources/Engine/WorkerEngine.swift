@@ -1,6 +1,7 @@
 // WorkerEngine.swift: the front door of every decision of one worker. Events in, effects out; nothing calls upwards.
 // Owns: sessions, streams, connections, pool, queue, deadlines. Never touches: sockets, the clock, threads.
 // Source: DESIGN "The way of a request", "Rules".
+import Authentication
 import BasicContainers
 import Frames
 import HTTP1
@@ -74,6 +75,9 @@ package struct WorkerEngine: ~Copyable {
     var isDraining = false
     var drainUntil = Instant.never
 
+    /// Nonces and what servers have accepted.
+    var authenticator: Authenticator
+
     // Reused from message to message.
     var decoder: MessageDecoder
     var encoder: MessageEncoder
@@ -109,6 +113,8 @@ package struct WorkerEngine: ~Copyable {
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - directory: where the pins of all workers are.
     ///   - worker: its number in both.
+    ///   - digests: hash functions of Digest.
+    ///   - seed: 32 random bytes, for nonces.
     ///   - now: the first reading of the clock.
     ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
     package init(
@@ -119,6 +125,8 @@ package struct WorkerEngine: ~Copyable {
         budget: any ConnectionBudget,
         directory: any PinDirectory,
         worker: Int,
+        digests: DigestFunctions,
+        seed: Secret,
         now: Instant,
         passBytesMin: Int = 4096
     ) {
@@ -126,6 +134,7 @@ package struct WorkerEngine: ~Copyable {
         self.passBytesMin = passBytesMin
         self.budget = budget
         self.directory = directory
+        authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
         self.worker = worker
         namedSettings = named
         let profile = named.tlsProfiles["default"] ?? TLSProfile()

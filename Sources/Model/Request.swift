@@ -35,7 +35,7 @@ package struct Deadlines: Equatable, Sendable {
 
 /// A part of the protocol that this version refuses with BAD_REQUEST.
 package enum UnsupportedFeature: String, Sendable {
-    case credentials, group
+    case group
 }
 
 /// How the origin is reached from the endpoints.
@@ -110,6 +110,7 @@ package struct Request: Sendable {
     /// TLS to the origin; `nil`: as the scheme and the configuration say.
     package var tls: TLSRequest?
     package var hop: HopRequest?
+    package var credentials: CredentialsRequest?
     /// The client's token, 1 to 64 bytes; empty: none.
     package var pinToken = Slice.empty
     package var pinMode = PinMode.auto
@@ -139,6 +140,7 @@ package struct Request: Sendable {
         tag = .empty
         tls = nil
         hop = nil
+        credentials = nil
         pinToken = .empty
         pinMode = .auto
         isConnect = false

@@ -1,6 +1,7 @@
 // Worker.swift: one thread's event loop: waits, tells the engine what happened, runs what the engine orders.
 // Owns: the poller, the sockets of its sessions and connections. Never decides: that is the engine's.
 // Source: DESIGN "Threads", "Modules"; epoll(7).
+import Authentication
 import Engine
 import EventLoop
 import Model
@@ -130,6 +131,12 @@ struct Worker: ~Copyable {
             budget: budget,
             directory: pins,
             worker: number,
+            digests: DigestFunctions(
+                md5: { MessageDigest.md5($0, &$1) },
+                sha256: { MessageDigest.sha256($0, &$1) },
+                sha512256: { MessageDigest.sha512256($0, &$1) }
+            ),
+            seed: Self.randomSeed(),
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -144,6 +151,14 @@ struct Worker: ~Copyable {
         self.mailboxes = mailboxes
         self.number = number
         self.control = control
+    }
+
+    /// What nonces are made from; the system's random numbers.
+    private static func randomSeed() -> Secret {
+        var bytes = ByteBuffer(capacity: 32)
+        for _ in 0..<32 { bytes.append(UInt8.random(in: .min ... .max)) }
+        defer { bytes.wipe() }
+        return Secret(copying: bytes.bytes)
     }
 
     /// Runs until it is told to stop, then closes every socket.

@@ -1,6 +1,7 @@
 // Rig.swift: an engine, a clock that is moved by hand, proxies that speak frames, sockets that only record.
 // What happens is written down line by line: orders to sockets, bytes that upstreams get, frames that proxies
 // get.
+import Authentication
 import Frames
 import Model
 
@@ -54,6 +55,8 @@ final class Rig {
             budget: budget,
             directory: directory,
             worker: 0,
+            digests: .toy,
+            seed: Secret("rig"),
             now: now
         )
     }

@@ -1,6 +1,7 @@
 // SimWorld.swift: a whole sidecar in one thread: the real engine between simulated proxies and upstreams.
 // Owns: the clock, the queue of events, the links, and what is planned on them. Same seed, same run, bit
 // for bit. Source: DESIGN "Rules"; each is held by a checker (Checkers/).
+import Authentication
 import Engine
 import Frames
 import Model
@@ -101,6 +102,8 @@ package final class SimWorld {
                         budget: budget,
                         directory: pins,
                         worker: number,
+                        digests: .simulated,
+                        seed: Secret("simulated"),
                         now: now,
                         passBytesMin: scenario.passBytesMin
                     )
