@@ -49,7 +49,7 @@ let package = Package(
         swift("Frames", ["Model", "COutriggerProto"]),
         swift("HTTP1", ["Model"]),
         swift("Authentication", ["Model"]),
-        swift("Engine", ["Model", "Frames", "HTTP1", collections]),
+        swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
         swift("Sidecar", ["Model", "Frames", "HTTP1", "Engine", "EventLoop", "TLS"]),

@@ -322,6 +322,51 @@ void   outrigger__v1__hop__free_unpacked
   assert(message->base.descriptor == &outrigger__v1__hop__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   outrigger__v1__credential__init
+                     (Outrigger__V1__Credential         *message)
+{
+  static const Outrigger__V1__Credential init_value = OUTRIGGER__V1__CREDENTIAL__INIT;
+  *message = init_value;
+}
+size_t outrigger__v1__credential__get_packed_size
+                     (const Outrigger__V1__Credential *message)
+{
+  assert(message->base.descriptor == &outrigger__v1__credential__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outrigger__v1__credential__pack
+                     (const Outrigger__V1__Credential *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outrigger__v1__credential__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outrigger__v1__credential__pack_to_buffer
+                     (const Outrigger__V1__Credential *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outrigger__v1__credential__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outrigger__V1__Credential *
+       outrigger__v1__credential__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outrigger__V1__Credential *)
+     protobuf_c_message_unpack (&outrigger__v1__credential__descriptor,
+                                allocator, len, data);
+}
+void   outrigger__v1__credential__free_unpacked
+                     (Outrigger__V1__Credential *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outrigger__v1__credential__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   outrigger__v1__credentials__init
                      (Outrigger__V1__Credentials         *message)
 {
@@ -1737,7 +1782,97 @@ const ProtobufCMessageDescriptor outrigger__v1__hop__descriptor =
   (ProtobufCMessageInit) outrigger__v1__hop__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__credentials__field_descriptors[2] =
+static const ProtobufCFieldDescriptor outrigger__v1__credential__field_descriptors[5] =
+{
+  {
+    "schemes",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Outrigger__V1__Credential, n_schemes),
+    offsetof(Outrigger__V1__Credential, schemes),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "user",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Credential, user),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "password",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Credential, password),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bearer_token",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Credential, bearer_token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "realm",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Credential, realm),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outrigger__v1__credential__field_indices_by_name[] = {
+  3,   /* field[3] = bearer_token */
+  2,   /* field[2] = password */
+  4,   /* field[4] = realm */
+  0,   /* field[0] = schemes */
+  1,   /* field[1] = user */
+};
+static const ProtobufCIntRange outrigger__v1__credential__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor outrigger__v1__credential__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outrigger.v1.Credential",
+  "Credential",
+  "Outrigger__V1__Credential",
+  "outrigger.v1",
+  sizeof(Outrigger__V1__Credential),
+  5,
+  outrigger__v1__credential__field_descriptors,
+  outrigger__v1__credential__field_indices_by_name,
+  1,  outrigger__v1__credential__number_ranges,
+  (ProtobufCMessageInit) outrigger__v1__credential__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor outrigger__v1__credentials__field_descriptors[4] =
 {
   {
     "origin_name",
@@ -1763,15 +1898,41 @@ static const ProtobufCFieldDescriptor outrigger__v1__credentials__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "origin",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Credentials, origin),
+    &outrigger__v1__credential__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "peer",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Credentials, peer),
+    &outrigger__v1__credential__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__credentials__field_indices_by_name[] = {
+  2,   /* field[2] = origin */
   0,   /* field[0] = origin_name */
+  3,   /* field[3] = peer */
   1,   /* field[1] = peer_name */
 };
 static const ProtobufCIntRange outrigger__v1__credentials__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__credentials__descriptor =
 {
@@ -1781,7 +1942,7 @@ const ProtobufCMessageDescriptor outrigger__v1__credentials__descriptor =
   "Outrigger__V1__Credentials",
   "outrigger.v1",
   sizeof(Outrigger__V1__Credentials),
-  2,
+  4,
   outrigger__v1__credentials__field_descriptors,
   outrigger__v1__credentials__field_indices_by_name,
   1,  outrigger__v1__credentials__number_ranges,
@@ -2378,7 +2539,7 @@ const ProtobufCMessageDescriptor outrigger__v1__tls_facts__descriptor =
   (ProtobufCMessageInit) outrigger__v1__tls_facts__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__connection_facts__field_descriptors[8] =
+static const ProtobufCFieldDescriptor outrigger__v1__connection_facts__field_descriptors[10] =
 {
   {
     "reused",
@@ -2476,8 +2637,34 @@ static const ProtobufCFieldDescriptor outrigger__v1__connection_facts__field_des
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "bound",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__ConnectionFacts, bound),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "authentication",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__ConnectionFacts, authentication),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__connection_facts__field_indices_by_name[] = {
+  9,   /* field[9] = authentication */
+  8,   /* field[8] = bound */
   1,   /* field[1] = endpoint_index */
   5,   /* field[5] = local */
   7,   /* field[7] = peer_tls */
@@ -2490,7 +2677,7 @@ static const unsigned outrigger__v1__connection_facts__field_indices_by_name[] =
 static const ProtobufCIntRange outrigger__v1__connection_facts__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__connection_facts__descriptor =
 {
@@ -2500,7 +2687,7 @@ const ProtobufCMessageDescriptor outrigger__v1__connection_facts__descriptor =
   "Outrigger__V1__ConnectionFacts",
   "outrigger.v1",
   sizeof(Outrigger__V1__ConnectionFacts),
-  8,
+  10,
   outrigger__v1__connection_facts__field_descriptors,
   outrigger__v1__connection_facts__field_indices_by_name,
   1,  outrigger__v1__connection_facts__number_ranges,
@@ -2932,7 +3119,7 @@ const ProtobufCMessageDescriptor outrigger__v1__end__descriptor =
   (ProtobufCMessageInit) outrigger__v1__end__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__pin_event__field_descriptors[3] =
+static const ProtobufCFieldDescriptor outrigger__v1__pin_event__field_descriptors[4] =
 {
   {
     "token",
@@ -2970,16 +3157,29 @@ static const ProtobufCFieldDescriptor outrigger__v1__pin_event__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "remote",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__PinEvent, remote),
+    &outrigger__v1__endpoint__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__pin_event__field_indices_by_name[] = {
   1,   /* field[1] = change */
   2,   /* field[2] = detail */
+  3,   /* field[3] = remote */
   0,   /* field[0] = token */
 };
 static const ProtobufCIntRange outrigger__v1__pin_event__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__pin_event__descriptor =
 {
@@ -2989,7 +3189,7 @@ const ProtobufCMessageDescriptor outrigger__v1__pin_event__descriptor =
   "Outrigger__V1__PinEvent",
   "outrigger.v1",
   sizeof(Outrigger__V1__PinEvent),
-  3,
+  4,
   outrigger__v1__pin_event__field_descriptors,
   outrigger__v1__pin_event__field_indices_by_name,
   1,  outrigger__v1__pin_event__number_ranges,
@@ -3167,7 +3367,7 @@ const ProtobufCEnumDescriptor outrigger__v1__retry_rule__descriptor =
 };
 static const ProtobufCEnumValue outrigger__v1__pin_mode__enum_values_by_number[4] =
 {
-  { "PIN_NONE", "OUTRIGGER__V1__PIN_MODE__PIN_NONE", 0 },
+  { "PIN_AUTO", "OUTRIGGER__V1__PIN_MODE__PIN_AUTO", 0 },
   { "PIN_REQUIRE", "OUTRIGGER__V1__PIN_MODE__PIN_REQUIRE", 1 },
   { "PIN_PREFER", "OUTRIGGER__V1__PIN_MODE__PIN_PREFER", 2 },
   { "PIN_MAKE", "OUTRIGGER__V1__PIN_MODE__PIN_MAKE", 3 },
@@ -3177,8 +3377,8 @@ static const ProtobufCIntRange outrigger__v1__pin_mode__value_ranges[] = {
 };
 static const ProtobufCEnumValueIndex outrigger__v1__pin_mode__enum_values_by_name[4] =
 {
+  { "PIN_AUTO", 0 },
   { "PIN_MAKE", 3 },
-  { "PIN_NONE", 0 },
   { "PIN_PREFER", 2 },
   { "PIN_REQUIRE", 1 },
 };

@@ -120,12 +120,18 @@ extension WorkerEngine {
     mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool {
         var facts: ConnectionFacts?
         if !isInterim {
+            bind(slot, stream, bytes)
             var known = ConnectionFacts()
             known.reused = connections[slot].requests > 1
             known.endpointIndex = streams[stream].endpointIndex
             known.requests = connections[slot].requests
             known.remote = targets[connections[slot].target].key.endpoint
             known.local = connections[slot].local
+            known.isPinned = connections[slot].pin != nil
+            known.isBound = connections[slot].isBinding
+            if !streams[stream].authenticationWords.isEmpty {
+                known.authentication = streams[stream].authenticationWords
+            }
             describeTLS(slot, &known)
             facts = known
         }
@@ -361,8 +367,8 @@ extension WorkerEngine {
         let keeps =
             connections[slot].decoder.persists && streams[stream].isRequestWhole && !hasLeftover
             && !connections[slot].hasEnded && !connections[slot].isSpent
-            && (requestsMax == 0 || connections[slot].requests < requestsMax)
-            && !isOverAge(slot)
+            && (connections[slot].pin != nil
+                || (requestsMax == 0 || connections[slot].requests < requestsMax) && !isOverAge(slot))
         connections[slot].idleSince = now
         connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds
         finish(slot, stream, .complete, keepsConnection: keeps)
@@ -378,13 +384,12 @@ extension WorkerEngine {
         streams[stream].phase = .none
         if keepsConnection {
             connections[slot].isPaused = false
-            hand(slot)
+            report.connection = giveUp(slot)
         } else {
             if report.outcome == .complete || report.outcome == .peerRefused { notifyClose(slot) }
             close(slot)
+            report.connection = .closed
         }
-        // The pool may have had no use for it.
-        report.connection = connections.isTaken(slot) ? .pooled : .closed
         end(stream, report)
     }
 

@@ -6,10 +6,17 @@ import Model
 struct WireMessage {
     private(set) var bytes: [UInt8] = []
 
-    /// `tls` and `hop` of a REQUEST, fields 17 and 19; mostly nothing.
-    static func way(_ request: borrowing Request) -> [UInt8] {
-        if request.tls == nil && request.hop == nil { return [] }
+    /// `pin`, `tls` and `hop` of a REQUEST, fields 16, 17 and 19; mostly nothing.
+    static func way(_ request: borrowing Request, in block: Span<UInt8>) -> [UInt8] {
+        if request.tls == nil && request.hop == nil && request.pinToken.isEmpty { return [] }
         var message = WireMessage()
+        if !request.pinToken.isEmpty {
+            var pin = WireMessage()
+            let token = block.extracting(request.pinToken)
+            pin.append(token.indices.map { token[$0] }, field: 1)
+            pin.append(UInt64(request.pinMode.rawValue), field: 2)
+            message.append(pin.bytes, field: 16)
+        }
         if let tls = request.tls { message.append(WireMessage(tls).bytes, field: 17) }
         if let hop = request.hop { message.append(WireMessage(hop).bytes, field: 19) }
         return message.bytes

@@ -143,17 +143,19 @@ package struct MessageDecoder: ~Copyable, Sendable {
         return bytes
     }
 
-    package mutating func unpin(_ payload: Span<UInt8>) throws(FrameError) {
+    /// The token of an UNPIN, 1 to 64 bytes.
+    package mutating func unpin(_ payload: Span<UInt8>) throws(FrameError) -> [UInt8] {
         // SAFETY: the message is read while its arena is alive.
-        let tokenBytes = try unsafe scratch.unpack(
+        let token = try unsafe scratch.unpack(
             payload,
             messageBytesMax: messageBytesMax,
             with: outrigger__v1__unpin__unpack,
-            read: { (unpacked) in unsafe unpacked.message.pointee.token.len }
+            read: { (unpacked) in unsafe unpacked.array(unpacked.message.pointee.token) }
         )
-        guard 1...MessageDecoder.tokenBytesMax ~= tokenBytes else {
+        guard 1...MessageDecoder.tokenBytesMax ~= token.count else {
             throw .badMessage("token outside 1...64 bytes")
         }
+        return token
     }
 
     /// Of PING and PONG. - Returns: where the data stands in `block`; at most 64 bytes.
@@ -185,7 +187,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
             read: { (unpacked) throws(FrameError) in
                 try unsafe unpacked.read(into: &head)
                 facts = try unsafe ConnectionFacts(unpacked.message.pointee.connection, &endpoints)
-                try unsafe unpacked.readTLS(into: &facts)
+                try unsafe unpacked.readWords(into: &facts)
             }
         )
     }
@@ -198,6 +200,27 @@ package struct MessageDecoder: ~Copyable, Sendable {
             with: outrigger__v1__end__unpack,
             read: { (unpacked) throws(FrameError) in
                 (try unsafe unpacked.report(), try unsafe unpacked.attempts())
+            }
+        )
+    }
+
+    package mutating func pin(_ payload: Span<UInt8>) throws(FrameError) -> PinEvent {
+        // SAFETY: the message is read while its arena is alive.
+        try unsafe scratch.unpack(
+            payload,
+            messageBytesMax: messageBytesMax,
+            with: outrigger__v1__pin_event__unpack,
+            read: { (unpacked) throws(FrameError) in
+                let message = unsafe unpacked.message
+                guard let change = unsafe PinChange(rawValue: Int(message.pointee.change.rawValue)) else {
+                    throw .badMessage("change is unknown")
+                }
+                var event = PinEvent(token: unsafe unpacked.array(message.pointee.token), change: change)
+                event.detail = try unsafe unpacked.text(message.pointee.detail, "detail")
+                if let remote = unsafe message.pointee.remote {
+                    event.remote = try unsafe endpoints.endpointOfReply(remote)
+                }
+                return event
             }
         )
     }

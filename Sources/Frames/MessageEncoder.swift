@@ -135,7 +135,7 @@ package struct MessageEncoder: ~Copyable, Sendable {
         unsafe message.fields = scratch.fields.pointers
         bound += unsafe scratch.setRequest(request, in: block, of: &message)
         // Fields of a message may stand in any order, so those that are packed by hand come last.
-        let way = WireMessage.way(request)
+        let way = WireMessage.way(request, in: block)
         return unsafe output.appendFrame(
             .request,
             stream: stream,

@@ -26,6 +26,9 @@ private enum MessageSize {
         if let local = facts.local { size &+= WireSize.bytes(endpoint(local)) }
         if let tls = facts.tls { size &+= WireSize.bytes(self.tls(tls)) }
         if let tls = facts.peerTLS { size &+= WireSize.bytes(self.tls(tls)) }
+        size &+= (facts.isPinned ? 2 : 0) &+ (facts.isBound ? 2 : 0)
+        let words = MessageEncoder.textBytes(facts.authentication)
+        if words > 0 { size &+= WireSize.bytes(words) }
         return size
     }
 
@@ -103,10 +106,14 @@ extension OutputSpan<UInt8> {
         appendNumber(facts.reused ? 1 : 0, field: 1)
         appendNumber(MessageSize.clamped(facts.endpointIndex), field: 2)
         appendNumber(MessageSize.clamped(facts.requests), field: 3)
+        appendNumber(facts.isPinned ? 1 : 0, field: 4)
         if let remote = facts.remote { append(remote, field: 5) }
         if let local = facts.local { append(local, field: 6) }
         if let tls = facts.tls { append(tls, field: 7) }
         if let tls = facts.peerTLS { append(tls, field: 8) }
+        appendNumber(facts.isBound ? 1 : 0, field: 9)
+        let words = MessageEncoder.textBytes(facts.authentication)
+        if words > 0 { appendBytes(facts.authentication.utf8.span.extracting(first: words), field: 10) }
     }
 
     private mutating func append(_ facts: borrowing TLSFacts, field: UInt8) {
@@ -208,6 +215,22 @@ extension MessageEncoder {
             for index in 0..<count { output.append(attempts[index], field: 7) }
             output.appendNumber(UInt64(report.connection.rawValue), field: 8)
             output.append(report.timings, field: 9)
+        }
+    }
+
+    /// PIN, on stream 0.
+    package mutating func pin(_ event: borrowing PinEvent, into output: inout ByteBuffer) {
+        let textBytes = Self.textBytes(event.detail)
+        var size = WireSize.bytes(event.token.count) &+ WireSize.number(UInt64(event.change.rawValue))
+        if textBytes > 0 { size &+= WireSize.bytes(textBytes) }
+        if let remote = event.remote { size &+= WireSize.bytes(MessageSize.endpoint(remote)) }
+        output.appendFrame(.pin, stream: 0, endsStream: false, payloadBytes: size) { output in
+            output.appendBytes(event.token.span, field: 1)
+            output.appendNumber(UInt64(event.change.rawValue), field: 2)
+            if textBytes > 0 {
+                output.appendBytes(event.detail.utf8.span.extracting(first: textBytes), field: 3)
+            }
+            if let remote = event.remote { output.append(remote, field: 4) }
         }
     }
 

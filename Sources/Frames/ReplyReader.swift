@@ -67,6 +67,8 @@ extension ConnectionFacts {
         reused = unsafe message.pointee.reused != 0
         endpointIndex = unsafe Int(message.pointee.endpoint_index)
         requests = unsafe Int(message.pointee.requests)
+        isPinned = unsafe message.pointee.pinned != 0
+        isBound = unsafe message.pointee.bound != 0
         if let remote = unsafe message.pointee.remote {
             self.remote = try unsafe endpoints.endpointOfReply(remote)
         }
@@ -77,12 +79,13 @@ extension ConnectionFacts {
 }
 
 extension Unpacked<Outrigger__V1__ReplyHead> {
-    /// What the facts say of TLS.
-    func readTLS(into facts: inout ConnectionFacts) throws(FrameError) {
+    /// What the facts say of TLS and authentication.
+    func readWords(into facts: inout ConnectionFacts) throws(FrameError) {
         // SAFETY: the message's arena is alive.
         guard let message = unsafe message.pointee.connection else { return }
         if let tls = unsafe message.pointee.tls { facts.tls = try unsafe tlsFacts(tls) }
         if let tls = unsafe message.pointee.peer_tls { facts.peerTLS = try unsafe tlsFacts(tls) }
+        facts.authentication = try unsafe text(message.pointee.authentication, "authentication")
     }
 
     private func tlsFacts(_ message: UnsafePointer<Outrigger__V1__TlsFacts>) throws(FrameError) -> TLSFacts {

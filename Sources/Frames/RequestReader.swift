@@ -17,6 +17,7 @@ enum RequestBound {
     static let cipherBytesMax = 1024
     static let protocolsMax = 8
     static let pinsMax = 16
+    static let tokenBytesMax = 64
     /// Of a SHA-256 digest.
     static let pinBytes = 32
 }
@@ -125,10 +126,7 @@ struct RequestReader: Sendable {
         default: throw .badMessage("route is unknown")
         }
         if let pin = unsafe message.pointee.pin {
-            guard unsafe pin.pointee.mode.rawValue <= OUTRIGGER__V1__PIN_MODE__PIN_MAKE.rawValue else {
-                throw .badMessage("pin mode is unknown")
-            }
-            request.note(.pin)
+            try unsafe readPin(pin, unpacked, into: &request)
         }
         if let tls = unsafe message.pointee.tls {
             request.tls = try unsafe readTLS(tls, unpacked, &request)
@@ -143,6 +141,22 @@ struct RequestReader: Sendable {
         }
         if request.endpoints.isEmpty && request.unsupported != .group && request.hop?.name.isEmpty != false {
             request.refuse("neither endpoints nor group nor a named route")
+        }
+    }
+
+    private func readPin(
+        _ pin: UnsafePointer<Outrigger__V1__Pin>,
+        _ unpacked: Unpacked<Outrigger__V1__Request>,
+        into request: inout Request
+    ) throws(FrameError) {
+        // SAFETY: the message's arena is alive.
+        guard let mode = unsafe PinMode(rawValue: Int(pin.pointee.mode.rawValue)) else {
+            throw .badMessage("pin mode is unknown")
+        }
+        request.pinMode = mode
+        request.pinToken = unsafe unpacked.slice(pin.pointee.token)
+        if !(1...RequestBound.tokenBytesMax ~= Int(request.pinToken.count)) {
+            request.refuse("a pin token outside 1...64 bytes")
         }
     }
 

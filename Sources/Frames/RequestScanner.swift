@@ -11,12 +11,17 @@ private struct WireCursor {
 
     var isAtEnd: Bool { offset >= end }
 
-    /// The next byte as a key; `nil` for one of more bytes: of a field above 15, which no plain request has.
+    /// The next key as its bytes, the second one above the first: of a field above 15 the pin is all that a plain request
+    /// has.
     @inline(__always)
-    mutating func key(_ bytes: Span<UInt8>) -> UInt8? {
+    mutating func key(_ bytes: Span<UInt8>) -> UInt16? {
         let byte = bytes[offset]
         offset &+= 1
-        return byte < 0x80 ? byte : nil
+        if byte < 0x80 { return UInt16(byte) }
+        if isAtEnd { return nil }
+        let next = bytes[offset]
+        offset &+= 1
+        return UInt16(next) &<< 8 | UInt16(byte)
     }
 
     /// - Returns: `nil` past the end, or for more than 63 bits.
@@ -77,6 +82,7 @@ struct RequestScanner: Sendable {
             case 0x62: guard setDeadlines(&request, &cursor, bytes) else { return false }
             case 0x72: guard set(&request.upgrade, &cursor, bytes) else { return false }
             case 0x7A: guard set(&request.tag, &cursor, bytes) else { return false }
+            case 0x0182: guard setPin(&request, &cursor, bytes) else { return false }
             case 0x10, 0x40, 0x50, 0x58, 0x68:
                 guard let value = cursor.varint(bytes) else { return false }
                 switch key {
@@ -194,6 +200,23 @@ struct RequestScanner: Sendable {
             }
         }
         return true
+    }
+
+    private func setPin(_ request: inout Request, _ cursor: inout WireCursor, _ bytes: Span<UInt8>) -> Bool {
+        // A second one would have to be merged with the first.
+        guard request.pinToken.isEmpty, var inner = cursor.message(bytes) else { return false }
+        while !inner.isAtEnd {
+            switch inner.key(bytes) {
+            case 0x0A: guard set(&request.pinToken, &inner, bytes) else { return false }
+            case 0x10:
+                guard let value = inner.varint(bytes), let mode = PinMode(rawValue: Int(value)) else {
+                    return false
+                }
+                request.pinMode = mode
+            default: return false
+            }
+        }
+        return 1...RequestBound.tokenBytesMax ~= Int(request.pinToken.count)
     }
 
     private func setRoute(_ value: UInt64, _ request: inout Request) -> Bool {

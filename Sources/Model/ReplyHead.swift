@@ -31,12 +31,18 @@ package struct ConnectionFacts: Equatable, Sendable {
     package var endpointIndex = 0
     /// Requests sent on the connection, this one included.
     package var requests = 1
+    /// Whether it is bound to the request's pin token.
+    package var isPinned = false
     package var remote: Endpoint?
     package var local: Endpoint?
     /// TLS to the origin; `nil`: clear text.
     package var tls: TLSFacts?
     /// TLS to the peer; `nil`: clear text or no peer.
     package var peerTLS: TLSFacts?
+    /// Whether this exchange binds the connection to one client.
+    package var isBound = false
+    /// Why a challenge was passed on although credentials were given for it; empty: nothing was withheld.
+    package var authentication = ""
 
     package init() {}
 }

@@ -35,7 +35,7 @@ package struct Deadlines: Equatable, Sendable {
 
 /// A part of the protocol that this version refuses with BAD_REQUEST.
 package enum UnsupportedFeature: String, Sendable {
-    case pin, credentials, group
+    case credentials, group
 }
 
 /// How the origin is reached from the endpoints.
@@ -83,6 +83,14 @@ package struct HopRequest: Equatable, Sendable {
     package init() {}
 }
 
+/// How a request uses the pins of its token. Source: proto/outrigger.proto, enum PinMode.
+package enum PinMode: Int, Sendable {
+    case auto = 0
+    case require = 1
+    case prefer = 2
+    case make = 3
+}
+
 /// One decoded REQUEST. Reused from message to message: the arrays keep their memory.
 package struct Request: Sendable {
     package var method = Slice.empty
@@ -102,6 +110,9 @@ package struct Request: Sendable {
     /// TLS to the origin; `nil`: as the scheme and the configuration say.
     package var tls: TLSRequest?
     package var hop: HopRequest?
+    /// The client's token, 1 to 64 bytes; empty: none.
+    package var pinToken = Slice.empty
+    package var pinMode = PinMode.auto
     /// Whether the method is CONNECT.
     package var isConnect = false
     /// The first part of the message, in field order, that cannot be served yet.
@@ -128,6 +139,8 @@ package struct Request: Sendable {
         tag = .empty
         tls = nil
         hop = nil
+        pinToken = .empty
+        pinMode = .auto
         isConnect = false
         unsupported = nil
         invalid = nil

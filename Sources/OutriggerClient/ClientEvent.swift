@@ -20,6 +20,8 @@ package enum ClientEvent: Equatable, Sendable {
     case writable(stream: UInt32)
     /// The last word about a stream, in `report` and `attempts`. The id is dead.
     case ended(stream: UInt32)
+    /// Something happened to a pinned connection, in `pinEvent`.
+    case pin
     /// The answer to `ping`.
     case pong
     /// The sidecar takes no new streams. With any code but `.draining` the session is over.

@@ -18,6 +18,8 @@ package struct ClientSession: ~Copyable {
     package private(set) var goAwayCode: GoAwayCode?
     /// What the sidecar's GOAWAY said in words.
     package private(set) var goAwayDetail = ""
+    /// What the last PIN frame said.
+    package private(set) var pinEvent = PinEvent(token: [], change: .lost)
 
     /// Of the last `interim`, `reply` or `trailers`: slices into `block`.
     package private(set) var head = ReplyHead()
@@ -179,6 +181,9 @@ package struct ClientSession: ~Copyable {
         streams[slot].owedBytes = 0
     }
 
+    /// The client of that token went away.
+    package mutating func unpin(_ token: Span<UInt8>) { encoder.unpin(token: token, into: &outgoing) }
+
     /// Asks the sidecar for a sign of life: `pong`.
     package mutating func ping(_ data: Span<UInt8>) { encoder.ping(data, isReply: false, into: &outgoing) }
 
@@ -244,7 +249,8 @@ package struct ClientSession: ~Copyable {
             return .ready
         case .goAway: return .goAway(goAwayCode ?? .draining)
         case .pong: return .pong
-        case .ping, .pin: return nil
+        case .ping: return nil
+        case .pin: return .pin
         case .request, .cancel, .unpin: throw .unexpectedFrame(header.stream, type)
         case .body, .trailers, .credit, .interim, .reply, .end: return try takeForStream(type, header)
         }
@@ -269,7 +275,8 @@ package struct ClientSession: ~Copyable {
         case .trailers: try decoder.trailers(payload, into: &head.fields, block: &messageBlock)
         case .credit: receivedCredit = Int(try decoder.credit(payload))
         case .end: (report, attempts) = try decoder.end(payload)
-        case .pong, .pin, .request, .cancel, .unpin: break
+        case .pin: pinEvent = try decoder.pin(payload)
+        case .pong, .request, .cancel, .unpin: break
         }
     }
 

@@ -39,6 +39,12 @@ package struct RequestForm: ~Copyable, Sendable {
     /// Names the request in the sidecar's log.
     package mutating func setTag(_ tag: String) { request.tag = place(tag.utf8.span) }
 
+    /// Names the client whose pins the request uses.
+    package mutating func setPin(_ token: String, _ mode: PinMode) {
+        request.pinToken = place(token.utf8.span)
+        request.pinMode = mode
+    }
+
     private mutating func place(_ text: Span<UInt8>) -> Slice {
         let start = bytes.count
         bytes.append(text)

@@ -126,6 +126,10 @@ struct ProxySide {
             try decoder.trailers(payload.span, into: &fields, block: &block)
             record.add("\(stream) trailers \(fields.count)")
         case .credit: record.add("\(stream) credit \(try decoder.credit(payload.span))")
+        case .pin:
+            let event = try decoder.pin(payload.span)
+            let token = String(decoding: event.token, as: UTF8.self)
+            record.add("\(name)pin \(token) \(event.change)")
         case .pong: record.add("\(name)pong")
         case .goAway: record.add("\(name)goaway \(try decoder.goAway(payload.span).0)")
         case .end:
@@ -133,7 +137,7 @@ struct ProxySide {
             let tries = attempts.map { "\($0.result)\($0.endpointIndex)" }.joined(separator: " ")
             let facts = report.requestStarted ? (report.repeatable ? "" : " unrepeatable") : " unsent"
             record.add("\(stream) end \(report.outcome) \(report.connection) [\(tries)]\(facts)")
-        case .request, .cancel, .unpin, .ping, .pin, nil: record.add("\(stream) unexpected frame")
+        case .request, .cancel, .unpin, .ping, nil: record.add("\(stream) unexpected frame")
         }
     }
 }

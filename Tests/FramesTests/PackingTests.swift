@@ -179,6 +179,20 @@ private struct ReplyCase {
         try reply.check()
     }
 
+    @Test(arguments: ["", "the password is wrong", String(repeating: "é", count: 129)])
+    func `what the facts say of authentication`(words: String) throws {
+        var facts = ConnectionFacts()
+        facts.isPinned = true
+        facts.isBound = true
+        facts.authentication = String(words.prefix(128))
+        var reply = ReplyCase()
+        reply.add(
+            facts,
+            Wire().number(3, 1).number(4, 1).number(9, 1).present(10, String(words.prefix(128)))
+        )
+        try reply.check()
+    }
+
     @Test func `numbers of the facts beyond 32 bits stay at the largest`() throws {
         var facts = ConnectionFacts()
         facts.endpointIndex = .max

@@ -171,7 +171,13 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         RequestRow("a named route needs no endpoint", base: noEndpoint) {
             $0.message(19, Wire().text(1, "parents"))
         },
-        RequestRow("a pin", unsupported: .pin) { $0.message(16, Wire().data(1, [1]).number(2, 3)) },
+        RequestRow("a pin is served") { $0.message(16, Wire().data(1, [1]).number(2, 3)) },
+        RequestRow("a pin without a token", invalid: "a pin token outside 1...64 bytes") {
+            $0.message(16, Wire().number(2, 3))
+        },
+        RequestRow("a pin token of 65 bytes", invalid: "a pin token outside 1...64 bytes") {
+            $0.message(16, Wire().data(1, Array(repeating: 1, count: 65)))
+        },
         RequestRow("TLS of nothing is served") { $0.message(17, Wire()) },
         RequestRow("a TLS profile of 65 bytes", invalid: "tls profile over 64 bytes") {
             $0.message(17, Wire().data(1, Array(repeating: 0x61, count: 65)))
@@ -214,7 +220,7 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         },
         RequestRow("credentials", unsupported: .credentials) { $0.message(18, Wire().text(2, "x")) },
         RequestRow("of several the first in field order is named", unsupported: .group) {
-            $0.message(18, Wire()).message(16, Wire()).text(7, "g")
+            $0.message(18, Wire()).message(16, Wire().data(1, [1])).text(7, "g")
         },
     ]
 }
@@ -307,7 +313,7 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         for count in [0, 65] {
             let unpin = Wire().data(1, Array(repeating: 0, count: count)).bytes
             #expect(
-                words(failure { () throws(FrameError) in try decoder.unpin(unpin.span) })
+                words(failure { () throws(FrameError) in _ = try decoder.unpin(unpin.span) })
                     == "token outside 1...64 bytes"
             )
         }

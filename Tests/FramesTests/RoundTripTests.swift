@@ -269,7 +269,15 @@ import Testing
         let token: [UInt8] = [1, 0, 2]
         let unpin = written { encoder.unpin(token: token.span, into: &$0) }
         #expect(unpin == [UInt8](hex: "00000005 00000000 07 00 0000 0a03010002"))
-        #expect(failure { () throws(FrameError) in try decoder.unpin(unpin.payload.span) } == nil)
+        #expect(try decoder.unpin(unpin.payload.span) == token)
+        let remote = Endpoint.ip(.v4(0x7f00_0001), port: 8080)
+        let event = PinEvent(token: token, change: .expired, detail: "idle", remote: remote)
+        let pin = written { encoder.pin(event, into: &$0) }
+        #expect(
+            pin == [UInt8](hex: "00000018 00000000 13 00 0000 0a03010002 1003 1a04") + Array("idle".utf8)
+                + [UInt8](hex: "2209 0a047f000001 10903f")
+        )
+        #expect(try decoder.pin(pin.payload.span) == event)
     }
 
     @Test func `a payload over the other side's limit is not sent at all`() {

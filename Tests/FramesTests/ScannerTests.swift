@@ -85,6 +85,8 @@ struct PlainRow: CustomTestStringConvertible, Sendable {
                 bytes: base.bytes + [0x22, 0x81, 0x80, 0x00, 0x2F, 0x40, 0x81, 0x80, 0x80, 0x80, 0x80, 0x00]
             )
         ),
+        PlainRow("a pin", base.message(16, Wire().text(1, "client 7").number(2, 1))),
+        PlainRow("a pin of no mode", base.message(16, Wire().data(1, Array(repeating: 0, count: 64)))),
         PlainRow("the longest deadline", base.message(12, Wire().number(5, 86_400_000))),
         PlainRow(
             "the longest body that a varint of 63 bits can say",

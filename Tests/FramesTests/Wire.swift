@@ -101,6 +101,8 @@ struct PlainRequest: Equatable {
     var tag = ""
     var tls: TLSRequest?
     var hop: HopRequest?
+    var pinToken = ""
+    var pinMode = PinMode.auto
     var isConnect = false
     var unsupported: UnsupportedFeature?
     var invalid: String?
@@ -123,6 +125,8 @@ struct PlainRequest: Equatable {
         tag = block.text(request.tag)
         tls = request.tls
         hop = request.hop
+        pinToken = block.text(request.pinToken)
+        pinMode = request.pinMode
         isConnect = request.isConnect
         unsupported = request.unsupported
         invalid = request.invalid
@@ -160,6 +164,8 @@ struct PlainRequest: Equatable {
         request.tag = block.put(tag)
         request.tls = tls
         request.hop = hop
+        request.pinToken = block.put(pinToken)
+        request.pinMode = pinMode
         var encoder = MessageEncoder(fieldCountMax: 1)
         var output = ByteBuffer()
         let isWritten = encoder.request(

@@ -54,6 +54,9 @@ private let rows = [
         $0.encoder.goAway(.draining, detail: "bye", into: &$0.output)
         $0.end(first)
     },
+    EventRow("PIN comes through", ["pin lost gone"]) {
+        $0.encoder.pin(PinEvent(token: [7], change: .lost, detail: "gone"), into: &$0.output)
+    },
     EventRow("PONG comes through", ["pong"]) { $0.encoder.ping([7].span, isReply: true, into: &$0.output) },
     EventRow("a PIN frame of later versions is ignored", ["ended COMPLETE 1"]) {
         $0.raw(type: 0x13)

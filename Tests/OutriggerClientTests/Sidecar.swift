@@ -174,6 +174,7 @@ private func line(_ event: ClientEvent, _ session: borrowing ClientSession) -> S
         return "trailers \(field.joined(separator: ","))"
     case .writable: return "writable"
     case .ended: return "ended \(session.report.outcome.word) \(session.attempts.count)"
+    case .pin: return "pin \(session.pinEvent.change) \(session.pinEvent.detail)"
     case .pong: return "pong"
     case .goAway(let code): return "goAway \(code.word)"
     }

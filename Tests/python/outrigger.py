@@ -21,7 +21,7 @@ HEADER, END_STREAM = struct.Struct(">IIBBH"), 0x01  # payload length, stream, ty
 HELLO, REQUEST, BODY, TRAILERS, CANCEL, CREDIT, UNPIN, PING, PONG = range(0x01, 0x0A)
 INTERIM, REPLY, END, PIN, GOAWAY = range(0x10, 0x15)
 MESSAGES = {HELLO: pb.Hello, BODY: pb.BodyChunk, TRAILERS: pb.Trailers, CREDIT: pb.Credit, PING: pb.Ping,
-            PONG: pb.Ping, INTERIM: pb.ReplyHead, REPLY: pb.ReplyHead, END: pb.End, GOAWAY: pb.GoAway}
+            PONG: pb.Ping, PIN: pb.PinEvent, INTERIM: pb.ReplyHead, REPLY: pb.ReplyHead, END: pb.End, GOAWAY: pb.GoAway}
 Frame = collections.namedtuple("Frame", "type flags message")
 
 def endpoint(host, port=0):
@@ -87,7 +87,7 @@ class Session:
     """One connection to the sidecar; any number of streams side by side."""
     def __init__(self, reader, writer):
         self.reader, self.writer, self.streams, self.ids = reader, writer, {}, itertools.count(1)
-        self.hello, self.goaway, self.pongs = None, None, asyncio.Queue()  # what came from the sidecar
+        self.hello, self.goaway, self.pongs, self.pins = None, None, asyncio.Queue(), asyncio.Queue()
         self.greeted, self.leaving, self.closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @classmethod
@@ -138,6 +138,7 @@ class Session:
         elif frame.type == GOAWAY: self.goaway = frame.message; self.leaving.set()
         elif frame.type == PING: self.send(PONG, 0, frame.message)
         elif frame.type == PONG: self.pongs.put_nowait(frame.message)
+        elif frame.type == PIN: self.pins.put_nowait(frame.message)
         elif frame.type == CREDIT: stream.send_credit += frame.message.bytes; stream.changed.set()
         elif stream: stream.frames.put_nowait(frame)
         if frame.type == END: self.streams.pop(id).close()

@@ -22,6 +22,7 @@ typedef struct Outrigger__V1__Deadlines Outrigger__V1__Deadlines;
 typedef struct Outrigger__V1__Pin Outrigger__V1__Pin;
 typedef struct Outrigger__V1__Tls Outrigger__V1__Tls;
 typedef struct Outrigger__V1__Hop Outrigger__V1__Hop;
+typedef struct Outrigger__V1__Credential Outrigger__V1__Credential;
 typedef struct Outrigger__V1__Credentials Outrigger__V1__Credentials;
 typedef struct Outrigger__V1__Request Outrigger__V1__Request;
 typedef struct Outrigger__V1__BodyChunk Outrigger__V1__BodyChunk;
@@ -99,17 +100,21 @@ typedef enum _Outrigger__V1__RetryRule {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__RETRY_RULE)
 } Outrigger__V1__RetryRule;
 typedef enum _Outrigger__V1__PinMode {
-  OUTRIGGER__V1__PIN_MODE__PIN_NONE = 0,
   /*
-   * The pinned connection of this token, or PIN_LOST.
+   * The default. The pinned connection of this token where it has one for this target, else any connection. A reply or
+   * request that binds its connection to one client (NTLM, Negotiate) pins it to the token.
+   */
+  OUTRIGGER__V1__PIN_MODE__PIN_AUTO = 0,
+  /*
+   * The pinned connection of this token: without any PIN_LOST, with one for another target only PIN_MISMATCH.
    */
   OUTRIGGER__V1__PIN_MODE__PIN_REQUIRE = 1,
   /*
-   * The pinned connection of this token, else a fresh one that is then pinned.
+   * The pinned connection of this token for this target, else a fresh one that is then pinned.
    */
   OUTRIGGER__V1__PIN_MODE__PIN_PREFER = 2,
   /*
-   * Whatever connection serves this request is pinned.
+   * The same, but where there is none any connection will do, an idle one too.
    */
   OUTRIGGER__V1__PIN_MODE__PIN_MAKE = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__PIN_MODE)
@@ -298,8 +303,17 @@ typedef enum _Outrigger__V1__ConnectionFate {
 } Outrigger__V1__ConnectionFate;
 typedef enum _Outrigger__V1__PinChange {
   OUTRIGGER__V1__PIN_CHANGE__PIN_CHANGE_UNSPECIFIED = 0,
+  /*
+   * A connection was pinned.
+   */
   OUTRIGGER__V1__PIN_CHANGE__PIN_MADE = 1,
+  /*
+   * It is gone: closed by the upstream, broken, or taken down with the exchange on it.
+   */
   OUTRIGGER__V1__PIN_CHANGE__PIN_LOST = 2,
+  /*
+   * It was closed at the end of its idle or absolute lifetime.
+   */
   OUTRIGGER__V1__PIN_CHANGE__PIN_EXPIRED = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__PIN_CHANGE)
 } Outrigger__V1__PinChange;
@@ -372,7 +386,9 @@ struct  Outrigger__V1__Hello
    */
   uint32_t initial_credit_bytes;
   /*
-   * Names the sender's process for as long as it runs. Default empty. Limit 64 bytes (GOAWAY BAD_HELLO).
+   * Names the sender's process for as long as it runs. A proxy's sessions with the same one share their pins, and a
+   * proxy that lost its sessions finds its pins again with it for a while. Default empty: every session has its own
+   * pins, which end with it. Limit 64 bytes (GOAWAY BAD_HELLO).
    */
   ProtobufCBinaryData instance_id;
   /*
@@ -475,20 +491,24 @@ struct  Outrigger__V1__Deadlines
 
 
 /*
- * Connection state bound to one client. Not yet: BAD_REQUEST.
+ * Connection state bound to one client. A pinned connection serves its token only, one stream at a time, until it is
+ * unpinned, lost or expired. Tokens belong to the proxy that named itself in HELLO (its user and `instance_id`), over all
+ * its sessions; without an instance_id to the one session. A target is an endpoint with everything that makes the
+ * connection's identity. Streams that find their pin busy wait in order; one too many ends PIN_BUSY. Too many pins:
+ * OVERLOADED.
  */
 struct  Outrigger__V1__Pin
 {
   ProtobufCMessage base;
   /*
-   * Chosen by the proxy, one per client connection. 1..64 bytes.
+   * Chosen by the proxy, one per client connection. 1..64 bytes (BAD_REQUEST).
    */
   ProtobufCBinaryData token;
   Outrigger__V1__PinMode mode;
 };
 #define OUTRIGGER__V1__PIN__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__pin__descriptor) \
-    , {0,NULL}, OUTRIGGER__V1__PIN_MODE__PIN_NONE }
+    , {0,NULL}, OUTRIGGER__V1__PIN_MODE__PIN_AUTO }
 
 
 /*
@@ -599,23 +619,69 @@ struct  Outrigger__V1__Hop
 
 
 /*
- * Credentials by name in the sidecar's configuration. Not yet: BAD_REQUEST.
+ * What to answer challenges with. Never in a log, an END or a metric.
+ */
+struct  Outrigger__V1__Credential
+{
+  ProtobufCMessage base;
+  /*
+   * Schemes that may be used: "Basic", "Digest", "Bearer", "Negotiate", "NTLM". Default: all that the rest allows.
+   * Limit 8; an unknown one: BAD_REQUEST.
+   */
+  size_t n_schemes;
+  char **schemes;
+  /*
+   * Of Basic, Digest, NTLM ("DOMAIN\\user" too) and Negotiate (the Kerberos principal). UTF-8. Limit 1024 bytes
+   * (BAD_REQUEST).
+   */
+  ProtobufCBinaryData user;
+  /*
+   * Of Basic, Digest, NTLM and Negotiate. Limit 1024 bytes (BAD_REQUEST).
+   */
+  ProtobufCBinaryData password;
+  /*
+   * Of Bearer. Limit 8192 bytes (BAD_REQUEST).
+   */
+  ProtobufCBinaryData bearer_token;
+  /*
+   * The only realm that may ask. Default: any. Limit 256 bytes (BAD_REQUEST).
+   */
+  ProtobufCBinaryData realm;
+};
+#define OUTRIGGER__V1__CREDENTIAL__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__credential__descriptor) \
+    , 0,NULL, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL} }
+
+
+/*
+ * Credentials for the two kinds of challenges; a challenge of the one kind is never answered with those of the other.
+ * A challenge that cannot be answered is passed on untouched, and ConnectionFacts.authentication says why. A request
+ * with an Authorization field of its own is not given another; nor one with Proxy-Authorization.
  */
 struct  Outrigger__V1__Credentials
 {
   ProtobufCMessage base;
   /*
-   * For 401 challenges of the origin. Limit 64 bytes.
+   * For 401 challenges of the origin: name in the sidecar's configuration. Limit 64 bytes; one that does not exist:
+   * BAD_REQUEST.
    */
   char *origin_name;
   /*
-   * For 407 challenges of a peer. Limit 64 bytes.
+   * For 407 challenges of a peer, to its CONNECT too: name in the sidecar's configuration. The same.
    */
   char *peer_name;
+  /*
+   * In place of `origin_name` (both: BAD_REQUEST).
+   */
+  Outrigger__V1__Credential *origin;
+  /*
+   * In place of `peer_name` (both: BAD_REQUEST).
+   */
+  Outrigger__V1__Credential *peer;
 };
 #define OUTRIGGER__V1__CREDENTIALS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__credentials__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, NULL }
 
 
 /*
@@ -760,7 +826,8 @@ struct  Outrigger__V1__Credit
 
 
 /*
- * UNPIN (0x07), proxy, stream 0. Not yet: ignored.
+ * UNPIN (0x07), proxy, stream 0. Its client went away: the token's connections are closed, those that serve a stream when
+ * that ends. Streams that wait for them end PIN_LOST. No PIN frame answers it.
  */
 struct  Outrigger__V1__Unpin
 {
@@ -855,10 +922,21 @@ struct  Outrigger__V1__ConnectionFacts
    * TLS to the peer. Absent: clear text, or no peer.
    */
   Outrigger__V1__TlsFacts *peer_tls;
+  /*
+   * True when this exchange binds the connection to one client (a challenge or credentials of NTLM or Negotiate, or
+   * Persistent-Auth): the connection is pinned, or closed behind the reply. The client should be told
+   * "Proxy-Support: Session-Based-Authentication" (RFC 4559 section 6).
+   */
+  protobuf_c_boolean bound;
+  /*
+   * Why a challenge was passed on although credentials were given for it, in words; empty: nothing was withheld.
+   * Limit 256 bytes. Never contains a secret.
+   */
+  char *authentication;
 };
 #define OUTRIGGER__V1__CONNECTION_FACTS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__connection_facts__descriptor) \
-    , 0, 0, 0, 0, NULL, NULL, NULL, NULL }
+    , 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -997,18 +1075,26 @@ struct  Outrigger__V1__End
 
 
 /*
- * PIN (0x13), sidecar. Not yet sent.
+ * PIN (0x13), sidecar, stream 0, at once, between requests too. To the session that used the pin last, else to another of
+ * the same proxy. Overtakes the frames of streams.
  */
 struct  Outrigger__V1__PinEvent
 {
   ProtobufCMessage base;
   ProtobufCBinaryData token;
   Outrigger__V1__PinChange change;
+  /*
+   * In words, for people and logs, at most 256 bytes. Empty for PIN_MADE.
+   */
   char *detail;
+  /*
+   * Where the connection goes to.
+   */
+  Outrigger__V1__Endpoint *remote;
 };
 #define OUTRIGGER__V1__PIN_EVENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__pin_event__descriptor) \
-    , {0,NULL}, OUTRIGGER__V1__PIN_CHANGE__PIN_CHANGE_UNSPECIFIED, (char *)protobuf_c_empty_string }
+    , {0,NULL}, OUTRIGGER__V1__PIN_CHANGE__PIN_CHANGE_UNSPECIFIED, (char *)protobuf_c_empty_string, NULL }
 
 
 /*
@@ -1160,6 +1246,25 @@ Outrigger__V1__Hop *
                       const uint8_t       *data);
 void   outrigger__v1__hop__free_unpacked
                      (Outrigger__V1__Hop *message,
+                      ProtobufCAllocator *allocator);
+/* Outrigger__V1__Credential methods */
+void   outrigger__v1__credential__init
+                     (Outrigger__V1__Credential         *message);
+size_t outrigger__v1__credential__get_packed_size
+                     (const Outrigger__V1__Credential   *message);
+size_t outrigger__v1__credential__pack
+                     (const Outrigger__V1__Credential   *message,
+                      uint8_t             *out);
+size_t outrigger__v1__credential__pack_to_buffer
+                     (const Outrigger__V1__Credential   *message,
+                      ProtobufCBuffer     *buffer);
+Outrigger__V1__Credential *
+       outrigger__v1__credential__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outrigger__v1__credential__free_unpacked
+                     (Outrigger__V1__Credential *message,
                       ProtobufCAllocator *allocator);
 /* Outrigger__V1__Credentials methods */
 void   outrigger__v1__credentials__init
@@ -1488,6 +1593,9 @@ typedef void (*Outrigger__V1__Tls_Closure)
 typedef void (*Outrigger__V1__Hop_Closure)
                  (const Outrigger__V1__Hop *message,
                   void *closure_data);
+typedef void (*Outrigger__V1__Credential_Closure)
+                 (const Outrigger__V1__Credential *message,
+                  void *closure_data);
 typedef void (*Outrigger__V1__Credentials_Closure)
                  (const Outrigger__V1__Credentials *message,
                   void *closure_data);
@@ -1563,6 +1671,7 @@ extern const ProtobufCMessageDescriptor outrigger__v1__deadlines__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__pin__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__tls__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__hop__descriptor;
+extern const ProtobufCMessageDescriptor outrigger__v1__credential__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__credentials__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__request__descriptor;
 extern const ProtobufCMessageDescriptor outrigger__v1__body_chunk__descriptor;

@@ -111,7 +111,7 @@ struct BenchSession: ~Copyable {
                 status: streams[slot].status,
                 nanoseconds: now - streams[slot].start
             )
-        case .interim, .trailers, .pong, .goAway: break
+        case .interim, .trailers, .pong, .pin, .goAway: break
         }
     }
 }

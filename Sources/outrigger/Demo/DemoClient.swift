@@ -105,7 +105,7 @@ struct DemoClient: ~Copyable {
             guard let index = indices[stream] else { return }
             send(index, stream)
         case .ended(let stream): takeEnd(stream)
-        case .pong, .goAway: break
+        case .pong, .pin, .goAway: break
         }
     }
 

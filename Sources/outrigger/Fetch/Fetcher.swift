@@ -163,6 +163,7 @@ struct Fetcher: ~Copyable {
         case .writable(let stream): log.received("CREDIT stream=\(stream)")
         case .ended(let stream): takeEnd(stream)
         case .pong: break
+        case .pin: log.received("PIN \(connection.session.pinEvent.change)")
         case .goAway(let code):
             log.received("GOAWAY \(code.word) \(connection.session.goAwayDetail)")
             guard code != .draining || stream == 0 else { break }

@@ -47,7 +47,7 @@ enum FrameOracle {
             encoder.credit(bytes, stream: 1, into: &output)
             let again = mustDecode("credit") { () throws(FrameError) in try decoder.credit(output.payload) }
             precondition(again == bytes, "credit changed")
-        case .unpin: try decoder.unpin(payload)
+        case .unpin: _ = try decoder.unpin(payload)
         case .ping, .pong: try checkPing(payload, isReply: type == .pong)
         case .interim, .reply: try checkReply(payload)
         case .end: try checkEnd(payload)
