@@ -42,8 +42,8 @@ struct Connection: ~Copyable {
     /// Whether the tunnel is asked for on a connection that came out of the pool.
     var isTunnelOnIdle = false
     /// What the handshakes agreed upon.
-    var outerFacts: TLSFacts?
-    var innerFacts: TLSFacts?
+    @Aside var outerFacts: TLSFacts?
+    @Aside var innerFacts: TLSFacts?
     /// Slot of the target it belongs to.
     var target = 0
     /// Its room in the limits; given back when it is closed.
@@ -73,6 +73,9 @@ struct Connection: ~Copyable {
     var hasEnded = false
     /// Whether close_notify came before it.
     var isEndProven = false
+
+    /// Whether no TLS is spoken on it.
+    var isClear: Bool { $outerFacts.isAbsent && $innerFacts.isAbsent }
 
     init(limits: Limits) { decoder = ReplyDecoder(limits: limits) }
 

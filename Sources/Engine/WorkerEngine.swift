@@ -64,7 +64,7 @@ package struct WorkerEngine: ~Copyable {
     var encoder: MessageEncoder
     var request = Request()
     /// The named route of `request`.
-    var namedRoute: NamedRoute?
+    @Aside var namedRoute: NamedRoute?
     var routeScratch = RouteIdentity()
     /// Field lines for the CONNECT of `request`.
     var connectLines: [UInt8] = []

@@ -36,9 +36,9 @@ package struct ConnectionFacts: Equatable, Sendable {
     package var remote: Endpoint?
     package var local: Endpoint?
     /// TLS to the origin; `nil`: clear text.
-    package var tls: TLSFacts?
+    @Aside package var tls: TLSFacts?
     /// TLS to the peer; `nil`: clear text or no peer.
-    package var peerTLS: TLSFacts?
+    @Aside package var peerTLS: TLSFacts?
     /// Whether this exchange binds the connection to one client.
     package var isBound = false
     /// Why a challenge was passed on although credentials were given for it; empty: nothing was withheld.

@@ -108,8 +108,8 @@ package struct Request: Sendable {
     package var upgrade = Slice.empty
     package var tag = Slice.empty
     /// TLS to the origin; `nil`: as the scheme and the configuration say.
-    package var tls: TLSRequest?
-    package var hop: HopRequest?
+    @Aside package var tls: TLSRequest?
+    @Aside package var hop: HopRequest?
     /// The client's token, 1 to 64 bytes; empty: none.
     package var pinToken = Slice.empty
     package var pinMode = PinMode.auto
@@ -137,8 +137,8 @@ package struct Request: Sendable {
         retry = .idempotentOnly
         upgrade = .empty
         tag = .empty
-        tls = nil
-        hop = nil
+        $tls.clear()
+        $hop.clear()
         pinToken = .empty
         pinMode = .auto
         isConnect = false
