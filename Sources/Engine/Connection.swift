@@ -42,8 +42,16 @@ struct Connection: ~Copyable {
     /// Whether the tunnel is asked for on a connection that came out of the pool.
     var isTunnelOnIdle = false
     /// What the handshakes agreed upon.
-    @Aside var outerFacts: TLSFacts?
-    @Aside var innerFacts: TLSFacts?
+    var outerAside = Aside<TLSFacts>()
+    var outerFacts: TLSFacts? {
+        get { outerAside.value }
+        set { outerAside.value = newValue }
+    }
+    var innerAside = Aside<TLSFacts>()
+    var innerFacts: TLSFacts? {
+        get { innerAside.value }
+        set { innerAside.value = newValue }
+    }
     /// Slot of the target it belongs to.
     var target = 0
     /// Its room in the limits; given back when it is closed.
@@ -75,7 +83,7 @@ struct Connection: ~Copyable {
     var isEndProven = false
 
     /// Whether no TLS is spoken on it.
-    var isClear: Bool { $outerFacts.isAbsent && $innerFacts.isAbsent }
+    var isClear: Bool { outerAside.isAbsent && innerAside.isAbsent }
 
     init(limits: Limits) { decoder = ReplyDecoder(limits: limits) }
 
@@ -86,8 +94,8 @@ struct Connection: ~Copyable {
         hasAsked = false
         isSpent = false
         isTunnelOnIdle = false
-        outerFacts = nil
-        innerFacts = nil
+        outerAside.clear()
+        innerAside.clear()
         self.target = target
         decoder = ReplyDecoder(limits: limits)
         inbound.removeAll(keepingAtMost: 0)

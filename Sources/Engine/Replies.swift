@@ -129,7 +129,7 @@ extension WorkerEngine {
             facts.requests = connections[slot].requests
             facts.remote = targets[connections[slot].target].key.endpoint
             facts.local = connections[slot].local
-            describeTLS(slot, &facts)
+            if !connections[slot].isClear { describeTLS(slot, &facts) }
         }
         let session = streams[stream].session
         let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
@@ -347,13 +347,12 @@ extension WorkerEngine {
 
     /// Which hop's TLS is which depends on the route.
     private func describeTLS(_ slot: Int, _ facts: inout ConnectionFacts) {
-        if connections[slot].isClear { return }
         switch targets.routes.kind(targets[connections[slot].target].key.route) {
-        case .direct, .raw: facts.$tls = connections[slot].$outerFacts
-        case .peer: facts.$peerTLS = connections[slot].$outerFacts
+        case .direct, .raw: facts.tlsAside = connections[slot].outerAside
+        case .peer: facts.peerTLSAside = connections[slot].outerAside
         case .tunnel:
-            facts.$peerTLS = connections[slot].$outerFacts
-            facts.$tls = connections[slot].$innerFacts
+            facts.peerTLSAside = connections[slot].outerAside
+            facts.tlsAside = connections[slot].innerAside
         }
     }
 

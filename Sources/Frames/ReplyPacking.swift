@@ -24,8 +24,8 @@ private enum MessageSize {
             &+ WireSize.number(clamped(facts.requests))
         if let remote = facts.remote { size &+= WireSize.bytes(endpoint(remote)) }
         if let local = facts.local { size &+= WireSize.bytes(endpoint(local)) }
-        if !facts.$tls.isAbsent, let tls = facts.tls { size &+= WireSize.bytes(self.tls(tls)) }
-        if !facts.$peerTLS.isAbsent, let tls = facts.peerTLS { size &+= WireSize.bytes(self.tls(tls)) }
+        if !facts.tlsAside.isAbsent, let tls = facts.tls { size &+= WireSize.bytes(self.tls(tls)) }
+        if !facts.peerTLSAside.isAbsent, let tls = facts.peerTLS { size &+= WireSize.bytes(self.tls(tls)) }
         size &+= (facts.isPinned ? 2 : 0) &+ (facts.isBound ? 2 : 0)
         let words = MessageEncoder.textBytes(facts.authentication)
         if words > 0 { size &+= WireSize.bytes(words) }
@@ -110,8 +110,8 @@ extension OutputSpan<UInt8> {
         appendNumber(facts.isPinned ? 1 : 0, field: 4)
         if let remote = facts.remote { append(remote, field: 5) }
         if let local = facts.local { append(local, field: 6) }
-        if !facts.$tls.isAbsent, let tls = facts.tls { append(tls, field: 7) }
-        if !facts.$peerTLS.isAbsent, let tls = facts.peerTLS { append(tls, field: 8) }
+        if !facts.tlsAside.isAbsent, let tls = facts.tls { append(tls, field: 7) }
+        if !facts.peerTLSAside.isAbsent, let tls = facts.peerTLS { append(tls, field: 8) }
         appendNumber(facts.isBound ? 1 : 0, field: 9)
         let words = MessageEncoder.textBytes(facts.authentication)
         if words > 0 { appendBytes(facts.authentication.utf8.span.extracting(first: words), field: 10) }

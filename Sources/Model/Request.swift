@@ -108,8 +108,16 @@ package struct Request: Sendable {
     package var upgrade = Slice.empty
     package var tag = Slice.empty
     /// TLS to the origin; `nil`: as the scheme and the configuration say.
-    @Aside package var tls: TLSRequest?
-    @Aside package var hop: HopRequest?
+    package var tlsAside = Aside<TLSRequest>()
+    package var tls: TLSRequest? {
+        get { tlsAside.value }
+        set { tlsAside.value = newValue }
+    }
+    package var hopAside = Aside<HopRequest>()
+    package var hop: HopRequest? {
+        get { hopAside.value }
+        set { hopAside.value = newValue }
+    }
     /// The client's token, 1 to 64 bytes; empty: none.
     package var pinToken = Slice.empty
     package var pinMode = PinMode.auto
@@ -137,8 +145,8 @@ package struct Request: Sendable {
         retry = .idempotentOnly
         upgrade = .empty
         tag = .empty
-        $tls.clear()
-        $hop.clear()
+        tlsAside.clear()
+        hopAside.clear()
         pinToken = .empty
         pinMode = .auto
         isConnect = false

@@ -37,7 +37,7 @@ struct Worker: ~Copyable {
     /// a head and a small body; what follows of a large one is then read in place, without a copy.
     static let connectionReadBytesMax = 16_384
     /// The same for a connection whose last reply was large: enough for a head.
-    static let headReadBytesMax = 4096
+    static let headReadBytesMax = 2048
     /// Ciphertext that one read of a connection may bring.
     static let cipherReadBytesMax = 65_536
     /// Plaintext that is handed to the engine at once when it cannot go straight into a session's output: enough to find
