@@ -48,7 +48,8 @@ let package = Package(
         swift("Configuration", ["Model", "CYAML"]),
         swift("Frames", ["Model", "COutriggerProto"]),
         swift("HTTP1", ["Model"]),
-        swift("Engine", ["Model", "Frames", "HTTP1", collections]),
+        swift("Authentication", ["Model"]),
+        swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
         swift("Sidecar", ["Model", "Frames", "HTTP1", "Engine", "EventLoop", "TLS"]),
@@ -64,7 +65,7 @@ let package = Package(
         // What the fuzzers check; here because package access ends at a package's borders. Not in the executable.
         .target(
             name: "FuzzOracles",
-            dependencies: ["Model", "Frames", "HTTP1"],
+            dependencies: ["Model", "Frames", "HTTP1", "Authentication"],
             path: "Tests/fuzz/Oracles",
             swiftSettings: checked
         ),
@@ -72,6 +73,7 @@ let package = Package(
         tests("ConfigurationTests", ["Configuration", "Model"]),
         tests("FramesTests", ["Frames", "Model"]),
         tests("HTTP1Tests", ["HTTP1", "Model"]),
+        tests("AuthenticationTests", ["Authentication", "TLS", "Model", "FuzzOracles"]),
         tests("EngineTests", ["Engine", "Frames", "HTTP1", "Model"]),
         tests("TLSTests", ["TLS", "Model", "COpenSSL"]),
         tests("EventLoopTests", ["EventLoop"]),

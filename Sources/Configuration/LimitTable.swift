@@ -193,6 +193,50 @@ extension Setting {
             10...day,
             "Head start of one address before the next is tried beside it"
         ),
+        // Pins.
+        limit("pins-max", \.limits.pinsMax, .number, 0...count, "Pinned connections"),
+        limit(
+            "pins-per-proxy-max",
+            \.limits.pinsPerProxyMax,
+            .number,
+            0...count,
+            "Pinned connections of one proxy"
+        ),
+        limit(
+            "pin-targets-per-token-max",
+            \.limits.pinTargetsPerTokenMax,
+            .number,
+            1...1024,
+            "Targets that one token may pin"
+        ),
+        limit(
+            "pin-queue-length-max",
+            \.limits.pinQueueLengthMax,
+            .number,
+            0...65_536,
+            "Requests that wait for one pinned connection"
+        ),
+        limit(
+            "pin-idle-milliseconds",
+            \.limits.pinIdleMilliseconds,
+            .milliseconds,
+            1...day,
+            "Time that a pinned connection may be unused"
+        ),
+        limit(
+            "pin-age-milliseconds",
+            \.limits.pinAgeMilliseconds,
+            .milliseconds,
+            1...day,
+            "Age of a pinned connection"
+        ),
+        limit(
+            "pin-grace-milliseconds",
+            \.limits.pinGraceMilliseconds,
+            .milliseconds,
+            0...day,
+            "Time that a proxy's pins outlive its last session"
+        ),
         // TLS.
         limit(
             "tls-contexts-max",
@@ -228,6 +272,14 @@ extension Setting {
             .milliseconds,
             0...day,
             "Time for which the files of a TLS context are taken to be unchanged"
+        ),
+        // Authentication.
+        limit(
+            "authentication-spaces-max",
+            \.limits.authenticationSpacesMax,
+            .number,
+            1...count,
+            "Servers, each with a credential, of which a worker remembers authentication"
         ),
         // Deadlines.
         limit(

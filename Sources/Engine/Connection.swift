@@ -8,6 +8,8 @@ enum ConnectionState: Equatable {
     /// It is being established, for this waiter first; `nil`: for the pool.
     case dialing(waiter: Int?)
     case idle
+    /// It waits for its token's next request.
+    case pinned
     /// It serves this stream (a slot of the stream table).
     case busy(stream: Int)
     /// Its slot is free.
@@ -37,7 +39,8 @@ struct Connection: ~Copyable {
     var setupOutput = ByteBuffer()
     /// Whether some of a CONNECT has left.
     var hasAsked = false
-    /// Whether no other request may follow: a CONNECT was answered before it was out.
+    /// Whether no other request may follow: a CONNECT was answered before it was out, or the connection became one
+    /// client's that has no pin for it.
     var isSpent = false
     /// Whether the tunnel is asked for on a connection that came out of the pool.
     var isTunnelOnIdle = false
@@ -56,6 +59,10 @@ struct Connection: ~Copyable {
     var target = 0
     /// Its room in the limits; given back when it is closed.
     var room = Room.anywhere
+    /// The pin that it is (a slot of the table of pins).
+    var pin: Int?
+    /// Whether the exchange on it binds it to one client.
+    var isBinding = false
     var decoder: ReplyDecoder
     /// Bytes of the upstream that the decoder has not taken.
     var inbound = ByteBuffer()
@@ -93,6 +100,8 @@ struct Connection: ~Copyable {
         setupOutput.removeAll(keepingAtMost: 0)
         hasAsked = false
         isSpent = false
+        pin = nil
+        isBinding = false
         isTunnelOnIdle = false
         outerAside.clear()
         innerAside.clear()

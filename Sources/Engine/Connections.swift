@@ -30,6 +30,7 @@ extension WorkerEngine {
             // Bytes that no request asked for: whatever comes next cannot be trusted. Source: RFC 9112 §9.2.
             unpark(slot)
             close(slot)
+        case .pinned: endPin(slot, .lost, "the upstream sent bytes that no request asked for")
         case .dialing:
             setupReceived(bytes, slot)
         case .closed:
@@ -63,6 +64,7 @@ extension WorkerEngine {
         case .idle:
             unpark(slot)
             close(slot)
+        case .pinned: endPin(slot, .lost, "the upstream closed it")
         case .dialing:
             setupLost(slot, isOpen: true, .reset)
         case .closed:
@@ -81,6 +83,9 @@ extension WorkerEngine {
             connectionLost(slot, stream, cause)
         case .idle:
             unpark(slot)
+            forget(slot)
+        case .pinned:
+            setEnding(slot, .lost, "the upstream reset it")
             forget(slot)
         case .dialing:
             setupLost(slot, isOpen: false, cause)
@@ -242,8 +247,11 @@ extension WorkerEngine {
         // Over TLS a probe finds the end itself, and not that something waits.
         let isUntouched = streams[stream].isOnIdle && streams[stream].isUploadUntouched && !hasReplyBytes
         let isStale = cause == .stale || (isUntouched && streams[stream].totalUntil > now)
+        let isPinned = connections[slot].pin != nil
+        if isPinned && isStale { setEnding(slot, .lost, "the upstream closed it") }
         forget(slot)
-        if isStale || mayRetry(stream, hasReplyBytes: hasReplyBytes) {
+        // What was written on a pinned connection goes nowhere else.
+        if isStale || (!isPinned && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
             retry(stream, isStale: isStale)
             return
         }
@@ -275,6 +283,6 @@ extension WorkerEngine {
         streams[stream].sentAt = nil
         streams[stream].continueUntil = .never
         if streams[stream].encoded.expectsContinue { streams[stream].gate = .awaitsContinue }
-        acquire(stream, freshOnly: !isStale)
+        dispatch(stream, freshOnly: !isStale)
     }
 }

@@ -37,7 +37,7 @@ extension WorkerEngine {
         return false
     }
 
-    private func poolKey(_ stream: Int, _ index: Int) -> PoolKey {
+    func poolKey(_ stream: Int, _ index: Int) -> PoolKey {
         PoolKey(
             endpoint: streams[stream].endpoints[index],
             route: streams[stream].route,
@@ -52,6 +52,7 @@ extension WorkerEngine {
         let target = targets.make(poolKey(stream, index))
         let waiter = waiters.take { Waiter() }
         waiters[waiter] = Waiter(stream: stream, target: target, endpointIndex: index, startedAt: now)
+        waiters[waiter].isFreshOnly = streams[stream].needsFresh
         streams[stream].waiters.append(Int32(waiter))
         waiterLinks.append(waiter, to: &targets[target].waiters)
         let more = streams[stream].endpointNext < streams[stream].endpoints.count
@@ -204,8 +205,7 @@ extension WorkerEngine {
     /// else has waited longer for its room it is closed.
     mutating func hand(_ slot: Int) {
         if yields(slot) { return }
-        let target = connections[slot].target
-        guard let waiter = targets[target].waiters.first else {
+        guard let waiter = firstWaiter(for: slot) else {
             park(slot)
             return
         }
@@ -218,6 +218,16 @@ extension WorkerEngine {
         removeWaiter(waiter, nil)
         abandonWaiters(stream, .abandoned)
         assign(slot, to: stream, index, isFresh ? .connected : .reused, since: started, transport)
+    }
+
+    /// Who has waited longest for a connection like this one: some want only one that nobody has used.
+    func firstWaiter(for slot: Int) -> Int? {
+        var candidate = targets[connections[slot].target].waiters.first
+        if connections[slot].requests == 0 { return candidate }
+        while let waiter = candidate, streams[waiters[waiter].stream].needsFresh {
+            candidate = waiterLinks.next(after: waiter)
+        }
+        return candidate
     }
 
     /// A waiter that is served leaves its own dial, if it has one: to the waiter whose dial serves it now, else to
@@ -344,6 +354,8 @@ extension WorkerEngine {
                 if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admit(waiter) }
             } else if let endpoint = wishesToRenew.popLast() {
                 renewWish(endpoint)
+            } else if !pinOrphans.isEmpty {
+                dispatchOrphans()
             } else if !sessionsTooSlow.isEmpty {
                 closeSlowSessions()
             } else {

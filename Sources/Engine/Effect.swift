@@ -48,6 +48,8 @@ package enum Effect: Equatable, Sendable {
     case giveBack(Room)
     /// The same for a room that a wish has claimed.
     case handOver(Room, Heir)
+    /// `takeLetters()` has something for other workers. A connection that goes to one is no longer this worker's.
+    case sendPins
     /// Write what the socket takes at once of the output, close it, and report `closed` for it.
     case closeSession(SessionID)
 }
@@ -77,6 +79,8 @@ package struct Counts: Equatable, Sendable {
     package var streams = 0
     package var connections = 0
     package var idleConnections = 0
+    /// Pinned connections, those that serve a request included.
+    package var pins = 0
     package var waiting = 0
     package var requestsTotal: UInt64 = 0
     package var dialsTotal: UInt64 = 0

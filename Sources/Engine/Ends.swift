@@ -76,17 +76,18 @@ extension WorkerEngine {
     private mutating func letGo(_ slot: Int, _ report: inout EndReport) {
         let phase = streams[slot].phase
         streams[slot].phase = .none
+        leavePin(slot)
         switch phase {
         case .none:
             break
+        case .queued(let pin): leaveLine(slot, of: pin)
         case .waiting:
             abandonWaiters(slot, report.outcome == .connectTimeout ? .timeout : .abandoned)
         case .active(let connection):
             if streams[slot].isUploadUntouched && !connections[connection].hasEnded {
                 connections[connection].requests -= 1
                 connections[connection].decoder = ReplyDecoder(limits: limits)
-                hand(connection)
-                report.connection = connections.isTaken(connection) ? .pooled : .closed
+                report.connection = giveUp(connection)
             } else {
                 report.connection = .closed
                 close(connection)

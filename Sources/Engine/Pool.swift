@@ -59,6 +59,18 @@ extension WorkerEngine {
             || idleFor >= Int64(limits.livenessProbeIdleMilliseconds) * 1_000_000
     }
 
+    /// Gives a connection back that can serve another request. - Returns: what has become of it.
+    mutating func giveUp(_ slot: Int) -> ConnectionFate {
+        if let pin = connections[slot].pin {
+            let isOver = isDraining || pins[pin].expiresAt <= now
+            freePin(slot)
+            return isOver ? .closed : .pinned
+        }
+        hand(slot)
+        // The pool may have had no use for it.
+        return connections.isTaken(slot) ? .pooled : .closed
+    }
+
     /// Puts a connection into the pool, as its newest.
     mutating func park(_ slot: Int) {
         connections[slot].state = .idle
@@ -136,8 +148,11 @@ extension WorkerEngine {
         }
         connections[slot].state = .closed
         connections[slot].inbound.removeAll(keepingAtMost: 0)
+        let pin = connections[slot].pin
+        connections[slot].pin = nil
         connections.release(slot)
         targets[target].connections -= 1
         targets.removeIfUnused(target)
+        if let pin { pinEnded(pin) }
     }
 }

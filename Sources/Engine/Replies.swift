@@ -124,11 +124,17 @@ extension WorkerEngine {
     mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool {
         var facts = ConnectionFacts()
         if !isInterim {
+            bind(slot, stream, bytes)
             facts.reused = connections[slot].requests > 1
             facts.endpointIndex = streams[stream].endpointIndex
             facts.requests = connections[slot].requests
             facts.remote = targets[connections[slot].target].key.endpoint
             facts.local = connections[slot].local
+            facts.isPinned = connections[slot].pin != nil
+            facts.isBound = connections[slot].isBinding
+            if !streams[stream].authenticationWords.isEmpty {
+                facts.authentication = streams[stream].authenticationWords
+            }
             if !connections[slot].isClear { describeTLS(slot, &facts) }
         }
         let session = streams[stream].session
@@ -362,8 +368,8 @@ extension WorkerEngine {
         let keeps =
             connections[slot].decoder.persists && streams[stream].isRequestWhole && !hasLeftover
             && !connections[slot].hasEnded && !connections[slot].isSpent
-            && (requestsMax == 0 || connections[slot].requests < requestsMax)
-            && !isOverAge(slot)
+            && (connections[slot].pin != nil
+                || (requestsMax == 0 || connections[slot].requests < requestsMax) && !isOverAge(slot))
         connections[slot].idleSince = now
         connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds
         finish(slot, stream, .complete, keepsConnection: keeps)
@@ -379,13 +385,12 @@ extension WorkerEngine {
         streams[stream].phase = .none
         if keepsConnection {
             connections[slot].isPaused = false
-            hand(slot)
+            report.connection = giveUp(slot)
         } else {
             if report.outcome == .complete || report.outcome == .peerRefused { notifyClose(slot) }
             close(slot)
+            report.connection = .closed
         }
-        // The pool may have had no use for it.
-        report.connection = connections.isTaken(slot) ? .pooled : .closed
         end(stream, report)
     }
 

@@ -1,5 +1,6 @@
 // Requests.swift: the proxy's side of a stream: REQUEST, BODY, TRAILERS, CREDIT, CANCEL.
 // Owns: what a stream may take when. Source: DESIGN "The protocol"; proto/outrigger.proto.
+import Authentication
 import Frames
 import HTTP1
 import Model
@@ -46,7 +47,7 @@ extension WorkerEngine {
             streams[slot].gate = .awaitsContinue
         }
         armDeadline(slot)
-        acquire(slot, freshOnly: false)
+        dispatch(slot)
     }
 
     /// Puts the head of the decoded request in front of the stream's upload. - Returns: why not.
@@ -63,6 +64,7 @@ extension WorkerEngine {
                 into: &streams[slot].upload
             )
             streams[slot].encoded = encoded
+            noteClient(slot, block.bytes)
             if streams[slot].isRaw {
                 // It was checked all the same; nothing of it is sent.
                 streams[slot].upload.removeAll()
@@ -73,6 +75,26 @@ extension WorkerEngine {
             return nil
         } catch {
             return error
+        }
+    }
+
+    /// Copies from the decoded request what it says of its client.
+    private mutating func noteClient(_ slot: Int, _ block: Span<UInt8>) {
+        if !request.pinToken.isEmpty {
+            streams[slot].pinMode = request.pinMode
+            let token = block.extracting(request.pinToken)
+            for index in token.indices { streams[slot].pinToken.append(token[index]) }
+        }
+        if !streams[slot].encoded.hasCredentials { return }
+        for field in request.fields {
+            let name = block.extracting(field.name)
+            let isCredentials =
+                name.isEqual(ignoringCase: "authorization")
+                || name.isEqual(ignoringCase: "proxy-authorization")
+            let value = block.extracting(field.value)
+            if isCredentials && ConnectionBound.isConnectionBoundCredentials(fieldValue: value) {
+                streams[slot].hasBindingCredentials = true
+            }
         }
     }
 
@@ -96,6 +118,9 @@ extension WorkerEngine {
         var hasBody = true
         if case .none = request.body { hasBody = false }
         let opensBody = hasBody || !request.upgrade.isEmpty || request.isConnect
+        if request.isConnect && request.route == .direct && !request.pinToken.isEmpty {
+            return (.badRequest, "a pin needs a request that is sent")
+        }
         if request.isConnect && header.endsStream {
             return (.badRequest, "CONNECT leaves END_STREAM out of REQUEST")
         }

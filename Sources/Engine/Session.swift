@@ -15,6 +15,10 @@ struct Session: ~Copyable {
     var state = SessionState.awaitingHello
     /// When it has to have said HELLO.
     var helloUntil = Instant.never
+    /// User of the proxy.
+    var userID: UInt32 = 0
+    /// Number of the proxy in the directory of pins; 0: it has not said HELLO.
+    var owner = 0
     /// The beginning of a frame whose rest has not arrived.
     var inbound = ByteBuffer()
     /// The BODY frame that its next bytes belong to.
@@ -36,6 +40,7 @@ struct Session: ~Copyable {
 
     mutating func reset() {
         state = .awaitingHello
+        owner = 0
         inbound.removeAll(keepingAtMost: 0)
         passage = nil
         output.removeAll()

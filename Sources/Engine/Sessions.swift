@@ -27,11 +27,12 @@ extension FrameType {
 }
 
 extension WorkerEngine {
-    /// A proxy connected.
-    package mutating func opened(now: Instant) -> SessionID {
+    /// A proxy connected. - Parameter userID: of its process.
+    package mutating func opened(userID: UInt32 = 0, now: Instant) -> SessionID {
         self.now = now
         let slot = sessions.take { Session() }
         sessions[slot].reset()
+        sessions[slot].userID = userID
         sessions[slot].helloUntil = now.adding(milliseconds: limits.helloMilliseconds)
         sessionDeadlines.arm(slot, at: sessions[slot].helloUntil)
         return id(ofSession: slot)
@@ -77,6 +78,7 @@ extension WorkerEngine {
         guard let slot = sessions.find(session.slot, session.generation) else { return }
         self.now = now
         abandonStreams(ofSession: slot)
+        leaveOwner(slot)
         sessions[slot].reset()
         sessions.release(slot)
         settle()
@@ -222,7 +224,7 @@ extension WorkerEngine {
             case .cancel:
                 try takeCancel(header, payload, session: slot)
             case .unpin:
-                _ = try decoder.unpin(payload)
+                try takeUnpin(payload, session: slot)
             case .ping:
                 try answerPing(payload, session: slot)
             case .pong:
@@ -267,6 +269,7 @@ extension WorkerEngine {
         sessions[slot].state = .open
         sessions[slot].framePayloadBytesMax = theirs.framePayloadBytesMax
         sessions[slot].initialCreditBytes = theirs.initialCreditBytes
+        joinOwner(slot, instanceID: theirs.instanceID)
         encoder.hello(hello, into: &sessions[slot].output[.urgent])
         orderWrite(session: slot)
         if isDraining { sendGoAway(slot, .draining, "shutting down") }

@@ -9,6 +9,8 @@ enum StreamPhase: Equatable {
     case waiting
     /// It has this connection (a slot of the connection table).
     case active(Int)
+    /// It waits for this pinned connection (a slot of the table of pins).
+    case queued(Int)
     /// It was opened and is about to end, or its slot is free.
     case none
 }
@@ -83,6 +85,19 @@ struct Stream: ~Copyable {
     var isDownloadDone = false
     /// Its place in the session's queue of bodies.
     var outputMark: UInt64 = 0
+
+    // Its client.
+    /// Its token; empty: none.
+    var pinToken: [UInt8] = []
+    var pinMode = PinMode.auto
+    /// The pin that its connection becomes when the reply begins.
+    var pin: Int?
+    /// Whether only a connection that nobody has used will do.
+    var needsFresh = false
+    /// Whether the request carries credentials of NTLM or Negotiate.
+    var hasBindingCredentials = false
+    /// Why a challenge was passed on, or a connection not pinned.
+    var authenticationWords = ""
 
     // Getting a connection.
     var endpoints: [Endpoint] = []
@@ -184,6 +199,7 @@ struct Stream: ~Copyable {
         refusalStatus = 0
         isDownloadDone = false
         outputMark = 0
+        resetClient()
         route = .direct
         isRaw = false
         localAddress = nil
@@ -191,6 +207,15 @@ struct Stream: ~Copyable {
         attempts.removeAll(keepingCapacity: true)
         endpointIndex = 0
         resetTimes(now)
+    }
+
+    private mutating func resetClient() {
+        if !pinToken.isEmpty { pinToken.removeAll(keepingCapacity: true) }
+        pinMode = .auto
+        pin = nil
+        needsFresh = false
+        hasBindingCredentials = false
+        if !authenticationWords.isEmpty { authenticationWords = "" }
     }
 
     private mutating func resetTimes(_ now: Instant) {

@@ -9,6 +9,7 @@ extension WorkerEngine {
         if let due = streamDeadlines.earliest { next = min(next, due) }
         if let due = connectionDeadlines.earliest { next = min(next, due) }
         if let due = sessionDeadlines.earliest { next = min(next, due) }
+        if let grace = graces.first { next = min(next, grace.until) }
         return next == .never ? nil : next
     }
 
@@ -24,6 +25,7 @@ extension WorkerEngine {
         while let slot = sessionDeadlines.popDue(now) {
             if sessions.isTaken(slot) && sessions[slot].state == .awaitingHello { sessionDue(slot) }
         }
+        endGraces()
         if drainUntil <= now { endDrain() }
         settle()
     }
@@ -35,6 +37,10 @@ extension WorkerEngine {
         isDraining = true
         drainUntil = now.adding(milliseconds: limits.drainMilliseconds)
         while closeOldestIdle() {}
+        for slot in 0..<connections.slotCount
+        where connections.isTaken(slot) && connections[slot].state == .pinned {
+            endPin(slot, .lost, "shutting down")
+        }
         for slot in 0..<sessions.slotCount where sessions.isTaken(slot) && sessions[slot].state == .open {
             sendGoAway(slot, .draining, "shutting down")
         }
@@ -72,6 +78,8 @@ extension WorkerEngine {
         switch streams[stream].phase {
         case .none:
             .never
+        case .queued:
+            streams[stream].queueUntil
         case .waiting:
             streams[stream].isConnecting ? streams[stream].connectUntil : streams[stream].queueUntil
         case .active(let connection):
@@ -128,6 +136,12 @@ extension WorkerEngine {
         switch streams[stream].phase {
         case .none:
             break
+        case .queued:
+            expire(
+                stream,
+                .queueTimeout,
+                "the pinned connection was not free within \(deadlines.queueMilliseconds) ms"
+            )
         case .waiting:
             if !streams[stream].isConnecting {
                 expire(stream, .queueTimeout, "no connection free within \(deadlines.queueMilliseconds) ms")
@@ -158,6 +172,12 @@ extension WorkerEngine {
             if connections[slot].idleUntil <= now {
                 unpark(slot)
                 close(slot)
+            } else {
+                connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
+            }
+        case .pinned:
+            if connections[slot].idleUntil <= now {
+                pinDue(slot)
             } else {
                 connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
             }

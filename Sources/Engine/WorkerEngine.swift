@@ -9,7 +9,8 @@ import Model
 /// The decisions of one worker. Time must not go backwards from call to call.
 ///
 /// The verbs are spread over files by what they are about: sessions and frames in Sessions.swift and Requests.swift,
-/// upstreams in Connections.swift and Replies.swift, getting a connection in Dispatcher.swift, Pool.swift and Rooms.swift,
+/// upstreams in Connections.swift and Replies.swift, getting a connection in Dispatcher.swift, Pool.swift, Rooms.swift and
+/// Pins.swift,
 /// the last word in Ends.swift, time in Time.swift.
 package struct WorkerEngine: ~Copyable {
     let limits: Limits
@@ -52,6 +53,20 @@ package struct WorkerEngine: ~Copyable {
     var waitersWithoutDial: [Int] = []
     /// Whether any worker waits for room in the process, as far as this one knows.
     var isProcessWanted = false
+
+    // Pins.
+    let directory: any PinDirectory
+    var pins = SlotTable<Pin>()
+    /// In the order in which they were made.
+    var pinsByToken: [PinToken: [Int]] = [:]
+    /// The token that is looked up.
+    var pinToken = PinToken()
+    /// Streams whose pin is gone.
+    var pinOrphans: [Int] = []
+    /// For other workers.
+    var letters: [PinLetter] = []
+    /// Proxies without a session, the first to be given up first.
+    var graces: [PinGrace] = []
 
     var streamDeadlines = DeadlineHeap()
     var connectionDeadlines = DeadlineHeap()
@@ -96,7 +111,8 @@ package struct WorkerEngine: ~Copyable {
     ///   - instanceID: named in HELLO, at most 64 bytes.
     ///   - software: name and version, named in HELLO.
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
-    ///   - worker: its number there.
+    ///   - directory: where the pins of all workers are.
+    ///   - worker: its number in both.
     ///   - now: the first reading of the clock.
     ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
     package init(
@@ -105,6 +121,7 @@ package struct WorkerEngine: ~Copyable {
         instanceID: [UInt8],
         software: String,
         budget: any ConnectionBudget,
+        directory: any PinDirectory,
         worker: Int,
         now: Instant,
         passBytesMin: Int = 4096
@@ -112,6 +129,7 @@ package struct WorkerEngine: ~Copyable {
         self.limits = limits
         self.passBytesMin = passBytesMin
         self.budget = budget
+        self.directory = directory
         self.worker = worker
         namedSettings = named
         let profile = named.tlsProfiles["default"] ?? TLSProfile()
@@ -150,6 +168,7 @@ package struct WorkerEngine: ~Copyable {
         counts.connections = connections.takenCount
         counts.idleConnections = idleOfAll.count
         counts.waiting = blockedCount
+        counts.pins = connections.takenCount == 0 ? 0 : pinReports.count
         return counts
     }
 

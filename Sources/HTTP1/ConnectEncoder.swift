@@ -25,7 +25,7 @@ extension RequestEncoder {
             guard name.isToken else { throw .fieldName(line: index + 1) }
             guard field.value.span.isFieldValue else { throw .fieldValue(line: index + 1) }
             switch FieldName(name) {
-            case .other, .proxyAuthorization, .proxyConnection: break
+            case .other, .authorization, .proxyAuthorization, .proxyConnection: break
             case .te, .host, .expect, .upgrade, .connection, .keepAlive, .contentLength, .transferEncoding:
                 throw .connectField(line: index + 1)
             }

@@ -15,6 +15,7 @@ enum FieldName: Equatable, Sendable {
     case proxyConnection
     case transferEncoding
     case proxyAuthorization
+    case authorization
 
     /// Told apart by length, then by eight letters at a time: names of a head are compared on the hottest
     /// path.
@@ -32,6 +33,8 @@ enum FieldName: Equatable, Sendable {
             let isLength =
                 name.lowercasedWord(at: 0) == Words.content && name.lowercasedWord(at: 6) == Words.tLength
             self = isLength ? .contentLength : .other
+        case 13:
+            self = name.isEqual(ignoringCase: "authorization") ? .authorization : .other
         case 17:
             self = name.lowercasedWord(at: 0) == Words.transfer ? FieldName(rare: name) : .other
         case 2, 4, 6, 7, 16, 19:

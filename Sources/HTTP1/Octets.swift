@@ -174,7 +174,9 @@ extension Span<UInt8> {
 
     /// Whether it is `lowercase`, which has no capital letters, whatever the case of its own.
     @inline(__always)
-    func isEqual(ignoringCase lowercase: String) -> Bool { isEqual(ignoringCase: lowercase.utf8.span) }
+    package func isEqual(ignoringCase lowercase: String) -> Bool {
+        isEqual(ignoringCase: lowercase.utf8.span)
+    }
 
     /// Whether both are equal but for the case of letters.
     @inline(__always)

@@ -39,7 +39,8 @@ struct ReplyFraming: Sendable {
         case .transferEncoding: sawTransferEncoding(value)
         case .connection: sawConnection(value)
         case .keepAlive: sawKeepAlive(value)
-        case .other, .te, .host, .expect, .upgrade, .proxyConnection, .proxyAuthorization: break
+        case .other, .te, .host, .expect, .upgrade, .proxyConnection, .proxyAuthorization, .authorization:
+            break
         }
     }
 

@@ -12,11 +12,20 @@ package struct EncodedRequest: Equatable, Sendable {
     package var expectsContinue = false
     /// A CONNECT.
     package var isConnect = false
+    /// Authorization, or Proxy-Authorization for a peer, goes out with it.
+    package var hasCredentials = false
 
     /// Of no request yet.
     package init() {}
 
-    init(isIdempotent: Bool, isHead: Bool, expectsContinue: Bool, isConnect: Bool) {
+    init(
+        isIdempotent: Bool,
+        isHead: Bool,
+        expectsContinue: Bool,
+        isConnect: Bool,
+        hasCredentials: Bool = false
+    ) {
+        self.hasCredentials = hasCredentials
         self.isIdempotent = isIdempotent
         self.isHead = isHead
         self.expectsContinue = expectsContinue
@@ -82,7 +91,8 @@ package enum RequestEncoder {
                 isIdempotent: method.isIdempotent,
                 isHead: method == .head,
                 expectsContinue: fields.expectsContinue && hasContent(request.body),
-                isConnect: method == .connect
+                isConnect: method == .connect,
+                hasCredentials: fields.hasCredentials
             )
         } catch {
             output.removeLast(output.count &- before)

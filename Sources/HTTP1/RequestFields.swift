@@ -13,6 +13,8 @@ struct RequestFields {
     /// A Content-Length of 0 stands where there is no body.
     private(set) var saidZeroLength = false
     private(set) var expectsContinue = false
+    /// Whether a field with credentials goes out.
+    private(set) var hasCredentials = false
     /// Connection names a field that is not left out anyway.
     private(set) var nominates = false
 
@@ -62,7 +64,12 @@ struct RequestFields {
         case .other, .expect: return true
         case .te, .upgrade, .keepAlive, .proxyConnection: return false
         // For the next hop only, and that is no proxy.
-        case .proxyAuthorization: return goesToPeer
+        case .proxyAuthorization:
+            if goesToPeer { hasCredentials = true }
+            return goesToPeer
+        case .authorization:
+            hasCredentials = true
+            return true
         case .connection:
             nominates = nominates || Nominations.hasAny(value)
             return false
@@ -128,7 +135,7 @@ struct Nominations {
             switch FieldName(option) {
             case .te, .upgrade, .keepAlive, .proxyConnection, .connection: continue
             case .host, .contentLength, .transferEncoding: continue
-            case .expect, .proxyAuthorization: return true
+            case .expect, .proxyAuthorization, .authorization: return true
             case .other: if !option.isEmpty && !option.isEqual(ignoringCase: "close") { return true }
             }
         }

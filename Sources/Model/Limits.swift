@@ -60,6 +60,23 @@ package struct Limits: Sendable {
     /// Head start of one address before the next is tried beside it (RFC 8305 §5).
     package var racingDelayMilliseconds = 250
 
+    // Pins.
+    /// Pinned connections of the process, over all workers. Reached: END OVERLOADED; one that would bind itself is closed.
+    package var pinsMax = 8192
+    /// Pinned connections of one proxy, over all its sessions and all workers. Reached: the same.
+    package var pinsPerProxyMax = 8192
+    /// Targets that one token may pin. Reached: the same.
+    package var pinTargetsPerTokenMax = 8
+    /// Requests that wait for one pinned connection. Reached: END PIN_BUSY.
+    package var pinQueueLengthMax = 64
+    /// Time that a pinned connection may be unused; the upstream's own timeout less a second shortens it. Reached: closed,
+    /// PIN_EXPIRED.
+    package var pinIdleMilliseconds = 120_000
+    /// Age of a pin. Reached: closed behind the exchange on it, PIN_EXPIRED.
+    package var pinAgeMilliseconds = 3_600_000
+    /// Time for which the pins of a proxy that lost its last session wait for it to come back. Reached: closed.
+    package var pinGraceMilliseconds = 10_000
+
     // TLS, for each worker.
     /// Contexts, one for each set of settings. Reached: the one that was not used for longest is dropped.
     package var tlsContextsMax = 64
@@ -72,6 +89,11 @@ package struct Limits: Sendable {
     package var tlsSessionsMax = 4096
     /// Time for which the files of a context are taken to be unchanged.
     package var tlsFileCheckMilliseconds = 1000
+
+    // Authentication, for each worker.
+    /// Servers, each with a credential, of which nonces and protection spaces are remembered. Reached: the one used longest
+    /// ago is forgotten, and will ask again.
+    package var authenticationSpacesMax = 1024
 
     // Deadlines of an exchange where the request does not say; 0: none.
     package var queueMilliseconds = 10_000

@@ -40,7 +40,7 @@ struct Acceptor: Sendable {
     private func admit(_ socket: Socket, to server: SidecarServer) {
         guard let peer = try? socket.peerCredentials() else { return socket.close() }
         if peer.uid == 0 || peer.uid == ProcessLimits.userID || allowedUserIDs.contains(peer.uid) {
-            return server.add(socket)
+            return server.add(socket, userID: peer.uid)
         }
         Log.write(.warning, "session refused", ["uid": String(peer.uid), "pid": String(peer.pid)])
         server.refuse(socket, detail: "user \(peer.uid) is not allowed")

@@ -191,5 +191,11 @@ final class SecureTransport {
         return .released
     }
 
+    /// The connection goes to another thread.
+    func leaveThread() {
+        top?.layer.leaveThread()
+        bottom.leaveThread()
+    }
+
     private func sinkOutput() { top?.sinkOutput(into: &bottom) }
 }

@@ -46,9 +46,21 @@ package final class SidecarServer: Sendable {
             let instanceID = Self.randomInstanceID()
             for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
             let budget = SharedBudget(configuration.limits, shares.map(\.messages))
+            let pins = SharedPins(configuration.limits, workers: configuration.workers)
+            let mailboxes = shares.map(\.messages)
             for number in shares.indices {
                 let share = shares[number]
-                let body = Self.body(configuration, instanceID, number, share, budget, control, started)
+                let body = Self.body(
+                    configuration,
+                    instanceID,
+                    number,
+                    share,
+                    budget,
+                    pins,
+                    mailboxes,
+                    control,
+                    started
+                )
                 threads.append(try Thread(name: "worker-\(number)", body))
             }
             var answers = 0
@@ -73,6 +85,8 @@ package final class SidecarServer: Sendable {
         _ number: Int,
         _ share: WorkerShare,
         _ budget: SharedBudget,
+        _ pins: SharedPins,
+        _ mailboxes: [Mailbox<WorkerMessage>],
         _ control: Mailbox<ControlMessage>,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
@@ -89,6 +103,8 @@ package final class SidecarServer: Sendable {
                     number: number,
                     share: share,
                     budget: budget,
+                    pins: pins,
+                    mailboxes: mailboxes,
                     control: control
                 )
                 started.post(nil)
@@ -100,7 +116,10 @@ package final class SidecarServer: Sendable {
     // Sessions.
 
     /// Gives a new session to the worker with the fewest. The socket is the sidecar's from now on.
-    package func add(_ socket: Socket) { post(socket, .session(socket)) }
+    /// - Parameter userID: of its process: its pins are nobody else's.
+    package func add(_ socket: Socket, userID: UInt32 = ProcessLimits.userID) {
+        post(socket, .session(socket, userID: userID))
+    }
 
     /// Has a proxy told why it is not served. The socket is the sidecar's from now on.
     package func refuse(_ socket: Socket, detail: String) {
@@ -141,6 +160,21 @@ package final class SidecarServer: Sendable {
         return sum
     }
 
+    /// Every pinned connection, in the order of workers. Waits for each to answer.
+    package func pins() throws(SocketError) -> [PinReport] {
+        let reply = try Mailbox<[PinReport]>()
+        for share in shares { share.messages.post(.listPins(reply)) }
+        var pins: [PinReport] = []
+        var answers = 0
+        while answers < shares.count {
+            for reports in try reply.waitAndTakeAll() {
+                answers += 1
+                pins += reports
+            }
+        }
+        return pins
+    }
+
     /// CPU time that all workers have used, nanoseconds. Not after `stop`.
     package var workerCPUNanoseconds: Int64 { threads.reduce(0) { $0 + $1.cpuNanoseconds } }
 
@@ -175,6 +209,7 @@ extension Counts {
         streams += other.streams
         connections += other.connections
         idleConnections += other.idleConnections
+        pins += other.pins
         waiting += other.waiting
         requestsTotal += other.requestsTotal
         dialsTotal += other.dialsTotal

@@ -9,13 +9,17 @@ import TLS
 
 /// What other threads tell a worker.
 enum WorkerMessage: Sendable {
-    case session(Socket)
+    /// With the user of the proxy.
+    case session(Socket, userID: UInt32)
     /// A proxy that shall only be told that it is not served.
     case refusedSession(Socket, detail: String)
     case drain
     case stop
     case count(Mailbox<Counts>)
     case budget(BudgetNews)
+    case pins(PinNews)
+    case parcel(Handover<ConnectionParcel>)
+    case listPins(Mailbox<[PinReport]>)
 }
 
 /// What a worker shares with other threads.
@@ -64,7 +68,9 @@ struct Worker: ~Copyable {
     var poller: Poller
     let share: WorkerShare
     private let budget: SharedBudget
-    /// Its number in the budget.
+    /// Of all workers, by number.
+    let mailboxes: [Mailbox<WorkerMessage>]
+    /// Its number in the budget and the directory of pins.
     private let number: Int
     /// Wakes whoever waits for `share.isDrained`.
     private let control: Mailbox<ControlMessage>
@@ -108,6 +114,8 @@ struct Worker: ~Copyable {
         number: Int,
         share: WorkerShare,
         budget: SharedBudget,
+        pins: SharedPins,
+        mailboxes: [Mailbox<WorkerMessage>],
         control: Mailbox<ControlMessage>
     ) throws(SocketError) {
         let poller = try Poller()
@@ -120,6 +128,7 @@ struct Worker: ~Copyable {
             instanceID: instanceID,
             software: software,
             budget: budget,
+            directory: pins,
             worker: number,
             now: now
         )
@@ -132,6 +141,7 @@ struct Worker: ~Copyable {
         tls = TLSClient(limits: tlsLimits)
         self.share = share
         self.budget = budget
+        self.mailboxes = mailboxes
         self.number = number
         self.control = control
     }
@@ -143,9 +153,11 @@ struct Worker: ~Copyable {
         for slot in sessions where slot.isOpen { slot.socket.close() }
         for message in share.messages.takeAll() {
             switch message {
-            case .session(let socket), .refusedSession(let socket, _): socket.close()
+            case .session(let socket, _), .refusedSession(let socket, _): socket.close()
             case .count(let reply): reply.post(Counts())
-            case .drain, .stop, .budget: break
+            case .listPins(let reply): reply.post([])
+            case .parcel(let parcel): parcel.take().socket.close()
+            case .drain, .stop, .budget, .pins: break
             }
         }
     }
@@ -204,8 +216,8 @@ struct Worker: ~Copyable {
     private mutating func handleMail() {
         for message in share.messages.takeAll() {
             switch message {
-            case .session(let socket):
-                open(socket, as: engine.opened(now: now))
+            case .session(let socket, let userID):
+                open(socket, as: engine.opened(userID: userID, now: now))
             case .refusedSession(let socket, let detail):
                 open(socket, as: engine.refused(detail: detail, now: now))
             case .drain:
@@ -214,6 +226,9 @@ struct Worker: ~Copyable {
             case .stop: isStopping = true
             case .count(let reply): reply.post(engine.counts)
             case .budget(let news): engine.told(news, now: now)
+            case .pins(let news): engine.told(news, now: now)
+            case .parcel(let parcel): adopt(parcel.take())
+            case .listPins(let reply): reply.post(engine.pinReports)
             }
             runEffects()
         }
@@ -280,6 +295,7 @@ struct Worker: ~Copyable {
         case .closeConnection(let id): close(id)
         case .giveBack(let room): tell(budget.giveBack(room, by: number))
         case .handOver(let room, let heir): tell(budget.handOver(room, to: heir, by: number))
+        case .sendPins: sendPins()
         case .closeSession(let id): closeAsOrdered(id)
         }
     }

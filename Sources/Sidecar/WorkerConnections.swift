@@ -68,7 +68,7 @@ extension Worker {
         }
     }
 
-    private mutating func store(_ slot: ConnectionSlot) {
+    mutating func store(_ slot: ConnectionSlot) {
         let index = Int(slot.id.slot)
         var hole = slot
         hole.isOpen = false

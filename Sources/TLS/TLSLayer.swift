@@ -98,6 +98,12 @@ import Model
         unsafe Self.free(ssl, wire)
     }
 
+    /// The layer goes to another thread: it no longer keeps the sessions that its peer hands out.
+    package mutating func leaveThread() {
+        // SAFETY: see `wire`.
+        unsafe wire.pointee.sessions = nil
+    }
+
     // Ciphertext.
 
     /// Ciphertext to send, oldest first.
@@ -356,7 +362,7 @@ import Model
     /// The peer refused it, or failed with it.
     private func forgetOffered() {
         // SAFETY: see `wire`.
-        if let offered { unsafe wire.pointee.sessions.remove(offered, for: wire.pointee.key) }
+        if let offered { unsafe wire.pointee.sessions?.remove(offered, for: wire.pointee.key) }
     }
 
     private mutating func finish() -> TLSHandshake {

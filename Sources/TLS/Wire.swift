@@ -26,7 +26,8 @@ import Model
 
     let key: SessionKey
     let context: Int
-    let sessions: SessionCache
+    /// Where sessions go that the peer hands out; `nil`: nowhere, for the connection has left the cache's thread.
+    var sessions: SessionCache?
     /// Why a callback refused the peer.
     var refusal: TLSFailure?
     /// Seconds since 1970 until which what was verified holds; what is resumed inherits it.
@@ -50,7 +51,7 @@ import Model
 
     private mutating func keep(_ session: Session) {
         if isAccepted {
-            sessions.store(session, for: key)
+            sessions?.store(session, for: key)
         } else {
             earlySession = session
         }

@@ -27,7 +27,10 @@ final class Rig {
 
     /// What proxies have sent, while it shall not arrive yet.
     private var gathered: [UInt8]?
-    private var engine: WorkerEngine
+    private(set) var engine: WorkerEngine
+    let directory: LocalPins
+    /// Pinned connections that the neighbour was sent, with their sockets.
+    private var parcels: [(socket: Int, parcel: PinParcel)] = []
     private let budget: LocalBudget
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private var proxies: [ProxySide] = []
@@ -42,12 +45,14 @@ final class Rig {
     ///   - workers: 1, or 2 with a neighbour that the script plays.
     init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings(), workers: Int = 1) {
         budget = LocalBudget(limits, workers: workers)
+        directory = LocalPins(limits, workers: workers)
         engine = WorkerEngine(
             limits: limits,
             named: named,
             instanceID: [1],
             software: "rig",
             budget: budget,
+            directory: directory,
             worker: 0,
             now: now
         )
@@ -89,9 +94,12 @@ final class Rig {
     // Proxies.
     /// Opens a session without a word from the proxy.
     @discardableResult
-    func open() -> Int {
+    func open(user: UInt32 = 0) -> Int {
         proxies.append(
-            ProxySide(id: engine.opened(now: now), name: proxies.isEmpty ? "" : "s\(proxies.count) ")
+            ProxySide(
+                id: engine.opened(userID: user, now: now),
+                name: proxies.isEmpty ? "" : "s\(proxies.count) "
+            )
         )
         run()
         return proxies.count - 1
@@ -99,12 +107,13 @@ final class Rig {
 
     /// Opens a session and says HELLO.
     @discardableResult
-    func greet(credit: Int = 1000, payload: Int = 65_536) -> Int {
-        let session = open()
+    func greet(credit: Int = 1000, payload: Int = 65_536, instance: String = "", user: UInt32 = 0) -> Int {
+        let session = open(user: user)
         send(session) { encoder, output in
             var hello = Hello()
             hello.initialCreditBytes = credit
             hello.framePayloadBytesMax = payload
+            hello.instanceID = Array(instance.utf8)
             encoder.hello(hello, into: &output)
         }
         return session
@@ -359,6 +368,7 @@ final class Rig {
             budget.ledger.handOver(room, to: heir, by: 0)
             spreadNews()
         case .writeSession: break
+        case .sendPins: sendPins()
         case .closeSession(let id):
             guard let session = proxies.firstIndex(where: { $0.id == id && !$0.isClosed }) else {
                 return record.add("closeSession of a dead id")
@@ -371,6 +381,48 @@ final class Rig {
     }
 
     // The other worker, number 1.
+    private func sendPins() {
+        for letter in engine.takeLetters() {
+            switch letter.content {
+            case .news(let news): record.add("to \(letter.worker): \(news.words)")
+            case .parcel(let id, let parcel):
+                guard let socket = find(id, "parcel") else { continue }
+                sockets[socket].isClosed = true
+                parcels.append((socket, parcel))
+                record.add("to \(letter.worker): socket \(socket)")
+            }
+        }
+    }
+
+    /// It has news of pins.
+    func neighbourTells(_ news: PinNews) {
+        engine.told(news, now: now)
+        run()
+    }
+
+    /// It sends the first pinned connection back that it was sent, as the next socket. To worker 0, whose pin it then is.
+    func neighbourSendsPin() {
+        let (socket, parcel) = parcels.removeFirst()
+        directory.move(parcel.name, to: 0)
+        if let id = engine.adopted(parcel, now: now) {
+            sockets.append(UpstreamSide(id: id))
+            record.add("socket \(socket) comes as \(sockets.count - 1)")
+        } else {
+            record.add("socket \(socket) is closed")
+        }
+        run()
+    }
+
+    /// It gives up what it was sent.
+    func neighbourLosesPins() {
+        for (_, parcel) in parcels {
+            directory.remove(parcel.name)
+            budget.ledger.giveBack(parcel.room, by: 1)
+        }
+        parcels.removeAll()
+        run()
+    }
+
     /// It wants to dial.
     func neighbourTakes(_ letter: Character) -> Room? {
         let answer = budget.take(.lettered(letter), since: now, idle: IdleRooms(), mayWait: true, by: 1)

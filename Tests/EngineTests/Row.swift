@@ -58,6 +58,11 @@ struct Row: Sendable, CustomTestStringConvertible {
         if rig.targetCount != 0 { found.append("targets left: \(rig.targetCount)") }
         if rig.routeCount != 0 { found.append("routes left: \(rig.routeCount)") }
         for room in rig.neighbourRooms { rig.neighbourGivesBack(room) }
+        rig.neighbourLosesPins()
+        if rig.counts.pins != 0 { found.append("pins left: \(rig.counts.pins)") }
+        if rig.directory.ledger.count != 0 {
+            found.append("left in the directory: \(rig.directory.ledger.count)")
+        }
         if rig.budgetCount != 0 { found.append("left in the budget: \(rig.budgetCount)") }
         return found + rig.lines.filter { $0.hasSuffix("dead id") }
     }
@@ -79,6 +84,7 @@ struct Form {
     var scheme = Scheme.http
     var tls: TLSRequest?
     var hop: HopRequest?
+    var pin: (token: String, mode: PinMode)?
     /// END_STREAM; `nil`: as the body asks for.
     var ends: Bool?
 }
@@ -115,6 +121,10 @@ extension Rig {
         request.upgrade = put(form.upgrade)
         request.route = form.route
         request.localAddress = form.localAddress
+        if let pin = form.pin {
+            request.pinToken = put(pin.token)
+            request.pinMode = pin.mode
+        }
         let isOpen = form.body != .none || !form.upgrade.isEmpty || form.method == "CONNECT"
         let ends = form.ends ?? !isOpen
         send(session) { encoder, output in

@@ -220,7 +220,7 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         },
         RequestRow("credentials", unsupported: .credentials) { $0.message(18, Wire().text(2, "x")) },
         RequestRow("of several the first in field order is named", unsupported: .group) {
-            $0.message(18, Wire()).message(16, Wire()).text(7, "g")
+            $0.message(18, Wire()).message(16, Wire().data(1, [1])).text(7, "g")
         },
     ]
 }

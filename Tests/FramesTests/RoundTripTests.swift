@@ -274,7 +274,7 @@ import Testing
         let event = PinEvent(token: token, change: .expired, detail: "idle", remote: remote)
         let pin = written { encoder.pin(event, into: &$0) }
         #expect(
-            pin == [UInt8](hex: "0000001a 00000000 13 00 0000 0a03010002 1003 1a04") + Array("idle".utf8)
+            pin == [UInt8](hex: "00000018 00000000 13 00 0000 0a03010002 1003 1a04") + Array("idle".utf8)
                 + [UInt8](hex: "2209 0a047f000001 10903f")
         )
         #expect(try decoder.pin(pin.payload.span) == event)

@@ -110,7 +110,7 @@ final class Link {
     let id: Int
     let farEnd: FarEnd
     /// Number of the worker whose it is.
-    let worker: Int
+    var worker: Int
     let toEngine: Pipe
     let fromEngine: Pipe
     var workerSide: WorkerSide

@@ -38,6 +38,10 @@ package final class SimWorld {
     /// Number of the worker that is running.
     var active = 0
     let budget: SimBudget
+    let pins: SimPins
+    var pinMail: [PinMail] = []
+    /// When the last letter to a worker arrives.
+    var pinMailAt: [Int: Instant] = [:]
     var now = Instant(nanoseconds: 1_000_000_000)
     var queue = EventQueue()
     var links: [Link] = []
@@ -84,6 +88,7 @@ package final class SimWorld {
         random = SeededRandom(seed: seed ^ 0x5EED_0F00_DCAF_E000)
         jumpsLeft = scenario.jumpsMax
         budget = SimBudget(scenario, sabotage)
+        pins = SimPins(scenario)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
         for number in 0..<scenario.workerCount {
@@ -94,6 +99,7 @@ package final class SimWorld {
                         instanceID: Array("simulated".utf8),
                         software: "simulation",
                         budget: budget,
+                        directory: pins,
                         worker: number,
                         now: now,
                         passBytesMin: scenario.passBytesMin
@@ -187,6 +193,7 @@ package final class SimWorld {
             sum.streams += counts.streams
             sum.connections += counts.connections
             sum.idleConnections += counts.idleConnections
+            sum.pins += counts.pins
             sum.waiting += counts.waiting
             sum.dialsTotal += counts.dialsTotal
             sum.reusesTotal += counts.reusesTotal
@@ -202,6 +209,7 @@ package final class SimWorld {
         case .mail(let number, let news):
             active = number
             callEngine { $0.told(news, now: $1) }
+        case .pinMail(let number, let letter): deliver(letter, to: number)
         case .dialAnswer(let link): dialAnswer(links[link])
         case .handshake(let link, let failure): endHandshake(links[link], failure)
         case .handshakeCut(let link, let isReset): cutHandshake(links[link], isReset: isReset)
@@ -241,7 +249,7 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .mail, .dialAnswer, .handshake, .handshakeCut, .drain: break
+        case .arrival, .workerTurn, .mail, .pinMail, .dialAnswer, .handshake, .handshakeCut, .drain: break
         }
         queue.add(event, at: time)
     }

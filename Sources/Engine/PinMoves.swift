@@ -1,0 +1,402 @@
+// PinMoves.swift: pins and other workers; and proxies that unpin, go away and come back.
+// Owns: how a pinned connection moves as a whole: at every time one worker has it, or one parcel.
+// Source: DESIGN "Threads"; PinDirectory.swift.
+import Frames
+import Model
+
+/// What goes to another worker.
+package struct PinLetter: Sendable {
+    package enum Content: Sendable {
+        case news(PinNews)
+        /// With the socket of this connection, whose id is dead.
+        case parcel(ConnectionID, PinParcel)
+    }
+
+    package let worker: Int
+    package let content: Content
+
+    init(to worker: Int, _ content: Content) {
+        self.worker = worker
+        self.content = content
+    }
+}
+
+extension WorkerEngine {
+    // Letters.
+
+    /// What `Effect.sendPins` is about, in order.
+    package mutating func takeLetters() -> [PinLetter] {
+        defer { letters.removeAll() }
+        return letters
+    }
+
+    mutating func orderLetters() {
+        if letters.isEmpty || effects.last == .sendPins { return }
+        effects.append(.sendPins)
+    }
+
+    private mutating func send(_ worker: Int, _ news: PinNews) {
+        letters.append(PinLetter(to: worker, .news(news)))
+        orderLetters()
+    }
+
+    /// News of another worker.
+    package mutating func told(_ news: PinNews, now: Instant) {
+        self.now = now
+        switch news {
+        case .wanted(let name, let other): pinWanted(name, by: other)
+        case .gone(let name):
+            if let pin = find(name), pins[pin].state == .coming { dissolve(pin) }
+        case .unpinned(let owner, let token): releasePins(PinToken(owner: owner, bytes: token))
+        case .ownerLeft(let owner): beginGrace(owner)
+        case .event(let owner, let event):
+            if let session = openSession(of: owner) { send(event, to: session) }
+        }
+        settle()
+    }
+
+    private func find(_ name: PinName) -> Int? {
+        pinsByToken[name.token]?.first { pins[$0].name == name }
+    }
+
+    // Taking over.
+
+    /// Asks another worker for the pin of a stream, if one has it. - Returns: whether the stream waits for it.
+    mutating func fetchPin(_ stream: Int) -> Bool {
+        for index in streams[stream].endpoints.indices {
+            let key = poolKey(stream, index)
+            let name = PinName(token: pinToken, target: portable(key))
+            if let other = directory.find(name), other != worker {
+                wait(stream, for: name, key, at: other)
+                return true
+            }
+        }
+        return false
+    }
+
+    /// Has a stream wait for a pin of another worker.
+    mutating func wait(_ stream: Int, for name: PinName, _ key: PoolKey, at other: Int) {
+        let pin = addPin(name, key, .coming, streams[stream].session)
+        pins[pin].queue.append(.stream(stream))
+        streams[stream].phase = .queued(pin)
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+        armDeadline(stream)
+        send(other, .wanted(name, by: worker))
+    }
+
+    private mutating func pinWanted(_ name: PinName, by other: Int) {
+        if let pin = find(name) {
+            pins[pin].queue.append(.worker(other))
+            servePin(pin)
+        } else if directory.find(name) == worker {
+            // It is on its way here.
+            let key = poolKey(of: name.target)
+            let pin = addPin(name, key, .coming, nil)
+            targets.routes.release(key.route)
+            pins[pin].queue.append(.worker(other))
+        } else {
+            send(other, .gone(name))
+        }
+    }
+
+    /// Sends a pin that is free to another worker. Those that wait behind it here ask for it there.
+    mutating func surrender(_ pin: Int, to other: Int) {
+        guard case .idle(let slot) = pins[pin].state else {
+            preconditionFailure("\(pins[pin].state) is sent away")
+        }
+        let parcel = PinParcel(
+            name: pins[pin].name,
+            room: connections[slot].room,
+            connection: ParcelledConnection(
+                createdAt: connections[slot].createdAt,
+                idleSince: connections[slot].idleSince,
+                idleUntil: connections[slot].idleUntil,
+                requests: connections[slot].requests,
+                local: connections[slot].local,
+                outerFacts: connections[slot].outerFacts,
+                innerFacts: connections[slot].innerFacts,
+                mayHaveMore: connections[slot].mayHaveMore
+            ),
+            createdAt: pins[pin].createdAt,
+            expiresAt: pins[pin].expiresAt,
+            uses: pins[pin].uses,
+            authentication: pins[pin].authentication
+        )
+        directory.move(parcel.name, to: other)
+        letters.append(PinLetter(to: other, .parcel(id(ofConnection: slot), parcel)))
+        detach(slot)
+        pins[pin].state = .coming
+        let queue = pins[pin].queue
+        pins[pin].queue.removeAll { waiter in
+            if case .worker = waiter { true } else { false }
+        }
+        let isWanted = !pins[pin].queue.isEmpty
+        if !isWanted { removePin(pin) }
+        var hasAsked = false
+        for waiter in queue {
+            switch waiter {
+            case .stream:
+                if !hasAsked { send(other, .wanted(parcel.name, by: worker)) }
+                hasAsked = true
+            case .worker(let next): send(other, .wanted(parcel.name, by: next))
+            }
+        }
+        orderLetters()
+    }
+
+    /// A pinned connection has come from another worker.
+    /// - Returns: its id here, under which the worker has its socket from now on; `nil`: the socket is to be closed.
+    package mutating func adopted(_ parcel: PinParcel, now: Instant) -> ConnectionID? {
+        self.now = now
+        defer { settle() }
+        let pin = find(parcel.name) ?? addComing(parcel.name)
+        pins[pin].createdAt = parcel.createdAt
+        pins[pin].expiresAt = parcel.expiresAt
+        pins[pin].uses = parcel.uses
+        pins[pin].authentication = parcel.authentication
+        if isDraining || pins[pin].isReleased {
+            effects.append(.giveBack(parcel.room))
+            if pins[pin].isReleased {
+                directory.remove(parcel.name)
+                dissolve(pin)
+            } else {
+                pins[pin].words = "shutting down"
+                pinEnded(pin)
+            }
+            return nil
+        }
+        let slot = attach(parcel, to: pin)
+        connections[slot].pin = pin
+        connections[slot].state = .pinned
+        pins[pin].state = .idle(connection: slot)
+        connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
+        servePin(pin)
+        return id(ofConnection: slot)
+    }
+
+    private mutating func addComing(_ name: PinName) -> Int {
+        let key = poolKey(of: name.target)
+        defer { targets.routes.release(key.route) }
+        return addPin(name, key, .coming, nil)
+    }
+
+    private mutating func attach(_ parcel: PinParcel, to pin: Int) -> Int {
+        let target = targets.make(pins[pin].key)
+        let slot = connections.take { Connection(limits: limits) }
+        connections[slot].reset(target: target, waiter: 0, limits: limits, now: now)
+        targets[target].connections += 1
+        connections[slot].setup = .done
+        connections[slot].room = parcel.room
+        connections[slot].createdAt = parcel.connection.createdAt
+        connections[slot].idleSince = parcel.connection.idleSince
+        connections[slot].idleUntil = parcel.connection.idleUntil
+        connections[slot].requests = parcel.connection.requests
+        connections[slot].local = parcel.connection.local
+        connections[slot].outerFacts = parcel.connection.outerFacts
+        connections[slot].innerFacts = parcel.connection.innerFacts
+        connections[slot].mayHaveMore = parcel.connection.mayHaveMore
+        return slot
+    }
+
+    /// Frees the slot of a connection that lives on elsewhere, with its room.
+    private mutating func detach(_ slot: Int) {
+        let target = connections[slot].target
+        connections[slot].pin = nil
+        connections[slot].state = .closed
+        connections[slot].inbound.removeAll(keepingAtMost: 0)
+        connections.release(slot)
+        targets[target].connections -= 1
+        targets.removeIfUnused(target)
+    }
+
+    // Names.
+
+    /// A pool key that other workers understand.
+    func portable(_ key: PoolKey) -> PinTarget {
+        var route = targets.routes.identity(key.route)
+        let outer = route.outer.isClear ? nil : targets.routes.settings(route.outer.settings)
+        let inner = route.inner.isClear ? nil : targets.routes.settings(route.inner.settings)
+        if !route.outer.isClear { route.outer.settings = 0 }
+        if !route.inner.isClear { route.inner.settings = 0 }
+        return PinTarget(
+            endpoint: key.endpoint,
+            localAddress: key.localAddress,
+            route: route,
+            outerSettings: outer,
+            innerSettings: inner
+        )
+    }
+
+    /// The pool key that another worker means. The caller releases its route.
+    private mutating func poolKey(of target: PinTarget) -> PoolKey {
+        var route = target.route
+        if let settings = target.outerSettings { route.outer.settings = targets.routes.retain(settings) }
+        if let settings = target.innerSettings { route.inner.settings = targets.routes.retain(settings) }
+        let number = targets.routes.retain(route)
+        for hop in [route.outer, route.inner] where !hop.isClear {
+            targets.routes.release(settings: hop.settings)
+        }
+        return PoolKey(endpoint: target.endpoint, route: number, localAddress: target.localAddress)
+    }
+
+    // Proxies.
+
+    /// UNPIN.
+    mutating func takeUnpin(_ payload: Span<UInt8>, session: Int) throws(FrameError) {
+        let token = PinToken(owner: sessions[session].owner, bytes: try decoder.unpin(payload))
+        if directory.hasPinsElsewhere(than: worker) {
+            for other in directory.workers(ownerOf: (token.owner, token.bytes)) where other != worker {
+                send(other, .unpinned(owner: token.owner, token: token.bytes))
+            }
+        }
+        releasePins(token)
+    }
+
+    private mutating func releasePins(_ token: PinToken) {
+        for pin in pinsByToken[token] ?? [] {
+            endLine(pin)
+            switch pins[pin].state {
+            case .coming: pins[pin].isReleased = true
+            case .making(let stream):
+                streams[stream].pinToken.removeAll()
+                streams[stream].needsFresh = false
+                pinUnmade(pin)
+            case .idle(let slot):
+                directory.remove(pins[pin].name)
+                connections[slot].pin = nil
+                dissolve(pin)
+                notifyClose(slot)
+                close(slot)
+            case .busy(let slot):
+                directory.remove(pins[pin].name)
+                connections[slot].pin = nil
+                // It is nobody's behind this exchange.
+                connections[slot].isSpent = true
+                dissolve(pin)
+            }
+        }
+    }
+
+    /// Ends every stream that waits for a pin whose client went away.
+    private mutating func endLine(_ pin: Int) {
+        for waiter in pins[pin].queue {
+            if case .stream(let stream) = waiter {
+                streams[stream].phase = .none
+                end(stream, EndReport(.pinLost, detail: "the token was unpinned"))
+            }
+        }
+        pins[pin].queue.removeAll { waiter in
+            if case .stream = waiter { true } else { false }
+        }
+    }
+
+    /// A session has said HELLO: its tokens are those of its proxy.
+    mutating func joinOwner(_ session: Int, instanceID: [UInt8]) {
+        let userID = sessions[session].userID
+        let proxy = instanceID.isEmpty ? nil : ProxyIdentity(userID: userID, instanceID: instanceID)
+        sessions[session].owner = directory.join(proxy, worker: worker)
+    }
+
+    /// A session has ended.
+    mutating func leaveOwner(_ session: Int) {
+        let owner = sessions[session].owner
+        sessions[session].owner = 0
+        if owner == 0 { return }
+        let canReturn = directory.mayReturn(owner)
+        guard let workers = directory.leave(owner, worker: worker) else { return }
+        for other in workers where other != worker {
+            send(other, .ownerLeft(owner))
+        }
+        if canReturn {
+            beginGrace(owner)
+        } else {
+            releasePins(ofOwner: owner)
+        }
+    }
+
+    private mutating func beginGrace(_ owner: Int) {
+        if limits.pinGraceMilliseconds == 0 || !directory.mayReturn(owner) {
+            releasePins(ofOwner: owner)
+        } else {
+            graces.append(PinGrace(owner: owner, until: dueIn(limits.pinGraceMilliseconds)))
+        }
+    }
+
+    /// Ends what proxies have left behind that did not come back.
+    mutating func endGraces() {
+        while let grace = graces.first, grace.until <= now {
+            graces.removeFirst()
+            if !directory.isPresent(grace.owner) { releasePins(ofOwner: grace.owner) }
+        }
+    }
+
+    private mutating func releasePins(ofOwner owner: Int) {
+        for pin in 0..<pins.slotCount where pins.isTaken(pin) && pins[pin].name.token.owner == owner {
+            releasePins(pins[pin].name.token)
+        }
+    }
+
+    // Events.
+
+    mutating func tell(_ session: SessionID, about pin: Int, _ change: PinChange, _ words: String) {
+        let event = PinEvent(
+            token: pins[pin].name.token.bytes,
+            change: change,
+            detail: words,
+            remote: pins[pin].key.endpoint
+        )
+        let owner = pins[pin].name.token.owner
+        if let slot = sessions.find(session.slot, session.generation), sessions[slot].state == .open {
+            send(event, to: slot)
+        } else if let slot = openSession(of: owner) {
+            send(event, to: slot)
+        } else if let other = directory.workerOfSession(owner), other != worker {
+            send(other, .event(owner: owner, event))
+        }
+    }
+
+    private mutating func send(_ event: PinEvent, to session: Int) {
+        encoder.pin(event, into: &sessions[session].output[.urgent])
+        orderWrite(session: session)
+    }
+
+    private func openSession(of owner: Int) -> Int? {
+        (0..<sessions.slotCount).first {
+            sessions.isTaken($0) && sessions[$0].owner == owner && sessions[$0].state == .open
+        }
+    }
+
+    // Listing.
+
+    /// Every pinned connection of this worker.
+    package var pinReports: [PinReport] {
+        var reports: [PinReport] = []
+        for pin in 0..<pins.slotCount where pins.isTaken(pin) {
+            let isBusy: Bool
+            switch pins[pin].state {
+            case .idle: isBusy = false
+            case .busy: isBusy = true
+            case .making, .coming: continue
+            }
+            reports.append(
+                PinReport(
+                    owner: pins[pin].name.token.owner,
+                    token: pins[pin].name.token.bytes,
+                    endpoint: pins[pin].key.endpoint,
+                    isBusy: isBusy,
+                    waiting: pins[pin].queue.count,
+                    ageMilliseconds: Int(now.microseconds(since: pins[pin].createdAt) / 1000),
+                    uses: pins[pin].uses,
+                    authentication: pins[pin].authentication
+                )
+            )
+        }
+        return reports
+    }
+}
+
+/// A proxy without a session, and until when its pins wait for it.
+struct PinGrace {
+    var owner: Int
+    var until: Instant
+}
