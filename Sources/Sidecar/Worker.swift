@@ -173,8 +173,10 @@ struct Worker: ~Copyable {
 
         // Only now: what a connection has to say is known before a session's request could be given to it.
         readOnSessions()
-        for event in sessionEvents { handleSession(event) }
-        sessionEvents.removeAll(keepingCapacity: true)
+        if !sessionEvents.isEmpty {
+            for event in sessionEvents { handleSession(event) }
+            sessionEvents.removeAll(keepingCapacity: true)
+        }
         if hasMail { handleMail() }
         if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
         settle()
@@ -239,9 +241,11 @@ struct Worker: ~Copyable {
     private mutating func settle() {
         runEffects()
         while !(unwrittenConnections.isEmpty && unwrittenSessions.isEmpty && readyConnections.isEmpty) {
-            swap(&unwrittenConnections, &takenConnections)
-            for id in takenConnections { write(id) }
-            takenConnections.removeAll(keepingCapacity: true)
+            if !unwrittenConnections.isEmpty {
+                swap(&unwrittenConnections, &takenConnections)
+                for id in takenConnections { write(id) }
+                takenConnections.removeAll(keepingCapacity: true)
+            }
             writeSessions()
             runEffects()
             readOnConnections()
@@ -251,6 +255,7 @@ struct Worker: ~Copyable {
     /// Writes every session that has something to be written.
     mutating func writeSessions() {
         unflushedBytes = 0
+        if unwrittenSessions.isEmpty { return }
         swap(&unwrittenSessions, &takenSessions)
         for id in takenSessions { write(id) }
         takenSessions.removeAll(keepingCapacity: true)
@@ -273,6 +278,7 @@ struct Worker: ~Copyable {
     /// Runs every order of the engine, those included that follow from running them.
     mutating func runEffects() {
         engine.takeEffects(into: &effects)
+        if effects.isEmpty { return }
         var index = 0
         while index < effects.count {
             run(effects[index])
