@@ -134,7 +134,7 @@ extension WorkerEngine {
 
     /// Has the worker say over TLS that nothing is missing, before it closes.
     mutating func notifyClose(_ slot: Int) {
-        if connections[slot].outerFacts == nil && connections[slot].innerFacts == nil { return }
+        if connections[slot].isClear { return }
         effects.append(.notifyClose(id(ofConnection: slot)))
     }
 

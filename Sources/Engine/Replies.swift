@@ -72,9 +72,11 @@ extension WorkerEngine {
                 return used
             }
             used += step.consumed
-            if step.event == .needMore && !rest.isEmpty && !streams[stream].isReplyBegun { sawHead(stream) }
+            if case .needMore = step.event {
+                if !rest.isEmpty && !streams[stream].isReplyBegun { sawHead(stream) }
+                return used
+            }
             if !take(step, rest, slot, stream, isLast: used == bytes.count) { return used }
-            if step.event == .needMore && step.consumed == 0 { return used }
         }
     }
 
@@ -103,11 +105,13 @@ extension WorkerEngine {
         case .head:
             if answersChallenge(bytes, slot, stream) { return true }
             replyBegan(stream)
-            if streams[stream].gate == .shut || streams[stream].isConnect && head.body != .tunnel {
+            var opensTunnel = false
+            if case .tunnel = head.body { opensTunnel = true }
+            if streams[stream].gate == .shut || streams[stream].isConnect && !opensTunnel {
                 streams[stream].refusalStatus = head.status
             }
             guard passHead(bytes, slot, stream, isInterim: false) else { return false }
-            if head.body == .tunnel { openTunnel(stream) }
+            if opensTunnel { openTunnel(stream) }
             return true
         case .body(let range):
             if range.isEmpty { return true }
@@ -128,22 +132,20 @@ extension WorkerEngine {
 
     /// Passes `head` on. - Returns: whether it fits a frame of the proxy's; if not, the stream has ended.
     mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool {
-        var facts: ConnectionFacts?
+        var facts = ConnectionFacts()
         if !isInterim {
             bind(slot, stream, bytes)
-            var known = ConnectionFacts()
-            known.reused = connections[slot].requests > 1
-            known.endpointIndex = streams[stream].endpointIndex
-            known.requests = connections[slot].requests
-            known.remote = targets[connections[slot].target].key.endpoint
-            known.local = connections[slot].local
-            known.isPinned = connections[slot].pin != nil
-            known.isBound = connections[slot].isBinding
+            facts.reused = connections[slot].requests > 1
+            facts.endpointIndex = streams[stream].endpointIndex
+            facts.requests = connections[slot].requests
+            facts.remote = targets[connections[slot].target].key.endpoint
+            facts.local = connections[slot].local
+            facts.isPinned = connections[slot].pin != nil
+            facts.isBound = connections[slot].isBinding
             if !streams[stream].authenticationWords.isEmpty {
-                known.authentication = streams[stream].authenticationWords
+                facts.authentication = streams[stream].authenticationWords
             }
-            describeTLS(slot, &known)
-            facts = known
+            if !connections[slot].isClear { describeTLS(slot, &facts) }
         }
         let session = streams[stream].session
         let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
@@ -151,6 +153,7 @@ extension WorkerEngine {
             head,
             in: bytes,
             facts: facts,
+            isInterim: isInterim,
             stream: streams[stream].id,
             payloadBytesMax: payloadBytesMax(stream),
             into: &sessions[session].output[lane]
@@ -360,19 +363,17 @@ extension WorkerEngine {
 
     /// Whether a connection that has ended is known to have been cut: some hop of it is TLS, and none said close_notify.
     func isCut(_ slot: Int) -> Bool {
-        let isSecured = connections[slot].outerFacts != nil || connections[slot].innerFacts != nil
-        return isSecured && !connections[slot].isEndProven
+        !connections[slot].isClear && !connections[slot].isEndProven
     }
 
     /// Which hop's TLS is which depends on the route.
     private func describeTLS(_ slot: Int, _ facts: inout ConnectionFacts) {
-        if connections[slot].outerFacts == nil && connections[slot].innerFacts == nil { return }
         switch targets.routes.kind(targets[connections[slot].target].key.route) {
-        case .direct, .raw: facts.tls = connections[slot].outerFacts
-        case .peer: facts.peerTLS = connections[slot].outerFacts
+        case .direct, .raw: facts.tlsAside = connections[slot].outerAside
+        case .peer: facts.peerTLSAside = connections[slot].outerAside
         case .tunnel:
-            facts.peerTLS = connections[slot].outerFacts
-            facts.tls = connections[slot].innerFacts
+            facts.peerTLSAside = connections[slot].outerAside
+            facts.tlsAside = connections[slot].innerAside
         }
     }
 

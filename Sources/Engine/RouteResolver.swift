@@ -27,7 +27,8 @@ struct RouteFault: Error {
 extension WorkerEngine {
     /// Fills in what the request leaves to the named route. - Returns: why it cannot.
     mutating func applyNamedRoute() -> String? {
-        namedRoute = nil
+        namedRouteAside.clear()
+        if request.hopAside.isAbsent { return nil }
         guard let hop = request.hop, !hop.name.isEmpty else { return nil }
         guard let named = namedSettings.routes[hop.name] else { return "no route is named \(hop.name)" }
         namedRoute = named
@@ -39,7 +40,7 @@ extension WorkerEngine {
 
     /// Gives the stream its way, which it uses until it is freed. - Returns: why there is none.
     mutating func resolveRoute(_ stream: Int) -> String? {
-        let isPlain = request.hop == nil && request.tls == nil
+        let isPlain = request.hopAside.isAbsent && request.tlsAside.isAbsent
         if isPlain && request.scheme == .http && !request.isConnect && request.route != .peerTunnel {
             streams[stream].route = request.route == .direct ? .direct : .peer
             return nil

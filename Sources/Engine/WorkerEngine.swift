@@ -83,7 +83,11 @@ package struct WorkerEngine: ~Copyable {
     var encoder: MessageEncoder
     var request = Request()
     /// The named route of `request`.
-    var namedRoute: NamedRoute?
+    var namedRouteAside = Aside<NamedRoute>()
+    var namedRoute: NamedRoute? {
+        get { namedRouteAside.value }
+        set { namedRouteAside.value = newValue }
+    }
     var routeScratch = RouteIdentity()
     /// Field lines for the CONNECT of `request`.
     var connectLines: [UInt8] = []
@@ -157,6 +161,10 @@ package struct WorkerEngine: ~Copyable {
 
     /// Moves the orders given since the last call to the end of `effects`.
     package mutating func takeEffects(into effects: inout [Effect]) {
+        if effects.isEmpty {
+            swap(&effects, &self.effects)
+            return
+        }
         effects.append(contentsOf: self.effects)
         self.effects.removeAll(keepingCapacity: true)
     }

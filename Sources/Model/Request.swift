@@ -108,9 +108,21 @@ package struct Request: Sendable {
     package var upgrade = Slice.empty
     package var tag = Slice.empty
     /// TLS to the origin; `nil`: as the scheme and the configuration say.
-    package var tls: TLSRequest?
-    package var hop: HopRequest?
-    package var credentials: CredentialsRequest?
+    package var tlsAside = Aside<TLSRequest>()
+    package var tls: TLSRequest? {
+        get { tlsAside.value }
+        set { tlsAside.value = newValue }
+    }
+    package var hopAside = Aside<HopRequest>()
+    package var hop: HopRequest? {
+        get { hopAside.value }
+        set { hopAside.value = newValue }
+    }
+    package var credentialsAside = Aside<CredentialsRequest>()
+    package var credentials: CredentialsRequest? {
+        get { credentialsAside.value }
+        set { credentialsAside.value = newValue }
+    }
     /// The client's token, 1 to 64 bytes; empty: none.
     package var pinToken = Slice.empty
     package var pinMode = PinMode.auto
@@ -138,9 +150,9 @@ package struct Request: Sendable {
         retry = .idempotentOnly
         upgrade = .empty
         tag = .empty
-        tls = nil
-        hop = nil
-        credentials = nil
+        tlsAside.clear()
+        hopAside.clear()
+        credentialsAside.clear()
         pinToken = .empty
         pinMode = .auto
         isConnect = false

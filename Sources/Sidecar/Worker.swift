@@ -42,7 +42,7 @@ struct Worker: ~Copyable {
     /// a head and a small body; what follows of a large one is then read in place, without a copy.
     static let connectionReadBytesMax = 16_384
     /// The same for a connection whose last reply was large: enough for a head.
-    static let headReadBytesMax = 4096
+    static let headReadBytesMax = 2048
     /// Ciphertext that one read of a connection may bring.
     static let cipherReadBytesMax = 65_536
     /// Plaintext that is handed to the engine at once when it cannot go straight into a session's output: enough to find
@@ -188,8 +188,10 @@ struct Worker: ~Copyable {
 
         // Only now: what a connection has to say is known before a session's request could be given to it.
         readOnSessions()
-        for event in sessionEvents { handleSession(event) }
-        sessionEvents.removeAll(keepingCapacity: true)
+        if !sessionEvents.isEmpty {
+            for event in sessionEvents { handleSession(event) }
+            sessionEvents.removeAll(keepingCapacity: true)
+        }
         if hasMail { handleMail() }
         if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
         settle()
@@ -254,9 +256,11 @@ struct Worker: ~Copyable {
     private mutating func settle() {
         runEffects()
         while !(unwrittenConnections.isEmpty && unwrittenSessions.isEmpty && readyConnections.isEmpty) {
-            swap(&unwrittenConnections, &takenConnections)
-            for id in takenConnections { write(id) }
-            takenConnections.removeAll(keepingCapacity: true)
+            if !unwrittenConnections.isEmpty {
+                swap(&unwrittenConnections, &takenConnections)
+                for id in takenConnections { write(id) }
+                takenConnections.removeAll(keepingCapacity: true)
+            }
             writeSessions()
             runEffects()
             readOnConnections()
@@ -266,6 +270,7 @@ struct Worker: ~Copyable {
     /// Writes every session that has something to be written.
     mutating func writeSessions() {
         unflushedBytes = 0
+        if unwrittenSessions.isEmpty { return }
         swap(&unwrittenSessions, &takenSessions)
         for id in takenSessions { write(id) }
         takenSessions.removeAll(keepingCapacity: true)
@@ -288,6 +293,7 @@ struct Worker: ~Copyable {
     /// Runs every order of the engine, those included that follow from running them.
     mutating func runEffects() {
         engine.takeEffects(into: &effects)
+        if effects.isEmpty { return }
         var index = 0
         while index < effects.count {
             run(effects[index])
