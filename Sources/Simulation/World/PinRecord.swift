@@ -36,6 +36,10 @@ extension Record {
         return last
     }
 
+    private func isUnpinned(_ holder: PinHolder, since request: Int) -> Bool {
+        unpins.contains { $0.holder == holder && $0.order > requests[request].order }
+    }
+
     func isSession(_ session: SessionFacts, of holder: PinHolder) -> Bool {
         scenario.holder(proxy: session.proxy, token: holder.token) == holder
     }
@@ -67,7 +71,10 @@ extension Record {
             if let plan, !plan.token.isEmpty, plan.pinMode == .prefer || plan.pinMode == .make {
                 links[link].mayBePinned = true
             }
-            let isPersonal = plan.map { !$0.token.isEmpty || !$0.credentials.isEmpty } ?? false
+            // A token that was unpinned since is none.
+            let isTokened =
+                plan != nil && holder(of: request).map { !isUnpinned($0, since: request) } ?? false
+            let isPersonal = isTokened || plan?.credentials.isEmpty == false
             guard serves[last].plan.binds || (serves[last].plan.isPersistent && isPersonal) else { return }
             if request < 0 {
                 bind(link, from: links[link].requests.count, nil)
