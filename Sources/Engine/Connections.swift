@@ -253,10 +253,12 @@ extension WorkerEngine {
             return
         }
         let isPinned = connections[slot].pin != nil
+        // Also when the token was unpinned meanwhile.
+        let wasPinned = isPinned || connections[slot].isSpent
         if isPinned && isStale { setEnding(slot, .lost, "the upstream closed it") }
         forget(slot)
         // What was written on a pinned connection goes nowhere else.
-        if isStale || (!isPinned && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
+        if isStale || (!wasPinned && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
             retry(stream, isStale: isStale)
             return
         }

@@ -181,6 +181,9 @@ package struct WorkerEngine: ~Copyable {
         return counts
     }
 
+    /// Pins, those that are being made or are on their way here included.
+    package var pinCount: Int { pins.takenCount }
+
     func id(ofSession slot: Int) -> SessionID {
         SessionID(slot: UInt32(slot), generation: sessions.generation(of: slot))
     }

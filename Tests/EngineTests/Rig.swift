@@ -31,6 +31,7 @@ final class Rig {
     private(set) var engine: WorkerEngine
     let directory: LocalPins
     /// Pinned connections that the neighbour was sent, with their sockets.
+    private var isNextStale = false
     private var parcels: [(socket: Int, parcel: PinParcel)] = []
     private let budget: LocalBudget
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
@@ -407,13 +408,22 @@ final class Rig {
     func neighbourSendsPin() {
         let (socket, parcel) = parcels.removeFirst()
         directory.move(parcel.name, to: 0)
+        budget.ledger.move(parcel.room, from: 1, to: 0)
         if let id = engine.adopted(parcel, now: now) {
             sockets.append(UpstreamSide(id: id))
+            sockets[sockets.count - 1].isStale = isNextStale
+            isNextStale = false
             record.add("socket \(socket) comes as \(sockets.count - 1)")
         } else {
             record.add("socket \(socket) is closed")
         }
         run()
+    }
+
+    /// The same; it has died on its way.
+    func neighbourSendsStalePin() {
+        isNextStale = true
+        neighbourSendsPin()
     }
 
     /// It gives up what it was sent.
@@ -423,6 +433,7 @@ final class Rig {
             budget.ledger.giveBack(parcel.room, by: 1)
         }
         parcels.removeAll()
+        spreadNews()
         run()
     }
 
