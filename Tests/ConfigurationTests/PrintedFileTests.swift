@@ -39,6 +39,14 @@ struct PrintedFileTests {
         let route = try #require(answer.settings.named.routes["parent"])
         #expect(route.kind == .peerTunnel && route.endpoints.count == 2 && route.originTLS == profile)
         #expect(route.connectFields.count == 2)
+        // Numbers are the defaults; what has no default is there too.
+        var group = NamedGroup()
+        group.members = [GroupMember(name: "a", endpoint: .ip(.v4(0xC000_0201), port: 80))]
+        group.ejection.statuses = [502...502, 503...504]
+        var check = CheckSettings(kind: .https)
+        (check.path, check.host, check.tls) = ("/health", "origin.example", profile)
+        group.check = check
+        #expect(answer.settings.named.groups == ["origins": group])
     }
 
     @Test func `every setting is in it with range and default`() {
