@@ -46,8 +46,11 @@ struct RecoveryTests {
             for _ in 0..<20 { world.groups[0].began(member) }
             world.groups[0].replied(member, afterMicroseconds: 5000, now: world.now)
         }
+        // It was the fastest one by far.
+        world.groups[0].replied(0, afterMicroseconds: 50, now: world.now)
         world.spread([.ejected(member: 0, until: world.now.adding(milliseconds: 1000))])
         world.wait(1000)
+        // Which fills up the first one, by its nature.
         if policy == .first { return }
         for number in 0..<140 {
             guard case .member(let member) = world.pick(key: RandomSource.key(number)) else { continue }
@@ -62,6 +65,18 @@ struct RecoveryTests {
         world.spread([.ejected(member: 0, until: world.now.adding(milliseconds: 1000))])
         world.wait(1000)
         #expect(world.counts(100) == [50, 50])
+    }
+
+    @Test func `when a member is ejected, those that are left owe each other nothing`() {
+        var world = World(.of(.roundRobin, [1000, 1, 1]) { $0.slowStartMilliseconds = 0 })
+        // Of requests that failed at c, so that more is due to b.
+        var tried = Tried()
+        tried.insert(2)
+        for _ in 0..<300 { #expect(world.pick(tried: tried) == .member(0)) }
+        world.spread([.ejected(member: 0, until: world.now.adding(milliseconds: 1000))])
+        #expect(world.counts(1) + world.counts(1) == [0, 1, 0, 0, 0, 1])
+        world.wait(1000)
+        #expect(world.counts(1002) == [1000, 1, 1])
     }
 
     @Test func `news that come late put nobody out of step`() {
