@@ -121,13 +121,17 @@ struct Reading {
 
     /// A name for something that requests refer to: 1 to 64 letters, digits, dots, hyphens and underscores.
     mutating func isName(_ entry: Entry, _ what: String) -> Bool {
-        let isGood = entry.key.utf8.allSatisfy {
-            (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
-                || [0x2D, 0x2E, 0x5F].contains($0)
-        }
-        if isGood, 1...64 ~= entry.key.utf8.count { return true }
+        if Self.isName(entry.key) { return true }
         error(entry.mark, "\(what): a name has 1 to 64 letters, digits, '.', '-', '_'")
         return false
+    }
+
+    static func isName(_ text: String) -> Bool {
+        1...64 ~= text.utf8.count
+            && text.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
+                    || [0x2D, 0x2E, 0x5F].contains($0)
+            }
     }
 
     /// A key or path as it may be printed: short, and without what would split a line or move a cursor.

@@ -136,7 +136,8 @@ extension Reading {
     /// The range of the setting endpoints-max ends here.
     private static let endpointsMax = 1024
 
-    private func endpoint(_ text: String) -> Endpoint? {
+    /// Reads an endpoint, a relative path of a Unix socket from the file's folder.
+    func endpoint(_ text: String) -> Endpoint? {
         guard text.hasPrefix("unix:") else { return Endpoint(text: text) }
         let path = String(text.dropFirst(5))
         return path.isEmpty ? nil : Endpoint(text: "unix:" + resolved(path))
@@ -150,7 +151,7 @@ extension Reading {
     }
 
     /// A profile by name, or one that stands here.
-    private mutating func profile(of node: Node, _ name: String, _ settings: Settings) -> TLSProfile? {
+    mutating func profile(of node: Node, _ name: String, _ settings: Settings) -> TLSProfile? {
         guard case .text(let text, _) = node.content, !node.isAbsent else {
             if case .mapping = node.content { return profile(node, name) }
             error(node.mark, "\(name): the name of a profile or a mapping is wanted here")

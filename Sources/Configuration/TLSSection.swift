@@ -97,7 +97,7 @@ extension Section {
 extension Key {
     /// Its lines in the printed file.
     func lines(indent: String) -> [String] {
-        help.map { "\(indent)# \($0)" } + ["\(indent)#\(name): \(example)"]
+        help.map { "\(indent)# \($0)" } + ["\(indent)#\(name):\(example.isEmpty ? "" : " \(example)")"]
     }
 }
 

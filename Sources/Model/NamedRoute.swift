@@ -1,5 +1,5 @@
 // NamedRoute.swift: what the configuration gives names to, so that requests can refer to it.
-// Owns: TLS profiles and routes as values. Never touches: files, the form in which they are written.
+// Owns: TLS profiles and routes as values, and the list of all that is named. Never touches: files, the form in which they are written.
 // Source: proto/outrigger.proto, messages Hop and Tls.
 
 /// Which PROXY protocol header goes in front of a connection. Source: HAProxy's proxy-protocol.txt.
@@ -64,6 +64,7 @@ package struct NamedSettings: Equatable, Sendable {
     package var tlsProfiles: [String: TLSProfile] = [:]
     package var routes: [String: NamedRoute] = [:]
     package var credentials: [String: Credential] = [:]
+    package var groups: [String: NamedGroup] = [:]
 
     package init() {}
 }

@@ -47,7 +47,8 @@ struct Check: ParsableCommand {
             problems.print()
             if problems.hasErrors || strict && !problems.isEmpty { return ExitStatus.configuration }
             let named = settings.named
-            let counts = "TLS profiles: \(named.tlsProfiles.count), routes: \(named.routes.count)"
+            let counts =
+                "TLS profiles: \(named.tlsProfiles.count), routes: \(named.routes.count), groups: \(named.groups.count)"
             File.standardOutput.write("\(file): fine: \(counts)\n")
             return .success
         }

@@ -21,7 +21,7 @@ struct PrintedFileTests {
         variables: [("PEER_AUTHORIZATION", "Basic x"), ("API_TOKEN", "t")],
         files: [
             "/etc/outrigger/client.pem": World.certificate, "/etc/outrigger/client.key": World.key,
-            "/run/secrets/password": "secret\n",
+            "/run/secrets/password": .bytes(Array("secret\n".utf8)),
         ]
     )
 
@@ -48,6 +48,14 @@ struct PrintedFileTests {
                 && credential.bearerToken?.isEqual(to: Secret("t")) == true
         )
         #expect(credential.password?.isEqual(to: Secret("secret")) == true)
+        // Numbers are the defaults; what has no default is there too.
+        var group = NamedGroup()
+        group.members = [GroupMember(name: "a", endpoint: .ip(.v4(0xC000_0201), port: 80))]
+        group.ejection.statuses = [502...502, 503...504]
+        var check = CheckSettings(kind: .https)
+        (check.path, check.host, check.tls) = ("/health", "origin.example", profile)
+        group.check = check
+        #expect(answer.settings.named.groups == ["origins": group])
     }
 
     @Test func `every setting is in it with range and default`() {

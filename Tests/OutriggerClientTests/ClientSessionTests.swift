@@ -58,10 +58,6 @@ private let rows = [
         $0.encoder.pin(PinEvent(token: [7], change: .lost, detail: "gone"), into: &$0.output)
     },
     EventRow("PONG comes through", ["pong"]) { $0.encoder.ping([7].span, isReply: true, into: &$0.output) },
-    EventRow("a PIN frame of later versions is ignored", ["ended COMPLETE 1"]) {
-        $0.raw(type: 0x13)
-        $0.end(first)
-    },
     EventRow("a second HELLO breaks the session", ["error unexpectedHello"]) { $0.hello() },
     EventRow("a frame for no stream", ["error unknownStream(9, Frames.FrameType.end)"]) { $0.end(9) },
     EventRow(

@@ -27,6 +27,11 @@ routes:
     kind: direct
     peer-tls: defualt
     connect-fields: {"Proxy-Authorization": "Basic SECRET\\n"}
+groups:
+  origins:
+    policy: roundrobin
+    members: ["127.0.0.1:80", {endpoint: "127.0.0.1:81", wieght: 2}]
+    check: {kind: tcp, path: /}
 """
 WRONG = """\
 2:1: error: unknown key 'worker'; did you mean workers?
@@ -37,6 +42,9 @@ WRONG = """\
 11:15: error: routes: parent: peer-tls: there is no such profile; did you mean default?
 12:5: error: routes: parent: connect-fields on a route that is direct, where there is no peer
 12:45: error: routes: parent: connect-fields: a value has no line break and no other control character (RFC 9110 §5.5)
+15:13: error: groups: origins: policy: one of round-robin, least-connections, power-of-two-choices, peak-ewma, hash, first
+16:58: error: groups: origins: members: unknown key 'wieght'; did you mean weight?
+17:24: error: groups: origins: check: path is of a check of the kind http or https
 """
 
 
@@ -65,11 +73,13 @@ async def test_everything_that_is_wrong_is_said_with_its_place(executable, file,
 
 
 async def test_a_file_that_is_fine_is_said_to_be(executable, file):
-    path = file("tls: {a: {}, b: {}}\nroutes: {c: {endpoints: ['127.0.0.1:80']}}\n")
+    path = file(
+        "tls: {a: {}, b: {}}\nroutes: {c: {endpoints: ['127.0.0.1:80']}}\ngroups: {d: {members: ['127.0.0.1:80']}}\n"
+    )
     result = await run(executable, "check", path)
     assert (result.code, result.out.decode(), result.err) == (
         0,
-        f"{path}: fine: TLS profiles: 2, routes: 1\n",
+        f"{path}: fine: TLS profiles: 2, routes: 1, groups: 1\n",
         "",
     )
 
@@ -113,7 +123,7 @@ async def test_the_printed_file_is_fine_as_it_stands_and_with_every_setting_unco
     result = await run(executable, "check", path, environment={"PEER_AUTHORIZATION": f"Basic {SECRET}"})
     assert result.code == 0 and SECRET not in result.err, result
     assert all(": warning: " in line and "no such file" in line for line in result.err.splitlines()), result
-    assert b"TLS profiles: 1, routes: 1" in result.out
+    assert b"TLS profiles: 1, routes: 1, groups: 1" in result.out
 
 
 async def test_every_limit_of_the_help_is_in_the_printed_file(executable):
@@ -126,7 +136,7 @@ async def test_the_example_is_fine(executable):
     path = ROOT / "deploy/outrigger.yaml"
     result = await run(executable, "check", "--strict", path)
     assert (result.code, result.err) == (0, ""), result
-    assert b"TLS profiles: 1, routes: 2" in result.out
+    assert b"TLS profiles: 1, routes: 2, groups: 0" in result.out
 
 
 # which of the three counts
