@@ -85,6 +85,9 @@ struct Form {
     var tls: TLSRequest?
     var hop: HopRequest?
     var pin: (token: String, mode: PinMode)?
+    /// The origin's user, and the peer's; the password is "p".
+    var originUser = ""
+    var peerUser = ""
     /// END_STREAM; `nil`: as the body asks for.
     var ends: Bool?
 }
@@ -121,6 +124,12 @@ extension Rig {
         request.upgrade = put(form.upgrade)
         request.route = form.route
         request.localAddress = form.localAddress
+        if !form.originUser.isEmpty || !form.peerUser.isEmpty {
+            var credentials = CredentialsRequest()
+            if !form.originUser.isEmpty { credentials.origin = .basic(form.originUser) }
+            if !form.peerUser.isEmpty { credentials.peer = .basic(form.peerUser) }
+            request.credentials = credentials
+        }
         if let pin = form.pin {
             request.pinToken = put(pin.token)
             request.pinMode = pin.mode

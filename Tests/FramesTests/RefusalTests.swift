@@ -218,8 +218,30 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         ) {
             $0.message(19, Wire().message(5, Wire()))
         },
+        RequestRow("credentials by name are served") { $0.message(18, Wire().text(1, "partner")) },
+        RequestRow("a user and a password are served") {
+            $0.message(18, Wire().message(3, Wire().text(2, "u").text(3, "p")))
+        },
+        RequestRow("a name of credentials of 65 bytes", invalid: "a name of credentials over 64 bytes") {
+            $0.message(18, Wire().data(2, Array(repeating: 0x61, count: 65)))
+        },
+        RequestRow("credentials twice", invalid: "credentials peer and peer_name") {
+            $0.message(18, Wire().text(2, "n").message(4, Wire().text(2, "u").text(3, "p")))
+        },
+        RequestRow("a password of 1025 bytes", invalid: "a password over 1024 bytes") {
+            $0.message(
+                18,
+                Wire().message(3, Wire().text(2, "u").data(3, Array(repeating: 1, count: 1025)))
+            )
+        },
+        RequestRow("an unknown scheme", invalid: "an unknown scheme of credentials") {
+            $0.message(18, Wire().message(3, Wire().text(1, "Hawk").text(2, "u").text(3, "p")))
+        },
+        RequestRow("a user alone", invalid: "a credential that no scheme can use") {
+            $0.message(18, Wire().message(3, Wire().text(2, "u")))
+        },
         RequestRow("of several the first in field order is named", unsupported: .group) {
-            $0.message(18, Wire()).message(16, Wire().data(1, [1])).text(7, "g")
+            $0.message(16, Wire().data(1, [1])).text(7, "g")
         },
     ]
 }
