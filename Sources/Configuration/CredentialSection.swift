@@ -13,7 +13,7 @@ private enum CredentialKeys {
     static let user = Key("user", "outrigger", "Name of the user, 1 to 1024 bytes. Default: none.")
     static let password = Key(
         "password",
-        "{file: /run/secrets/password}",
+        "{env: PARTNER_PASSWORD}",
         "{env: VARIABLE} or {file: PATH}, 1 to 1024 bytes; a line end behind it does not count. Default: none."
     )
     static let bearerToken = Key(

@@ -115,8 +115,10 @@ package final class SidecarServer: Sendable {
 
     // Sessions.
 
-    /// Gives a new session to the worker with the fewest. The socket is the sidecar's from now on.
-    /// - Parameter userID: of its process: its pins are nobody else's.
+    /// Gives a new session to the worker with the fewest.
+    /// - Parameters:
+    ///   - socket: the sidecar's from now on.
+    ///   - userID: of the proxy's process: its pins are nobody else's.
     package func add(_ socket: Socket, userID: UInt32 = ProcessLimits.userID) {
         post(socket, .session(socket, userID: userID))
     }

@@ -47,8 +47,10 @@ struct Check: ParsableCommand {
             problems.print()
             if problems.hasErrors || strict && !problems.isEmpty { return ExitStatus.configuration }
             let named = settings.named
-            let counts =
-                "TLS profiles: \(named.tlsProfiles.count), routes: \(named.routes.count), groups: \(named.groups.count)"
+            let counts = [
+                "TLS profiles: \(named.tlsProfiles.count)", "routes: \(named.routes.count)",
+                "groups: \(named.groups.count)", "credentials: \(named.credentials.count)",
+            ].joined(separator: ", ")
             File.standardOutput.write("\(file): fine: \(counts)\n")
             return .success
         }

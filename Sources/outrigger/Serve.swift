@@ -15,7 +15,7 @@ struct Serve: ParsableCommand {
             Settings come from a file (--config), from the environment and from flags; each is stronger than the one \
             before. The variable of a flag is named OUTRIGGER_ and the flag in capitals, such as OUTRIGGER_WORKERS, \
             OUTRIGGER_IDLE_MILLISECONDS, OUTRIGGER_ALLOW_UID (numbers with commas) and OUTRIGGER_CONFIG. TLS profiles, \
-            routes and groups are in the file only: see 'outrigger check --print-default'.
+            routes, groups and credentials are in the file only: see 'outrigger check --print-default'.
 
             Exit codes: 64 wrong usage, 66 the file of --config cannot be read, 69 another process serves the socket, \
             71 the system refuses something, 73 the socket cannot be made, 77 no permission, 78 something is wrong in \

@@ -18,10 +18,9 @@ struct PrintedFileTests {
     }
 
     private let world = World(
-        variables: [("PEER_AUTHORIZATION", "Basic x"), ("API_TOKEN", "t")],
+        variables: [("PEER_AUTHORIZATION", "Basic x"), ("API_TOKEN", "t"), ("PARTNER_PASSWORD", "secret")],
         files: [
             "/etc/outrigger/client.pem": World.certificate, "/etc/outrigger/client.key": World.key,
-            "/run/secrets/password": .bytes(Array("secret\n".utf8)),
         ]
     )
 

@@ -79,7 +79,7 @@ async def test_a_file_that_is_fine_is_said_to_be(executable, file):
     result = await run(executable, "check", path)
     assert (result.code, result.out.decode(), result.err) == (
         0,
-        f"{path}: fine: TLS profiles: 2, routes: 1, groups: 1\n",
+        f"{path}: fine: TLS profiles: 2, routes: 1, groups: 1, credentials: 0\n",
         "",
     )
 
@@ -120,10 +120,11 @@ async def test_the_printed_file_is_fine_as_it_stands_and_with_every_setting_unco
     result = await run(executable, "check", "--strict", file(text))
     assert result.code == 0 and not result.err, result
     path = file(re.sub(r"^( *)#(?! )", r"\1", text, flags=re.M))
-    result = await run(executable, "check", path, environment={"PEER_AUTHORIZATION": f"Basic {SECRET}"})
+    result = await run(executable, "check", path, environment={
+        "PEER_AUTHORIZATION": f"Basic {SECRET}", "PARTNER_PASSWORD": SECRET, "API_TOKEN": SECRET})
     assert result.code == 0 and SECRET not in result.err, result
     assert all(": warning: " in line and "no such file" in line for line in result.err.splitlines()), result
-    assert b"TLS profiles: 1, routes: 1, groups: 1" in result.out
+    assert b"TLS profiles: 1, routes: 1, groups: 1, credentials: 1" in result.out
 
 
 async def test_every_limit_of_the_help_is_in_the_printed_file(executable):
@@ -136,7 +137,7 @@ async def test_the_example_is_fine(executable):
     path = ROOT / "deploy/outrigger.yaml"
     result = await run(executable, "check", "--strict", path)
     assert (result.code, result.err) == (0, ""), result
-    assert b"TLS profiles: 1, routes: 2, groups: 0" in result.out
+    assert b"TLS profiles: 1, routes: 2, groups: 0, credentials: 0" in result.out
 
 
 # which of the three counts
