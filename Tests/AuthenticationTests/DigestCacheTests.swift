@@ -150,6 +150,23 @@ import Testing
         #expect(next.value == nil)
     }
 
+    @Test func `nothing is sent unasked before an answer was accepted`() {
+        var authenticator = Authenticator()
+        var server = DigestServer()
+        var first = Exchange()
+        first.begin(&authenticator)
+        #expect(first.challenged(&authenticator, server.challenge()) == .resubmit)
+        var second = Exchange()
+        second.begin(&authenticator)
+        #expect(second.value == nil)
+        let verdict = server.check(first.value)
+        #expect(verdict == .accepted)
+        first.succeeded(&authenticator)
+        var third = Exchange()
+        third.begin(&authenticator)
+        #expect(third.value?.contains("nc=00000002") == true)
+    }
+
     @Test func `a password that was changed is tried once more with a fresh nonce`() {
         var authenticator = Authenticator()
         var server = DigestServer()
