@@ -52,9 +52,9 @@ let package = Package(
         swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
-        swift("Sidecar", ["Model", "Frames", "HTTP1", "Engine", "EventLoop", "TLS"]),
+        swift("Sidecar", ["Model", "Frames", "HTTP1", "Authentication", "Engine", "EventLoop", "TLS"]),
         swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
-        swift("Simulation", ["Model", "Frames", "HTTP1", "Engine"]),
+        swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Engine"]),
         .executableTarget(
             name: "outrigger",
             dependencies: [
@@ -74,7 +74,7 @@ let package = Package(
         tests("FramesTests", ["Frames", "Model"]),
         tests("HTTP1Tests", ["HTTP1", "Model"]),
         tests("AuthenticationTests", ["Authentication", "TLS", "Model", "FuzzOracles"]),
-        tests("EngineTests", ["Engine", "Frames", "HTTP1", "Model"]),
+        tests("EngineTests", ["Engine", "Authentication", "Frames", "HTTP1", "Model"]),
         tests("TLSTests", ["TLS", "Model", "COpenSSL"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("SimulationTests", ["Simulation", "Engine", "Model"]),

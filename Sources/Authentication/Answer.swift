@@ -74,8 +74,8 @@ package struct AuthenticationAttempt: Sendable {
     var sent = Sent.nothing
     /// The newest session that was known when the last request was made.
     var seenSerial: UInt64 = 0
-    /// Whether a Digest challenge was answered with a nonce that other streams use too: once, then with one that nobody
-    /// else has.
+    /// Whether a Digest challenge was answered with a nonce that other streams use too: once, then with one
+    /// that nobody else has.
     var hasShared = false
     /// Nonces of its own that the server called stale.
     var staleCount = 0

@@ -148,7 +148,8 @@ extension Authenticator {
         switch attempt.sent {
         case .nothing: break
         case .basic(let realm):
-            // The same bytes would be refused again, in whatever realm. Where it is another, the first may yet take them.
+            // The same bytes would be refused again, in whatever realm. Where it is another, the first may
+            // yet take them.
             if case .basic(realm) = choice { forget(realm, .basic, key) }
             return .rejected
         case .bearer(let realm):
@@ -175,7 +176,8 @@ extension Authenticator {
         return attempt.tries >= AuthenticationAttempt.triesMax ? .tooManyTries : nil
     }
 
-    /// Whether other streams used the nonce after this one, or have a newer one since: it may be a matter of counts.
+    /// Whether other streams used the nonce after this one, or have a newer one since: it may be a matter of
+    /// counts.
     private mutating func isShared(_ use: DigestUse, _ key: SpaceKey) -> Bool {
         guard let place = spaces.place(key),
             let index = spaces.realm(use.session.realm, .digest(use.session.algorithm), at: place)
@@ -284,10 +286,11 @@ extension Authenticator {
         }
     }
 
-    /// The use of a nonce that answers a challenge. The first time it is one that streams share: the newest of the realm
-    /// where it came after the stream's last request, so that of many streams that are asked at once all but the first
-    /// take that one's; else the challenge's. When that was refused, as requests may overtake each other and some servers
-    /// want counts to rise, it is the challenge's again, and until it is accepted nobody else gets it.
+    /// The use of a nonce that answers a challenge. The first time it is one that streams share: the newest
+    /// of the realm where it came after the stream's last request, so that of many streams that are asked at
+    /// once all but the first take that one's; else the challenge's. When that was refused, as requests may
+    /// overtake each other and some servers want counts to rise, it is the challenge's again, and until it is
+    /// accepted nobody else gets it.
     private mutating func use(
         _ challenge: DigestChallenge,
         _ protection: DigestProtection,
@@ -301,6 +304,10 @@ extension Authenticator {
             return use
         }
         if case .digest(let use) = attempt.sent, use.isOwn, challenge.isStale { attempt.staleCount += 1 }
+        if let use = sameUse(challenge, key, isBodyHeld: isBodyHeld) {
+            attempt.hasShared = true
+            return use
+        }
         serial += 1
         guard
             let session = DigestSession(
@@ -316,6 +323,21 @@ extension Authenticator {
         let use = DigestUse(session: session, count: 1, isOwn: true)
         if isShared { share(use, key) }
         return use
+    }
+
+    /// The next use of the challenge's nonce where it is the one that is shared already: its count goes on.
+    /// Source: RFC 7616 §3.4 (nc): the count is the nonce's, not the challenge's.
+    private mutating func sameUse(
+        _ challenge: DigestChallenge,
+        _ key: SpaceKey,
+        isBodyHeld: Bool
+    ) -> DigestUse? {
+        guard let place = spaces.place(key),
+            let index = spaces.realm(challenge.realm, .digest(challenge.algorithm), at: place),
+            spaces.withRealm(index, at: place, { $0.session?.nonce == challenge.nonce }),
+            let use = nextUse(index, at: place, isBodyHeld: isBodyHeld)
+        else { return nil }
+        return DigestUse(session: use.session, count: use.count, isOwn: true)
     }
 
     /// The next use of a nonce of the challenge's realm that came after `serial`.

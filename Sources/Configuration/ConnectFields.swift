@@ -86,7 +86,8 @@ extension Reading {
         return Array(bytes[first...last])
     }
 
-    private mutating func source(_ node: Node, _ name: String) -> [UInt8]? {
+    /// What a text, a variable or a file says.
+    mutating func source(_ node: Node, _ name: String) -> [UInt8]? {
         switch node.content {
         case .text(let text, _): return Array(text.utf8)
         case .mapping(let entries) where entries.count == 1 && entries[0].key == "env":

@@ -122,6 +122,13 @@ extension Setting {
             0...gibibyte,
             "Bytes of a request kept so that it can be sent again"
         ),
+        limit(
+            "challenge-body-bytes-max",
+            \.limits.challengeBodyBytesMax,
+            .bytes,
+            0...gibibyte,
+            "Body of a challenge that is answered here"
+        ),
         // Connections.
         limit(
             "connections-per-endpoint-max",

@@ -14,7 +14,9 @@ struct Section: Sendable {
     let lines: @Sendable () -> [String]
 
     /// In the order in which they are read: what is referred to comes before what refers to it.
-    static let all = [process(.socket), process(.workers), process(.allowedUserIDs), limits, tls, routes]
+    static let all = [
+        process(.socket), process(.workers), process(.allowedUserIDs), limits, tls, routes, credentials,
+    ]
 }
 
 extension Section {

@@ -45,14 +45,24 @@ struct Connection: ~Copyable {
     /// Whether the tunnel is asked for on a connection that came out of the pool.
     var isTunnelOnIdle = false
     /// What the handshakes agreed upon.
-    var outerFacts: TLSFacts?
-    var innerFacts: TLSFacts?
+    var outerAside = Aside<TLSFacts>()
+    var outerFacts: TLSFacts? {
+        get { outerAside.value }
+        set { outerAside.value = newValue }
+    }
+    var innerAside = Aside<TLSFacts>()
+    var innerFacts: TLSFacts? {
+        get { innerAside.value }
+        set { innerAside.value = newValue }
+    }
     /// Slot of the target it belongs to.
     var target = 0
     /// Its room in the limits; given back when it is closed.
     var room = Room.anywhere
     /// The pin that it is (a slot of the table of pins).
     var pin: Int?
+    /// What a CONNECT that is not answered yet carries for the peer.
+    var tunnelTry: AuthenticationTry?
     /// Whether the exchange on it binds it to one client.
     var isBinding = false
     var decoder: ReplyDecoder
@@ -81,6 +91,9 @@ struct Connection: ~Copyable {
     /// Whether close_notify came before it.
     var isEndProven = false
 
+    /// Whether no TLS is spoken on it.
+    var isClear: Bool { outerAside.isAbsent && innerAside.isAbsent }
+
     init(limits: Limits) { decoder = ReplyDecoder(limits: limits) }
 
     mutating func reset(target: Int, waiter: Int, limits: Limits, now: Instant) {
@@ -91,9 +104,10 @@ struct Connection: ~Copyable {
         isSpent = false
         pin = nil
         isBinding = false
+        if tunnelTry != nil { tunnelTry = nil }
         isTunnelOnIdle = false
-        outerFacts = nil
-        innerFacts = nil
+        outerAside.clear()
+        innerAside.clear()
         self.target = target
         decoder = ReplyDecoder(limits: limits)
         inbound.removeAll(keepingAtMost: 0)

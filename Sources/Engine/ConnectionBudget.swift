@@ -94,6 +94,9 @@ package protocol ConnectionBudget: AnyObject {
     /// Takes a wish back. A room that was granted already comes all the same.
     func withdraw(_ endpoint: Endpoint, by worker: Int)
 
+    /// A connection goes to another worker, and its room with it: it is that worker's to give back.
+    func move(_ room: Room, from worker: Int, to other: Int)
+
     /// Whether one more request may wait.
     var hasQueueRoom: Bool { get }
 

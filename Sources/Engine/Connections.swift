@@ -247,11 +247,18 @@ extension WorkerEngine {
         // Over TLS a probe finds the end itself, and not that something waits.
         let isUntouched = streams[stream].isOnIdle && streams[stream].isUploadUntouched && !hasReplyBytes
         let isStale = cause == .stale || (isUntouched && streams[stream].totalUntil > now)
+        if isDropping(stream) {
+            forget(slot)
+            sendAgain(stream)
+            return
+        }
         let isPinned = connections[slot].pin != nil
+        // Also when the token was unpinned meanwhile.
+        let wasPinned = isPinned || connections[slot].isSpent
         if isPinned && isStale { setEnding(slot, .lost, "the upstream closed it") }
         forget(slot)
         // What was written on a pinned connection goes nowhere else.
-        if isStale || (!isPinned && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
+        if isStale || (!wasPinned && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
             retry(stream, isStale: isStale)
             return
         }

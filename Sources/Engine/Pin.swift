@@ -73,3 +73,9 @@ package struct PinReport: Equatable, Sendable {
     package var uses: Int
     package var authentication: PinAuthentication
 }
+
+/// A proxy without a session, and until when its pins wait for it.
+struct PinGrace {
+    var owner: Int
+    var until: Instant
+}

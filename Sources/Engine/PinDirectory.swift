@@ -60,7 +60,6 @@ struct ParcelledConnection: Sendable {
     var local: Endpoint?
     var outerFacts: TLSFacts?
     var innerFacts: TLSFacts?
-    var mayHaveMore: Bool
 }
 
 /// What one worker tells another about pins.
@@ -101,8 +100,8 @@ package protocol PinDirectory: AnyObject {
     /// Whether the owner may come back without a session.
     func mayReturn(_ owner: Int) -> Bool
 
-    /// A worker with a session of the owner.
-    func workerOfSession(_ owner: Int) -> Int?
+    /// Another worker with a session of the owner.
+    func workerOfSession(_ owner: Int, butNot worker: Int) -> Int?
 
     /// Asks to make a pin.
     func register(_ name: PinName, worker: Int) -> PinRegistration

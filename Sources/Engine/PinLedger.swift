@@ -66,7 +66,9 @@ package struct PinLedger: Sendable {
 
     package func mayReturn(_ number: Int) -> Bool { owners[number]?.identity != nil }
 
-    package func workerOfSession(_ number: Int) -> Int? { owners[number]?.sessions.firstIndex { $0 > 0 } }
+    package func workerOfSession(_ number: Int, butNot worker: Int) -> Int? {
+        owners[number]?.sessions.indices.first { $0 != worker && owners[number]?.sessions[$0] ?? 0 > 0 }
+    }
 
     package mutating func register(_ name: PinName, worker: Int) -> PinRegistration {
         if let other = places[name] { return .elsewhere(other) }

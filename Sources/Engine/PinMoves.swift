@@ -114,8 +114,7 @@ extension WorkerEngine {
                 requests: connections[slot].requests,
                 local: connections[slot].local,
                 outerFacts: connections[slot].outerFacts,
-                innerFacts: connections[slot].innerFacts,
-                mayHaveMore: connections[slot].mayHaveMore
+                innerFacts: connections[slot].innerFacts
             ),
             createdAt: pins[pin].createdAt,
             expiresAt: pins[pin].expiresAt,
@@ -123,6 +122,7 @@ extension WorkerEngine {
             authentication: pins[pin].authentication
         )
         directory.move(parcel.name, to: other)
+        budget.move(parcel.room, from: worker, to: other)
         letters.append(PinLetter(to: other, .parcel(id(ofConnection: slot), parcel)))
         detach(slot)
         pins[pin].state = .coming
@@ -170,8 +170,11 @@ extension WorkerEngine {
         connections[slot].state = .pinned
         pins[pin].state = .idle(connection: slot)
         connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
+        let id = id(ofConnection: slot)
         servePin(pin)
-        return id(ofConnection: slot)
+        // It was on its way when the others were told.
+        if !directory.isPresent(parcel.name.token.owner) { beginGrace(parcel.name.token.owner) }
+        return id
     }
 
     private mutating func addComing(_ name: PinName) -> Int {
@@ -194,7 +197,8 @@ extension WorkerEngine {
         connections[slot].local = parcel.connection.local
         connections[slot].outerFacts = parcel.connection.outerFacts
         connections[slot].innerFacts = parcel.connection.innerFacts
-        connections[slot].mayHaveMore = parcel.connection.mayHaveMore
+        // Nobody has looked at it on its way: what has arrived must not pass for the next reply. Source: RFC 9112 §9.2.
+        connections[slot].mayHaveMore = true
         return slot
     }
 
@@ -318,6 +322,8 @@ extension WorkerEngine {
         if limits.pinGraceMilliseconds == 0 || !directory.mayReturn(owner) {
             releasePins(ofOwner: owner)
         } else {
+            // One that was begun before the proxy came back ends too soon.
+            graces.removeAll { $0.owner == owner }
             graces.append(PinGrace(owner: owner, until: dueIn(limits.pinGraceMilliseconds)))
         }
     }
@@ -350,7 +356,7 @@ extension WorkerEngine {
             send(event, to: slot)
         } else if let slot = openSession(of: owner) {
             send(event, to: slot)
-        } else if let other = directory.workerOfSession(owner), other != worker {
+        } else if let other = directory.workerOfSession(owner, butNot: worker) {
             send(other, .event(owner: owner, event))
         }
     }
@@ -393,10 +399,4 @@ extension WorkerEngine {
         }
         return reports
     }
-}
-
-/// A proxy without a session, and until when its pins wait for it.
-struct PinGrace {
-    var owner: Int
-    var until: Instant
 }

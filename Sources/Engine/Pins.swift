@@ -217,11 +217,23 @@ extension WorkerEngine {
             }
             targets.routes.retain(key.route)
             targets.routes.release(pins[pin].key.route)
+            let (line, old) = (pins[pin].queue, pins[pin].name)
             pins[pin].name = name
             pins[pin].key = key
+            // They stand here for the endpoint that it did not come to.
+            pins[pin].queue = line.filter { staysInLine($0, for: key) }
+            for waiter in line where !staysInLine(waiter, for: key) { sendAway(waiter, from: old) }
+            orderLetters()
         }
         pins[pin].state = .busy(connection: slot)
         madePin(pin, slot, stream)
+    }
+
+    private func staysInLine(_ waiter: PinWaiter, for key: PoolKey) -> Bool {
+        switch waiter {
+        case .stream(let stream): isTarget(key, of: stream)
+        case .worker: false
+        }
     }
 
     private mutating func madePin(_ pin: Int, _ slot: Int, _ stream: Int) {
@@ -308,15 +320,18 @@ extension WorkerEngine {
         let queue = pins[pin].queue
         let name = pins[pin].name
         removePin(pin)
-        for waiter in queue {
-            switch waiter {
-            case .stream(let stream):
-                streams[stream].phase = .waiting
-                pinOrphans.append(stream)
-            case .worker(let other): letters.append(PinLetter(to: other, .news(.gone(name))))
-            }
-        }
+        for waiter in queue { sendAway(waiter, from: name) }
         orderLetters()
+    }
+
+    /// The pin that somebody waits for is not to be had here.
+    private mutating func sendAway(_ waiter: PinWaiter, from name: PinName) {
+        switch waiter {
+        case .stream(let stream):
+            streams[stream].phase = .waiting
+            pinOrphans.append(stream)
+        case .worker(let other): letters.append(PinLetter(to: other, .news(.gone(name))))
+        }
     }
 
     /// Sends those on their way whose pin is gone.

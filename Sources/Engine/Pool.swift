@@ -15,6 +15,7 @@ extension WorkerEngine {
     ) {
         let wasIdle = result == .reused
         takeOver(slot, stream, endpointIndex)
+        if streams[stream].authentication != nil { authorize(slot, stream) }
         streams[stream].isOnIdle = wasIdle
         note(stream, endpointIndex, result, since: start ?? now, transportAt)
         if wasIdle { totals.reusesTotal &+= 1 }
@@ -133,7 +134,7 @@ extension WorkerEngine {
 
     /// Has the worker say over TLS that nothing is missing, before it closes.
     mutating func notifyClose(_ slot: Int) {
-        if connections[slot].outerFacts == nil && connections[slot].innerFacts == nil { return }
+        if connections[slot].isClear { return }
         effects.append(.notifyClose(id(ofConnection: slot)))
     }
 

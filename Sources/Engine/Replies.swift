@@ -47,6 +47,13 @@ extension WorkerEngine {
             let rest = bytes.extracting(droppingFirst: used)
             if connections[slot].decoder.opaqueBytes > 0 {
                 if rest.isEmpty { return used }
+                if isDropping(stream) {
+                    let count = min(rest.count, opaqueBytes(slot))
+                    if !drop(count, slot, stream) { return used }
+                    connections[slot].decoder.consumedOpaque(count)
+                    used += count
+                    continue
+                }
                 let count = sendable(stream, upTo: min(rest.count, opaqueBytes(slot)))
                 if count == 0 {
                     pause(slot, stream)
@@ -65,9 +72,11 @@ extension WorkerEngine {
                 return used
             }
             used += step.consumed
-            if step.event == .needMore && !rest.isEmpty && !streams[stream].isReplyBegun { sawHead(stream) }
+            if case .needMore = step.event {
+                if !rest.isEmpty && !streams[stream].isReplyBegun { sawHead(stream) }
+                return used
+            }
             if !take(step, rest, slot, stream, isLast: used == bytes.count) { return used }
-            if step.event == .needMore && step.consumed == 0 { return used }
         }
     }
 
@@ -94,18 +103,23 @@ extension WorkerEngine {
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:
+            if answersChallenge(bytes, slot, stream) { return true }
             replyBegan(stream)
-            if streams[stream].gate == .shut || streams[stream].isConnect && head.body != .tunnel {
+            var opensTunnel = false
+            if case .tunnel = head.body { opensTunnel = true }
+            if streams[stream].gate == .shut || streams[stream].isConnect && !opensTunnel {
                 streams[stream].refusalStatus = head.status
             }
             guard passHead(bytes, slot, stream, isInterim: false) else { return false }
-            if head.body == .tunnel { openTunnel(stream) }
+            if opensTunnel { openTunnel(stream) }
             return true
         case .body(let range):
-            if !range.isEmpty { sendBody(bytes.extracting(range), stream) }
+            if range.isEmpty { return true }
+            if isDropping(stream) { return drop(range.count, slot, stream) }
+            sendBody(bytes.extracting(range), stream)
             return true
         case .trailers:
-            return passTrailers(bytes, slot, stream)
+            return isDropping(stream) || passTrailers(bytes, slot, stream)
         case .complete:
             completeReply(slot, stream, hasLeftover: !isLast)
             return false
@@ -118,22 +132,20 @@ extension WorkerEngine {
 
     /// Passes `head` on. - Returns: whether it fits a frame of the proxy's; if not, the stream has ended.
     mutating func passHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int, isInterim: Bool) -> Bool {
-        var facts: ConnectionFacts?
+        var facts = ConnectionFacts()
         if !isInterim {
             bind(slot, stream, bytes)
-            var known = ConnectionFacts()
-            known.reused = connections[slot].requests > 1
-            known.endpointIndex = streams[stream].endpointIndex
-            known.requests = connections[slot].requests
-            known.remote = targets[connections[slot].target].key.endpoint
-            known.local = connections[slot].local
-            known.isPinned = connections[slot].pin != nil
-            known.isBound = connections[slot].isBinding
+            facts.reused = connections[slot].requests > 1
+            facts.endpointIndex = streams[stream].endpointIndex
+            facts.requests = connections[slot].requests
+            facts.remote = targets[connections[slot].target].key.endpoint
+            facts.local = connections[slot].local
+            facts.isPinned = connections[slot].pin != nil
+            facts.isBound = connections[slot].isBinding
             if !streams[stream].authenticationWords.isEmpty {
-                known.authentication = streams[stream].authenticationWords
+                facts.authentication = streams[stream].authenticationWords
             }
-            describeTLS(slot, &known)
-            facts = known
+            if !connections[slot].isClear { describeTLS(slot, &facts) }
         }
         let session = streams[stream].session
         let lane = sessions[session].output.lane(behind: streams[stream].outputMark)
@@ -141,6 +153,7 @@ extension WorkerEngine {
             head,
             in: bytes,
             facts: facts,
+            isInterim: isInterim,
             stream: streams[stream].id,
             payloadBytesMax: payloadBytesMax(stream),
             into: &sessions[session].output[lane]
@@ -214,7 +227,8 @@ extension WorkerEngine {
     /// Bytes that `receivedInPlace` would take now; 0: read into a buffer and call `received`.
     package func bytesInPlaceMax(_ connection: ConnectionID) -> Int {
         guard let slot = connections.find(connection.slot, connection.generation),
-            case .busy(let stream) = connections[slot].state, connections[slot].inbound.isEmpty
+            case .busy(let stream) = connections[slot].state, connections[slot].inbound.isEmpty,
+            !isDropping(stream)
         else { return 0 }
         let payloadMax = sessions[streams[stream].session].framePayloadBytesMax - Self.bodyPrefixBytesMax
         let count = sendable(stream, upTo: min(payloadMax, opaqueBytes(slot)))
@@ -226,7 +240,7 @@ extension WorkerEngine {
     package mutating func holdsReading(_ connection: ConnectionID) -> Bool {
         guard let slot = connections.find(connection.slot, connection.generation),
             case .busy(let stream) = connections[slot].state, connections[slot].decoder.opaqueBytes > 0,
-            sendable(stream, upTo: 1) == 0
+            sendable(stream, upTo: 1) == 0, !isDropping(stream)
         else { return false }
         connections[slot].isPaused = true
         connections[slot].mayHaveMore = true
@@ -333,6 +347,10 @@ extension WorkerEngine {
             connectionLost(slot, stream, .reset)
             return
         }
+        if isDropping(stream) {
+            resubmit(slot, stream, keepsConnection: false)
+            return
+        }
         if isCut(slot) {
             // Anyone can end a TCP connection. Source: RFC 9112 §9.8; RFC 8446 §6.1.
             finish(slot, stream, .truncated, keepsConnection: false)
@@ -345,19 +363,17 @@ extension WorkerEngine {
 
     /// Whether a connection that has ended is known to have been cut: some hop of it is TLS, and none said close_notify.
     func isCut(_ slot: Int) -> Bool {
-        let isSecured = connections[slot].outerFacts != nil || connections[slot].innerFacts != nil
-        return isSecured && !connections[slot].isEndProven
+        !connections[slot].isClear && !connections[slot].isEndProven
     }
 
     /// Which hop's TLS is which depends on the route.
     private func describeTLS(_ slot: Int, _ facts: inout ConnectionFacts) {
-        if connections[slot].outerFacts == nil && connections[slot].innerFacts == nil { return }
         switch targets.routes.kind(targets[connections[slot].target].key.route) {
-        case .direct, .raw: facts.tls = connections[slot].outerFacts
-        case .peer: facts.peerTLS = connections[slot].outerFacts
+        case .direct, .raw: facts.tlsAside = connections[slot].outerAside
+        case .peer: facts.peerTLSAside = connections[slot].outerAside
         case .tunnel:
-            facts.peerTLS = connections[slot].outerFacts
-            facts.tls = connections[slot].innerFacts
+            facts.peerTLSAside = connections[slot].outerAside
+            facts.tlsAside = connections[slot].innerAside
         }
     }
 
@@ -371,7 +387,11 @@ extension WorkerEngine {
                 || (requestsMax == 0 || connections[slot].requests < requestsMax) && !isOverAge(slot))
         connections[slot].idleSince = now
         connections[slot].keepAliveSeconds = connections[slot].decoder.keepAliveSeconds
-        finish(slot, stream, .complete, keepsConnection: keeps)
+        if isDropping(stream) {
+            resubmit(slot, stream, keepsConnection: keeps)
+        } else {
+            finish(slot, stream, .complete, keepsConnection: keeps)
+        }
     }
 
     private func isOverAge(_ slot: Int) -> Bool {

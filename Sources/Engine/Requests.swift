@@ -41,6 +41,15 @@ extension WorkerEngine {
             return
         }
         streams[slot].headBytes = streams[slot].upload.count
+        if !request.credentialsAside.isAbsent {
+            let words = takeCredentials(slot)
+            request.credentials = nil
+            block.wipe()
+            if let words {
+                end(slot, EndReport(.badRequest, detail: words))
+                return
+            }
+        }
         if !request.upgrade.isEmpty || request.isConnect {
             streams[slot].gate = .awaitsUpgrade
         } else if streams[slot].encoded.expectsContinue {
@@ -115,17 +124,19 @@ extension WorkerEngine {
         if request.endpoints.count > limits.endpointsMax {
             return (.badRequest, "more than \(limits.endpointsMax) endpoints")
         }
-        let opensBody = request.body != .none || !request.upgrade.isEmpty || request.isConnect
+        var hasBody = true
+        if case .none = request.body { hasBody = false }
+        let opensBody = hasBody || !request.upgrade.isEmpty || request.isConnect
         if request.isConnect && request.route == .direct && !request.pinToken.isEmpty {
             return (.badRequest, "a pin needs a request that is sent")
         }
         if request.isConnect && header.endsStream {
             return (.badRequest, "CONNECT leaves END_STREAM out of REQUEST")
         }
-        if request.body == .none && !request.upgrade.isEmpty && header.endsStream {
+        if !hasBody && !request.upgrade.isEmpty && header.endsStream {
             return (.badRequest, "an upgrade leaves END_STREAM out of REQUEST")
         }
-        if request.body != .none && !request.upgrade.isEmpty {
+        if hasBody && !request.upgrade.isEmpty {
             return (.badRequest, "an upgrade goes with no body")
         }
         if !opensBody && !header.endsStream {

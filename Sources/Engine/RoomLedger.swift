@@ -92,7 +92,7 @@ package struct RoomLedger: Sendable {
     /// Which endpoint a wish was for that has claimed a room.
     package func endpoint(of heir: Heir) -> Endpoint { entries[Int(heir.place)].endpoint }
 
-    // The five calls.
+    // The calls.
 
     /// As `ConnectionBudget.take`.
     package mutating func take(
@@ -168,6 +168,13 @@ package struct RoomLedger: Sendable {
         changed.append(place)
         grantAll()
         settle(asker: nil)
+    }
+
+    /// As `ConnectionBudget.move`. Nobody has to be told who waits: a pinned connection is not offered.
+    package mutating func move(_ room: Room, from worker: Int, to other: Int) {
+        if room == .anywhere { return }
+        entries[Int(room.place)].held[worker] -= 1
+        entries[Int(room.place)].held[other] += 1
     }
 
     // Rooms.

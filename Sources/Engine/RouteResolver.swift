@@ -27,7 +27,8 @@ struct RouteFault: Error {
 extension WorkerEngine {
     /// Fills in what the request leaves to the named route. - Returns: why it cannot.
     mutating func applyNamedRoute() -> String? {
-        namedRoute = nil
+        namedRouteAside.clear()
+        if request.hopAside.isAbsent { return nil }
         guard let hop = request.hop, !hop.name.isEmpty else { return nil }
         guard let named = namedSettings.routes[hop.name] else { return "no route is named \(hop.name)" }
         namedRoute = named
@@ -39,7 +40,7 @@ extension WorkerEngine {
 
     /// Gives the stream its way, which it uses until it is freed. - Returns: why there is none.
     mutating func resolveRoute(_ stream: Int) -> String? {
-        let isPlain = request.hop == nil && request.tls == nil
+        let isPlain = request.hopAside.isAbsent && request.tlsAside.isAbsent
         if isPlain && request.scheme == .http && !request.isConnect && request.route != .peerTunnel {
             streams[stream].route = request.route == .direct ? .direct : .peer
             return nil
@@ -241,11 +242,22 @@ extension WorkerEngine {
         }
     }
 
+    private func tunnelCredential() throws(RouteFault) -> Credential? {
+        guard let asked = request.credentials else { return nil }
+        if let credential = asked.peer { return credential }
+        if asked.peerName.isEmpty { return nil }
+        guard let credential = namedSettings.credentials[asked.peerName] else {
+            throw RouteFault("no credentials are named \(asked.peerName)")
+        }
+        return credential
+    }
+
     /// Where the tunnel leads, and what the peer is shown. Of the proxy's own CONNECT the lines go into its head.
     private mutating func describeTunnel(_ identity: inout RouteIdentity) throws(RouteFault) {
         connectLines.removeAll(keepingCapacity: true)
         let goesToPeer = request.route == .peerTunnel || (request.isConnect && request.route == .peer)
         guard goesToPeer else { return }
+        if !request.isConnect { identity.credential = try tunnelCredential() }
         do throws(RequestError) {
             let asked = request.hop?.connectFields ?? []
             // What the request says itself stands in place of what its route has by the same name.

@@ -42,6 +42,8 @@ struct RouteIdentity: Hashable {
     var authority: [UInt8] = []
     /// Field lines of the CONNECT, as they are sent.
     var connectLines: [UInt8] = []
+    /// Who we are to the peer of a tunnel: nobody else's request goes through it.
+    var credential: Credential?
     var proxyProtocol = ProxyProtocol.none
     var proxySource: Endpoint?
     var proxyDestination: Endpoint?
@@ -53,6 +55,7 @@ struct RouteIdentity: Hashable {
         inner.reset()
         authority.removeAll(keepingCapacity: true)
         connectLines.removeAll(keepingCapacity: true)
+        credential = nil
         proxyProtocol = .none
         proxySource = nil
         proxyDestination = nil
@@ -65,6 +68,7 @@ struct RouteIdentity: Hashable {
         identity.inner = HopTLS()
         identity.authority = []
         identity.connectLines = []
+        identity.credential = nil
         return identity
     }
 }

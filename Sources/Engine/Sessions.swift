@@ -77,6 +77,8 @@ extension WorkerEngine {
     package mutating func closed(_ session: SessionID, now: Instant) {
         guard let slot = sessions.find(session.slot, session.generation) else { return }
         self.now = now
+        // What its streams leave behind is told to another.
+        sessions[slot].state = .closing
         abandonStreams(ofSession: slot)
         leaveOwner(slot)
         sessions[slot].reset()

@@ -99,6 +99,7 @@ extension WorkerEngine {
             names = route.inner
             scope.appendPart(route.authority)
             scope.appendPart(route.connectLines)
+            scope.appendPart(route.credential.map { Array($0.name.utf8) + [0] + $0.user } ?? [])
         }
         let identity = TLSIdentity(
             settings: targets.routes.settings(names.settings),
@@ -171,6 +172,12 @@ extension WorkerEngine {
             lines: route.connectLines.span,
             into: &connections[slot].setupOutput
         )
+        if route.credential != nil {
+            var output = ByteBuffer()
+            swap(&output, &connections[slot].setupOutput)
+            authorizeTunnel(slot, route, &output)
+            swap(&output, &connections[slot].setupOutput)
+        }
         var context = ReplyContext()
         context.isConnect = true
         connections[slot].hasAsked = false
@@ -248,6 +255,11 @@ extension WorkerEngine {
             case .interim: used += step.consumed
             case .head:
                 if head.body != .tunnel { return (.refusal, used) }
+                if connections[slot].tunnelTry != nil {
+                    let key = targets[connections[slot].target].key
+                    let route = targets.routes.identity(key.route)
+                    tunnelAccepted(slot, route, bytes.extracting(droppingFirst: used))
+                }
                 return (.tunnel, used + step.consumed)
             case .body, .trailers, .complete: preconditionFailure("a body before its head")
             }

@@ -96,6 +96,8 @@ struct Stream: ~Copyable {
     var needsFresh = false
     /// Whether the request carries credentials of NTLM or Negotiate.
     var hasBindingCredentials = false
+    /// What it can answer challenges with; `nil`: nothing.
+    var authentication: StreamAuthentication?
     /// Why a challenge was passed on, or a connection not pinned.
     var authenticationWords = ""
 
@@ -215,6 +217,7 @@ struct Stream: ~Copyable {
         pin = nil
         needsFresh = false
         hasBindingCredentials = false
+        if authentication != nil { authentication = nil }
         if !authenticationWords.isEmpty { authenticationWords = "" }
     }
 

@@ -62,13 +62,33 @@ struct TargetTable: ~Copyable {
     var routes = RouteTable()
     private var slotByKey: [PoolKey: Int] = [:]
     private var slotByEndpoint: [Endpoint: Int] = [:]
+    /// Where targets were found last, by `hint(of:)`: what is there is compared whole, as hashing costs more than that.
+    private var hints = InlineArray<64, Int32>(repeating: 0)
     /// Endpoints whose `isWanted` holds.
     private(set) var wantedCount = 0
 
     /// Targets that exist.
     var count: Int { targets.takenCount }
 
-    func find(_ key: PoolKey) -> Int? { slotByKey[key] }
+    mutating func find(_ key: PoolKey) -> Int? {
+        let hint = Self.hint(of: key)
+        let last = Int(hints[hint])
+        if last < targets.slotCount && targets.isTaken(last) && targets[last].key == key { return last }
+        guard let slot = slotByKey[key] else { return nil }
+        hints[hint] = Int32(slot)
+        return slot
+    }
+
+    /// Where in `hints` to look; keys that share a place take turns in it.
+    private static func hint(of key: PoolKey) -> Int {
+        let number: UInt64
+        switch key.endpoint {
+        case .ip(.v4(let bytes), let port): number = UInt64(bytes) &+ UInt64(port) &<< 32
+        case .ip(.v6(_, let low, _), let port): number = low &+ UInt64(port) &<< 32
+        case .unix(let path): number = UInt64(path.last ?? 0)
+        }
+        return Int(((number &+ UInt64(key.route.slot)) &* 0x9E37_79B9_7F4A_7C15) >> 58)
+    }
 
     func find(endpoint: Endpoint) -> Int? { slotByEndpoint[endpoint] }
 
@@ -80,7 +100,7 @@ struct TargetTable: ~Copyable {
 
     /// The target of `key`, made when there is none.
     mutating func make(_ key: PoolKey) -> Int {
-        if let slot = slotByKey[key] { return slot }
+        if let slot = find(key) { return slot }
         let endpoint = makeEndpoint(key.endpoint)
         routes.retain(key.route)
         endpoints[endpoint].targets += 1

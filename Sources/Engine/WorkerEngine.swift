@@ -1,6 +1,7 @@
 // WorkerEngine.swift: the front door of every decision of one worker. Events in, effects out; nothing calls upwards.
 // Owns: sessions, streams, connections, pool, queue, deadlines. Never touches: sockets, the clock, threads.
 // Source: DESIGN "The way of a request", "Rules".
+import Authentication
 import BasicContainers
 import Frames
 import HTTP1
@@ -74,12 +75,19 @@ package struct WorkerEngine: ~Copyable {
     var isDraining = false
     var drainUntil = Instant.never
 
+    /// Nonces and what servers have accepted.
+    var authenticator: Authenticator
+
     // Reused from message to message.
     var decoder: MessageDecoder
     var encoder: MessageEncoder
     var request = Request()
     /// The named route of `request`.
-    var namedRoute: NamedRoute?
+    var namedRouteAside = Aside<NamedRoute>()
+    var namedRoute: NamedRoute? {
+        get { namedRouteAside.value }
+        set { namedRouteAside.value = newValue }
+    }
     var routeScratch = RouteIdentity()
     /// Field lines for the CONNECT of `request`.
     var connectLines: [UInt8] = []
@@ -109,6 +117,8 @@ package struct WorkerEngine: ~Copyable {
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - directory: where the pins of all workers are.
     ///   - worker: its number in both.
+    ///   - digests: hash functions of Digest.
+    ///   - seed: 32 random bytes, for nonces.
     ///   - now: the first reading of the clock.
     ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
     package init(
@@ -119,6 +129,8 @@ package struct WorkerEngine: ~Copyable {
         budget: any ConnectionBudget,
         directory: any PinDirectory,
         worker: Int,
+        digests: DigestFunctions,
+        seed: Secret,
         now: Instant,
         passBytesMin: Int = 4096
     ) {
@@ -126,6 +138,7 @@ package struct WorkerEngine: ~Copyable {
         self.passBytesMin = passBytesMin
         self.budget = budget
         self.directory = directory
+        authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
         self.worker = worker
         namedSettings = named
         let profile = named.tlsProfiles["default"] ?? TLSProfile()
@@ -148,6 +161,10 @@ package struct WorkerEngine: ~Copyable {
 
     /// Moves the orders given since the last call to the end of `effects`.
     package mutating func takeEffects(into effects: inout [Effect]) {
+        if effects.isEmpty {
+            swap(&effects, &self.effects)
+            return
+        }
         effects.append(contentsOf: self.effects)
         self.effects.removeAll(keepingCapacity: true)
     }
@@ -163,6 +180,9 @@ package struct WorkerEngine: ~Copyable {
         counts.pins = connections.takenCount == 0 ? 0 : pinReports.count
         return counts
     }
+
+    /// Pins, those that are being made or are on their way here included.
+    package var pinCount: Int { pins.takenCount }
 
     func id(ofSession slot: Int) -> SessionID {
         SessionID(slot: UInt32(slot), generation: sessions.generation(of: slot))

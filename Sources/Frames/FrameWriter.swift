@@ -95,13 +95,16 @@ extension ByteBuffer {
 
 extension OutputSpan<UInt8> {
     /// Appends a copy of `bytes`. Traps without room for them.
+    @inline(__always)
     mutating func append(copying bytes: Span<UInt8>) {
         precondition(bytes.count <= freeCapacity, "append past the end")
+        if bytes.isEmpty { return }
         // SAFETY: there is room behind `count`; the two memories do not overlap, as `self` is held
         // exclusively.
         unsafe withUnsafeMutableBufferPointer { memory, count in
             unsafe bytes.withUnsafeBufferPointer { bytes in
-                _ = unsafe memory.extracting(count...).initialize(from: bytes)
+                let end = unsafe memory.baseAddress.unsafelyUnwrapped + count
+                unsafe end.initialize(from: bytes.baseAddress.unsafelyUnwrapped, count: bytes.count)
             }
             count += bytes.count
         }

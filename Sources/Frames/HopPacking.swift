@@ -6,9 +6,12 @@ import Model
 struct WireMessage {
     private(set) var bytes: [UInt8] = []
 
-    /// `pin`, `tls` and `hop` of a REQUEST, fields 16, 17 and 19; mostly nothing.
+    /// `pin`, `tls`, `credentials` and `hop` of a REQUEST, fields 16 to 19; mostly nothing.
     static func way(_ request: borrowing Request, in block: Span<UInt8>) -> [UInt8] {
-        if request.tls == nil && request.hop == nil && request.pinToken.isEmpty { return [] }
+        if request.tls == nil && request.hop == nil && request.pinToken.isEmpty && request.credentials == nil
+        {
+            return []
+        }
         var message = WireMessage()
         if !request.pinToken.isEmpty {
             var pin = WireMessage()
@@ -18,11 +21,14 @@ struct WireMessage {
             message.append(pin.bytes, field: 16)
         }
         if let tls = request.tls { message.append(WireMessage(tls).bytes, field: 17) }
+        if let credentials = request.credentials {
+            message.append(WireMessage(credentials).bytes, field: 18)
+        }
         if let hop = request.hop { message.append(WireMessage(hop).bytes, field: 19) }
         return message.bytes
     }
 
-    private init() {}
+    init() {}
 
     private init(_ tls: TLSRequest) {
         append(tls.profile, field: 1)
@@ -85,11 +91,11 @@ struct WireMessage {
         }
     }
 
-    private mutating func append(_ text: String, field: UInt64) {
+    mutating func append(_ text: String, field: UInt64) {
         if !text.isEmpty { append(Array(text.utf8), field: field) }
     }
 
-    private mutating func append(_ value: [UInt8], field: UInt64) {
+    mutating func append(_ value: [UInt8], field: UInt64) {
         appendVarint(field << 3 | 2)
         appendVarint(UInt64(value.count))
         bytes += value

@@ -24,8 +24,8 @@ private enum MessageSize {
             &+ WireSize.number(clamped(facts.requests))
         if let remote = facts.remote { size &+= WireSize.bytes(endpoint(remote)) }
         if let local = facts.local { size &+= WireSize.bytes(endpoint(local)) }
-        if let tls = facts.tls { size &+= WireSize.bytes(self.tls(tls)) }
-        if let tls = facts.peerTLS { size &+= WireSize.bytes(self.tls(tls)) }
+        if !facts.tlsAside.isAbsent, let tls = facts.tls { size &+= WireSize.bytes(self.tls(tls)) }
+        if !facts.peerTLSAside.isAbsent, let tls = facts.peerTLS { size &+= WireSize.bytes(self.tls(tls)) }
         size &+= (facts.isPinned ? 2 : 0) &+ (facts.isBound ? 2 : 0)
         let words = MessageEncoder.textBytes(facts.authentication)
         if words > 0 { size &+= WireSize.bytes(words) }
@@ -101,16 +101,17 @@ extension OutputSpan<UInt8> {
         }
     }
 
-    fileprivate mutating func append(_ facts: borrowing ConnectionFacts, field: UInt8) {
-        appendPrefix(MessageSize.facts(facts), field: field)
+    /// `size`: of the message, bytes.
+    fileprivate mutating func append(_ facts: borrowing ConnectionFacts, size: Int, field: UInt8) {
+        appendPrefix(size, field: field)
         appendNumber(facts.reused ? 1 : 0, field: 1)
         appendNumber(MessageSize.clamped(facts.endpointIndex), field: 2)
         appendNumber(MessageSize.clamped(facts.requests), field: 3)
         appendNumber(facts.isPinned ? 1 : 0, field: 4)
         if let remote = facts.remote { append(remote, field: 5) }
         if let local = facts.local { append(local, field: 6) }
-        if let tls = facts.tls { append(tls, field: 7) }
-        if let tls = facts.peerTLS { append(tls, field: 8) }
+        if !facts.tlsAside.isAbsent, let tls = facts.tls { append(tls, field: 7) }
+        if !facts.peerTLSAside.isAbsent, let tls = facts.peerTLS { append(tls, field: 8) }
         appendNumber(facts.isBound ? 1 : 0, field: 9)
         let words = MessageEncoder.textBytes(facts.authentication)
         if words > 0 { appendBytes(facts.authentication.utf8.span.extracting(first: words), field: 10) }
@@ -153,14 +154,15 @@ extension MessageEncoder {
     /// Bytes of words in one frame; longer ones are cut between characters, and before a NUL.
     static let textBytesMax = 256
 
-    /// Of INTERIM (`facts` is `nil`) and REPLY. `block` is what the head's slices point into.
+    /// Of REPLY, or of INTERIM, which has no `facts`. `block` is what the head's slices point into.
     /// Returns whether the payload is within `payloadBytesMax`, what the other side accepts; if not, nothing is
     /// appended.
     @discardableResult
     package mutating func reply(
         _ head: borrowing ReplyHead,
         in block: Span<UInt8>,
-        facts: ConnectionFacts?,
+        facts: borrowing ConnectionFacts,
+        isInterim: Bool = false,
         stream: UInt32,
         payloadBytesMax: Int = .max,
         into output: inout ByteBuffer
@@ -173,9 +175,10 @@ extension MessageEncoder {
         if !reason.isEmpty { size &+= WireSize.bytes(reason.count) }
         let count = head.fields.count
         for index in 0..<count { size &+= WireSize.bytes(MessageSize.field(head.fields[index])) }
-        if let facts { size &+= WireSize.bytes(MessageSize.facts(facts)) }
+        let factsBytes = isInterim ? 0 : MessageSize.facts(facts)
+        if !isInterim { size &+= WireSize.bytes(factsBytes) }
         if size > payloadBytesMax { return false }
-        let type: FrameType = facts == nil ? .interim : .reply
+        let type: FrameType = isInterim ? .interim : .reply
         output.appendFrame(type, stream: stream, endsStream: false, payloadBytes: size) { output in
             output.appendNumber(UInt64(head.status), field: 1)
             if !reason.isEmpty { output.appendBytes(reason, field: 2) }
@@ -183,7 +186,7 @@ extension MessageEncoder {
             for index in 0..<count { output.append(head.fields[index], in: block, field: 4) }
             output.appendNumber(kind, field: 5)
             output.appendNumber(length, field: 6)
-            if let facts { output.append(facts, field: 7) }
+            if !isInterim { output.append(facts, size: factsBytes, field: 7) }
         }
         return true
     }
@@ -235,8 +238,10 @@ extension MessageEncoder {
     }
 
     /// How many bytes of `words` go into a frame.
-    static func textBytes(_ words: String) -> Int {
-        if words.isEmpty { return 0 }
+    @inline(__always)
+    static func textBytes(_ words: String) -> Int { words.isEmpty ? 0 : scalarBytes(words) }
+
+    private static func scalarBytes(_ words: String) -> Int {
         var count = 0
         for scalar in words.unicodeScalars {
             let next = count &+ UTF8.width(scalar)

@@ -132,9 +132,7 @@ struct RequestReader: Sendable {
             request.tls = try unsafe readTLS(tls, unpacked, &request)
         }
         if let credentials = unsafe message.pointee.credentials {
-            _ = try unsafe unpacked.text(credentials.pointee.origin_name, "credentials origin_name")
-            _ = try unsafe unpacked.text(credentials.pointee.peer_name, "credentials peer_name")
-            request.note(.credentials)
+            try unsafe readCredentials(credentials, unpacked, into: &request)
         }
         if let hop = unsafe message.pointee.hop {
             try unsafe readHop(hop, unpacked, into: &request, endpoints: &endpoints)

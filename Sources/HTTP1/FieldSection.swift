@@ -103,7 +103,7 @@ struct FieldSection: Sendable {
         head: inout ReplyHead,
         framing: inout ReplyFraming
     ) throws(ReplyError) -> Int {
-        var index = line
+        var index = window.endOfLetters(from: line)
         while index < window.count && Octet.isToken(window[index]) { index &+= 1 }
         guard index < window.count else { return 0 }
         guard window[index] == Octet.colon && index > line else { return try endOrFault(window) }

@@ -110,6 +110,26 @@ extension Span<UInt8> {
         return count
     }
 
+    /// Index of the first byte from `start` on that is neither a letter nor "-"; fewer than eight bytes before the end
+    /// none is looked at. Most bytes of most field names are passed over so, eight at a time.
+    @inline(__always)
+    func endOfLetters(from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        var index = start
+        while index &+ 8 <= count {
+            let bytes = word(at: index)
+            let low = bytes & (ones &* 0x7F)
+            let small = low | ones &* 0x20
+            // Each addition stays within its byte: the highest bit tells.
+            let isLetter = (small &+ ones &* (0x80 - 0x61)) & ~(small &+ ones &* (0x7F - 0x7A))
+            let isDash = ~((low ^ ones &* 0x2D) &+ ones &* 0x7F)
+            let others = ~((isLetter | isDash) & ~bytes) & (ones &* 0x80)
+            if others != 0 { return index &+ others.trailingZeroBitCount &>> 3 }
+            index &+= 8
+        }
+        return index
+    }
+
     /// Index of the first control byte (0x00...0x1F, 0x7F) from `start` on; `count` when there is none.
     @inline(__always)
     func firstControl(from start: Int) -> Int { firstIndex(below: 0x20, orOf: Octet.delete, from: start) }

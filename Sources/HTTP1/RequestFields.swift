@@ -20,7 +20,9 @@ struct RequestFields {
 
     init(_ request: borrowing Request) {
         body = request.body
-        goesToPeer = request.route == .peer || request.isConnect
+        var goesToPeer = request.isConnect
+        if case .peer = request.route { goesToPeer = true }
+        self.goesToPeer = goesToPeer
     }
 
     /// Appends every field that goes out, exactly as it is. The first wrong one refuses all. `nominated` has

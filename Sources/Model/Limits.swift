@@ -35,6 +35,9 @@ package struct Limits: Sendable {
     package var endpointsMax = 16
     /// Bytes of head and body kept so that a request can be sent again. Reached: it is not sent again.
     package var replayBytesMax = 65_536
+    /// Body of a challenge that is answered by the sidecar, which nobody reads, bytes. Reached: the connection is closed and
+    /// the request sent again on another.
+    package var challengeBodyBytesMax = 65_536
 
     // Connections.
     /// Connections of the process to one endpoint, dialing ones included, over all workers; 0: no limit. Reached: an idle

@@ -63,6 +63,7 @@ package struct NamedSettings: Equatable, Sendable {
     /// The profile "default" is used where a request names none.
     package var tlsProfiles: [String: TLSProfile] = [:]
     package var routes: [String: NamedRoute] = [:]
+    package var credentials: [String: Credential] = [:]
 
     package init() {}
 }

@@ -36,9 +36,17 @@ package struct ConnectionFacts: Equatable, Sendable {
     package var remote: Endpoint?
     package var local: Endpoint?
     /// TLS to the origin; `nil`: clear text.
-    package var tls: TLSFacts?
+    package var tlsAside = Aside<TLSFacts>()
+    package var tls: TLSFacts? {
+        get { tlsAside.value }
+        set { tlsAside.value = newValue }
+    }
     /// TLS to the peer; `nil`: clear text or no peer.
-    package var peerTLS: TLSFacts?
+    package var peerTLSAside = Aside<TLSFacts>()
+    package var peerTLS: TLSFacts? {
+        get { peerTLSAside.value }
+        set { peerTLSAside.value = newValue }
+    }
     /// Whether this exchange binds the connection to one client.
     package var isBound = false
     /// Why a challenge was passed on although credentials were given for it; empty: nothing was withheld.

@@ -35,7 +35,7 @@ package struct Deadlines: Equatable, Sendable {
 
 /// A part of the protocol that this version refuses with BAD_REQUEST.
 package enum UnsupportedFeature: String, Sendable {
-    case credentials, group
+    case group
 }
 
 /// How the origin is reached from the endpoints.
@@ -108,8 +108,21 @@ package struct Request: Sendable {
     package var upgrade = Slice.empty
     package var tag = Slice.empty
     /// TLS to the origin; `nil`: as the scheme and the configuration say.
-    package var tls: TLSRequest?
-    package var hop: HopRequest?
+    package var tlsAside = Aside<TLSRequest>()
+    package var tls: TLSRequest? {
+        get { tlsAside.value }
+        set { tlsAside.value = newValue }
+    }
+    package var hopAside = Aside<HopRequest>()
+    package var hop: HopRequest? {
+        get { hopAside.value }
+        set { hopAside.value = newValue }
+    }
+    package var credentialsAside = Aside<CredentialsRequest>()
+    package var credentials: CredentialsRequest? {
+        get { credentialsAside.value }
+        set { credentialsAside.value = newValue }
+    }
     /// The client's token, 1 to 64 bytes; empty: none.
     package var pinToken = Slice.empty
     package var pinMode = PinMode.auto
@@ -137,8 +150,9 @@ package struct Request: Sendable {
         retry = .idempotentOnly
         upgrade = .empty
         tag = .empty
-        tls = nil
-        hop = nil
+        tlsAside.clear()
+        hopAside.clear()
+        credentialsAside.clear()
         pinToken = .empty
         pinMode = .auto
         isConnect = false

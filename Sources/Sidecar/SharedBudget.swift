@@ -65,6 +65,10 @@ final class SharedBudget: ConnectionBudget, Sendable {
         post(news)
     }
 
+    func move(_ room: Room, from worker: Int, to other: Int) {
+        ledger.withLock { $0.move(room, from: worker, to: other) }
+    }
+
     var hasQueueRoom: Bool { queueLength.load(ordering: .relaxed) < queueLengthMax }
 
     func enterQueue(forced: Bool) -> Bool {

@@ -33,7 +33,9 @@ final class SharedPins: PinDirectory, Sendable {
 
     func mayReturn(_ owner: Int) -> Bool { ledger.withLock { $0.mayReturn(owner) } }
 
-    func workerOfSession(_ owner: Int) -> Int? { ledger.withLock { $0.workerOfSession(owner) } }
+    func workerOfSession(_ owner: Int, butNot worker: Int) -> Int? {
+        ledger.withLock { $0.workerOfSession(owner, butNot: worker) }
+    }
 
     func register(_ name: PinName, worker: Int) -> PinRegistration {
         changing { $0.register(name, worker: worker) }

@@ -1,6 +1,7 @@
 // Worker.swift: one thread's event loop: waits, tells the engine what happened, runs what the engine orders.
 // Owns: the poller, the sockets of its sessions and connections. Never decides: that is the engine's.
 // Source: DESIGN "Threads", "Modules"; epoll(7).
+import Authentication
 import Engine
 import EventLoop
 import Model
@@ -41,7 +42,7 @@ struct Worker: ~Copyable {
     /// a head and a small body; what follows of a large one is then read in place, without a copy.
     static let connectionReadBytesMax = 16_384
     /// The same for a connection whose last reply was large: enough for a head.
-    static let headReadBytesMax = 4096
+    static let headReadBytesMax = 2048
     /// Ciphertext that one read of a connection may bring.
     static let cipherReadBytesMax = 65_536
     /// Plaintext that is handed to the engine at once when it cannot go straight into a session's output: enough to find
@@ -130,6 +131,12 @@ struct Worker: ~Copyable {
             budget: budget,
             directory: pins,
             worker: number,
+            digests: DigestFunctions(
+                md5: { MessageDigest.md5($0, &$1) },
+                sha256: { MessageDigest.sha256($0, &$1) },
+                sha512256: { MessageDigest.sha512256($0, &$1) }
+            ),
+            seed: Self.randomSeed(),
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -144,6 +151,14 @@ struct Worker: ~Copyable {
         self.mailboxes = mailboxes
         self.number = number
         self.control = control
+    }
+
+    /// What nonces are made from; the system's random numbers.
+    private static func randomSeed() -> Secret {
+        var bytes = ByteBuffer(capacity: 32)
+        for _ in 0..<32 { bytes.append(UInt8.random(in: .min ... .max)) }
+        defer { bytes.wipe() }
+        return Secret(copying: bytes.bytes)
     }
 
     /// Runs until it is told to stop, then closes every socket.
@@ -173,8 +188,10 @@ struct Worker: ~Copyable {
 
         // Only now: what a connection has to say is known before a session's request could be given to it.
         readOnSessions()
-        for event in sessionEvents { handleSession(event) }
-        sessionEvents.removeAll(keepingCapacity: true)
+        if !sessionEvents.isEmpty {
+            for event in sessionEvents { handleSession(event) }
+            sessionEvents.removeAll(keepingCapacity: true)
+        }
         if hasMail { handleMail() }
         if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
         settle()
@@ -239,9 +256,11 @@ struct Worker: ~Copyable {
     private mutating func settle() {
         runEffects()
         while !(unwrittenConnections.isEmpty && unwrittenSessions.isEmpty && readyConnections.isEmpty) {
-            swap(&unwrittenConnections, &takenConnections)
-            for id in takenConnections { write(id) }
-            takenConnections.removeAll(keepingCapacity: true)
+            if !unwrittenConnections.isEmpty {
+                swap(&unwrittenConnections, &takenConnections)
+                for id in takenConnections { write(id) }
+                takenConnections.removeAll(keepingCapacity: true)
+            }
             writeSessions()
             runEffects()
             readOnConnections()
@@ -251,6 +270,7 @@ struct Worker: ~Copyable {
     /// Writes every session that has something to be written.
     mutating func writeSessions() {
         unflushedBytes = 0
+        if unwrittenSessions.isEmpty { return }
         swap(&unwrittenSessions, &takenSessions)
         for id in takenSessions { write(id) }
         takenSessions.removeAll(keepingCapacity: true)
@@ -273,6 +293,7 @@ struct Worker: ~Copyable {
     /// Runs every order of the engine, those included that follow from running them.
     mutating func runEffects() {
         engine.takeEffects(into: &effects)
+        if effects.isEmpty { return }
         var index = 0
         while index < effects.count {
             run(effects[index])

@@ -121,6 +121,7 @@ private struct Sum {
     var connections = 0
     var reuses = 0
     var retries = 0
+    var pins = PinTally()
     var outcomes = [Int](repeating: 0, count: Outcome.allCases.count + 1)
 
     mutating func add(_ verdict: Verdict) {
@@ -131,12 +132,17 @@ private struct Sum {
         connections += verdict.connections
         reuses += verdict.reuses
         retries += verdict.retries
+        pins.add(verdict.pins)
         for index in outcomes.indices { outcomes[index] += verdict.outcomes[index] }
     }
 
     var table: String {
         var lines = ["requests \(requests), connections \(connections), reuses \(reuses), retries \(retries)"]
         lines.append("events \(steps), reply body bytes \(replyBytes)")
+        lines.append(
+            "pins: made \(pins.made), lost \(pins.lost), expired \(pins.expired), unpinned \(pins.unpinned), "
+                + "orphaned \(pins.orphaned), moved \(pins.moved), gone \(pins.gone)"
+        )
         for outcome in Outcome.allCases where outcomes[outcome.rawValue] > 0 {
             lines.append("  \(outcome): \(outcomes[outcome.rawValue])")
         }

@@ -1,4 +1,5 @@
-// ConnectionBoundTests.swift: which fields make a connection one user's. Source: RFC 4559 §6; SECURITY rows 1 to 4.
+// ConnectionBoundTests.swift: which fields make a connection one user's. Source: RFC 4559 §6; SECURITY rows 1
+// to 4.
 import Authentication
 import Testing
 

@@ -1,4 +1,5 @@
-// DigestCacheTests.swift: nonces over many requests: counted, shared, replaced, given up. Source: RFC 7616 §3.3 to §3.6.
+// DigestCacheTests.swift: nonces over many requests: counted, shared, replaced, given up. Source: RFC 7616
+// §3.3 to §3.6.
 import Authentication
 import Model
 import Testing
@@ -75,6 +76,27 @@ import Testing
             }
         }
         for exchange in exchanges { #expect(exchange.requests <= 3) }
+    }
+
+    @Test func `a nonce that a server gives out again goes on with its count`() {
+        var authenticator = Authenticator()
+        let challenge = #"Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256"#
+        var exchanges = (0..<3).map { _ in Exchange() }
+        for index in exchanges.indices { exchanges[index].begin(&authenticator) }
+        for (index, count) in [(0, 1), (1, 2), (2, 3)] {
+            #expect(exchanges[index].challenged(&authenticator, challenge) == .resubmit)
+            #expect(exchanges[index].value?.contains("nc=0000000\(count)") == true)
+        }
+        #expect(exchanges[1].challenged(&authenticator, challenge + ", stale=true") == .resubmit)
+        #expect(exchanges[1].value?.contains("nc=00000004") == true)
+        exchanges[1].succeeded(&authenticator)
+        // A stream that asks anew, although it could have been answered at once.
+        var late = Exchange { $0.target = "*" }
+        late.begin(&authenticator)
+        #expect(late.value?.contains("nc=00000005") == true)
+        #expect(late.challenged(&authenticator, challenge) == .resubmit)
+        #expect(late.value?.contains("nc=00000006") == true)
+        #expect(late.challenged(&authenticator, challenge) == .none(.rejected))
     }
 
     @Test func `stale: the new nonce is taken, the password is not given up`() {

@@ -36,7 +36,7 @@ struct DigestServer {
     /// Every nonce that is out becomes unknown.
     mutating func forget() { counts = [:] }
 
-    /// - Parameter value: of Authorization; `nil`: there is none.
+    /// What becomes of a request with this value of Authorization; `nil`: there is none.
     mutating func check(_ value: String?, method: String = "GET", target: String = "/") -> Verdict {
         guard let value, value.hasPrefix("Digest ") else { return .challenge(challenge()) }
         let fields = Challenges([value])

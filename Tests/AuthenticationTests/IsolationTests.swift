@@ -82,6 +82,28 @@ import Testing
         #expect(sends(&authenticator) { $0.credential = credential })
     }
 
+    @Test func `an answer of one side to the other stops the process`() async {
+        await #expect(processExitsWith: .failure) {
+            var authenticator = Authenticator()
+            var exchange = Exchange { $0.space = .peer([1]) }
+            exchange.begin(&authenticator)
+            let challenges = Challenges([AuthenticatorTests.basic], side: .origin)
+            let empty: [UInt8] = []
+            let request = AuthenticatedRequest(method: empty.span, target: empty.span, body: empty.span)
+            var attempt = AuthenticationAttempt()
+            var output = ByteBuffer()
+            _ = authenticator.answer(
+                challenges.list,
+                in: challenges.block.span,
+                .peer([1]),
+                exchange.credential,
+                request,
+                &attempt,
+                appendingTo: &output
+            )
+        }
+    }
+
     @Test func `contexts are made for one user at one host`() {
         let credential = Credential("bob", "pw", .negotiate)
         let request = SecurityContextRequest(

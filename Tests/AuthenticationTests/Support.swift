@@ -43,8 +43,8 @@ extension Credential {
     }
 }
 
-/// The challenges of field values that stand in one block, with something in front so that an offset that is forgotten
-/// shows.
+/// The challenges of field values that stand in one block, with something in front so that an offset that is
+/// forgotten shows.
 struct Challenges {
     let list: ChallengeList
     let block: [UInt8]

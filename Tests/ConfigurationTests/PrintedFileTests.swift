@@ -18,8 +18,11 @@ struct PrintedFileTests {
     }
 
     private let world = World(
-        variables: [("PEER_AUTHORIZATION", "Basic x")],
-        files: ["/etc/outrigger/client.pem": World.certificate, "/etc/outrigger/client.key": World.key]
+        variables: [("PEER_AUTHORIZATION", "Basic x"), ("API_TOKEN", "t")],
+        files: [
+            "/etc/outrigger/client.pem": World.certificate, "/etc/outrigger/client.key": World.key,
+            "/run/secrets/password": "secret\n",
+        ]
     )
 
     @Test func `as it stands it says nothing`() {
@@ -39,6 +42,12 @@ struct PrintedFileTests {
         let route = try #require(answer.settings.named.routes["parent"])
         #expect(route.kind == .peerTunnel && route.endpoints.count == 2 && route.originTLS == profile)
         #expect(route.connectFields.count == 2)
+        let credential = try #require(answer.settings.named.credentials["partner"])
+        #expect(
+            credential.schemes == [.digest, .basic]
+                && credential.bearerToken?.isEqual(to: Secret("t")) == true
+        )
+        #expect(credential.password?.isEqual(to: Secret("secret")) == true)
     }
 
     @Test func `every setting is in it with range and default`() {

@@ -3,6 +3,8 @@
 import Model
 import Testing
 
+@testable import Engine
+
 struct BindingTests {
     static let rows = [
         Row(
@@ -240,6 +242,7 @@ struct BindingTests {
                 1 body ok
                 1 end complete pinned [reused0]
                 socket 0 comes as 1
+                probe 1
                 1 got GET /2
                 2 reply 200 reused
                 2 body ok
@@ -248,6 +251,62 @@ struct BindingTests {
                 3 reply 200 reused
                 3 body ok
                 3 end complete pinned [reused0]
+                """
+        ),
+        Row(
+            "the room of a pin goes with it",
+            { $0.connectionsPerEndpointMax = 1 },
+            workers: 2,
+            script: {
+                $0.madePin()
+                $0.neighbourTells(.wanted($0.name("t"), by: 1))
+                $0.ask(1)
+                $0.neighbourLosesPins()
+            },
+            expected: """
+                to 1: socket 0
+                neighbour hears a is wanted
+                dial 1 a
+                """
+        ),
+        Row(
+            "a pin that comes from another worker is asked for its health before it serves",
+            { $0.livenessProbeIdleMilliseconds = 60_000 },
+            workers: 2,
+            script: {
+                $0.madePin()
+                $0.neighbourTells(.wanted($0.name("t"), by: 1))
+                $0.pin(1, "t", .require)
+                $0.pin(2, "t", .prefer)
+                $0.neighbourSendsStalePin()
+            },
+            expected: """
+                to 1: socket 0
+                to 1: t wanted by 0
+                socket 0 comes as 1
+                probe 1
+                dial 2 a
+                pin t lost
+                1 end pinLost none [stale0] unsent
+                """
+        ),
+        Row(
+            "the end of a pin is not told to the session that goes with it, but to another worker's",
+            workers: 2,
+            script: {
+                $0.greet(instance: "squid")
+                _ = $0.directory.join(ProxyIdentity(userID: 0, instanceID: Array("squid".utf8)), worker: 1)
+                $0.pin(1, "t", .make, "a", 1)
+                $0.connect(0)
+                $0.answer(0)
+                $0.pin(2, "t", .require, "a", 1)
+                $0.forget()
+                $0.lose(1)
+                _ = $0.directory.leave(2, worker: 1)
+            },
+            expected: """
+                close 0
+                to 1: owner 2 t lost
                 """
         ),
         Row(
@@ -342,6 +401,52 @@ struct BindingTests {
             expected: """
                 still there
                 close 0
+                close 1
+                """
+        ),
+        Row(
+            "each time that a proxy is gone the grace begins anew",
+            script: {
+                $0.greet(instance: "squid")
+                $0.pin(1, "t", .make, "a", 1)
+                $0.connect(0)
+                $0.answer(0)
+                $0.forget()
+                $0.lose(1)
+                $0.pass(5000)
+                $0.greet(instance: "squid")
+                $0.pass(3000)
+                $0.lose(2)
+                $0.pass(9000)
+                $0.note("still there")
+                $0.pass(2000)
+            },
+            expected: """
+                still there
+                close 0
+                """
+        ),
+        Row(
+            "a pin whose proxy has gone while it was on its way waits for the grace",
+            workers: 2,
+            script: {
+                $0.greet(instance: "squid")
+                $0.pin(1, "t", .make, "a", 1)
+                $0.connect(0)
+                $0.answer(0)
+                $0.neighbourTells(.wanted($0.name("t", owner: 2), by: 1))
+                $0.forget()
+                $0.lose(1)
+                $0.pass(1000)
+                $0.neighbourSendsPin()
+                $0.pass(9000)
+                $0.note("still there")
+                $0.pass(2000)
+            },
+            expected: """
+                to 1: owner 2 left
+                socket 0 comes as 1
+                still there
                 close 1
                 """
         ),

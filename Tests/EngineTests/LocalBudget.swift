@@ -33,6 +33,8 @@ final class LocalBudget: ConnectionBudget {
 
     func withdraw(_ endpoint: Endpoint, by worker: Int) { ledger.withdraw(endpoint, by: worker) }
 
+    func move(_ room: Room, from worker: Int, to other: Int) { ledger.move(room, from: worker, to: other) }
+
     var hasQueueRoom: Bool { queueLength < queueLengthMax }
 
     func enterQueue(forced: Bool) -> Bool {

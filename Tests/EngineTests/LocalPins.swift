@@ -12,7 +12,9 @@ final class LocalPins: PinDirectory {
     func leave(_ owner: Int, worker: Int) -> [Int]? { ledger.leave(owner, worker: worker) }
     func isPresent(_ owner: Int) -> Bool { ledger.isPresent(owner) }
     func mayReturn(_ owner: Int) -> Bool { ledger.mayReturn(owner) }
-    func workerOfSession(_ owner: Int) -> Int? { ledger.workerOfSession(owner) }
+    func workerOfSession(_ owner: Int, butNot worker: Int) -> Int? {
+        ledger.workerOfSession(owner, butNot: worker)
+    }
 
     func register(_ name: PinName, worker: Int) -> PinRegistration { ledger.register(name, worker: worker) }
 

@@ -28,6 +28,45 @@ struct PinTests {
                 """
         ),
         Row(
+            "a pin that comes to another endpoint leaves those in line who cannot go there to themselves",
+            script: {
+                $0.pin(1, "t", .make, "ab")
+                $0.pin(2, "t", .prefer, "a")
+                $0.pin(3, "t", .require, "ab")
+                $0.fail(0)
+                $0.connect(1)
+                $0.answer(1)
+                $0.answer(1)
+            },
+            expected: """
+                dial 0 a
+                dial 1 b
+                1 got GET /1
+                dial 2 a
+                1 got GET /3
+                pin t made
+                1 reply 200 endpoint 1
+                1 body ok
+                1 end complete pinned [refused0 connected1]
+                3 reply 200 reused endpoint 1
+                3 body ok
+                3 end complete pinned [reused1]
+                """
+        ),
+        Row(
+            "what was written on a pin goes nowhere else, though its token was unpinned since",
+            script: {
+                $0.madePin()
+                $0.pin(1, "t", .require)
+                $0.unpin("t")
+                $0.reset(0)
+            },
+            expected: """
+                0 got GET /1
+                1 end reset closed [reused0]
+                """
+        ),
+        Row(
             "make takes an idle connection, prefer a fresh one",
             script: {
                 $0.warm(0)

@@ -1,6 +1,7 @@
 // Rig.swift: an engine, a clock that is moved by hand, proxies that speak frames, sockets that only record.
 // What happens is written down line by line: orders to sockets, bytes that upstreams get, frames that proxies
 // get.
+import Authentication
 import Frames
 import Model
 
@@ -30,6 +31,7 @@ final class Rig {
     private(set) var engine: WorkerEngine
     let directory: LocalPins
     /// Pinned connections that the neighbour was sent, with their sockets.
+    private var isNextStale = false
     private var parcels: [(socket: Int, parcel: PinParcel)] = []
     private let budget: LocalBudget
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
@@ -54,6 +56,8 @@ final class Rig {
             budget: budget,
             directory: directory,
             worker: 0,
+            digests: .toy,
+            seed: Secret("rig"),
             now: now
         )
     }
@@ -404,13 +408,22 @@ final class Rig {
     func neighbourSendsPin() {
         let (socket, parcel) = parcels.removeFirst()
         directory.move(parcel.name, to: 0)
+        budget.ledger.move(parcel.room, from: 1, to: 0)
         if let id = engine.adopted(parcel, now: now) {
             sockets.append(UpstreamSide(id: id))
+            sockets[sockets.count - 1].isStale = isNextStale
+            isNextStale = false
             record.add("socket \(socket) comes as \(sockets.count - 1)")
         } else {
             record.add("socket \(socket) is closed")
         }
         run()
+    }
+
+    /// The same; it has died on its way.
+    func neighbourSendsStalePin() {
+        isNextStale = true
+        neighbourSendsPin()
     }
 
     /// It gives up what it was sent.
@@ -420,6 +433,7 @@ final class Rig {
             budget.ledger.giveBack(parcel.room, by: 1)
         }
         parcels.removeAll()
+        spreadNews()
         run()
     }
 

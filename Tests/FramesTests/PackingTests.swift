@@ -95,7 +95,8 @@ private struct ReplyCase {
             let isWithin = encoder.reply(
                 head,
                 in: block.span,
-                facts: facts,
+                facts: facts ?? ConnectionFacts(),
+                isInterim: facts == nil,
                 stream: 9,
                 payloadBytesMax: payloadBytesMax,
                 into: &output

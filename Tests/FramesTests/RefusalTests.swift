@@ -218,7 +218,6 @@ struct RequestRow: CustomTestStringConvertible, Sendable {
         ) {
             $0.message(19, Wire().message(5, Wire()))
         },
-        RequestRow("credentials", unsupported: .credentials) { $0.message(18, Wire().text(2, "x")) },
         RequestRow("of several the first in field order is named", unsupported: .group) {
             $0.message(18, Wire()).message(16, Wire().data(1, [1])).text(7, "g")
         },

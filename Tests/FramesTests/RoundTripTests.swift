@@ -126,7 +126,7 @@ import Testing
         facts.peerTLS?.version = .v12
         var encoder = MessageEncoder(fieldCountMax: 256)
         var output = ByteBuffer()
-        encoder.reply(head, in: block.bytes, facts: hasFacts ? facts : nil, stream: 9, into: &output)
+        encoder.reply(head, in: block.bytes, facts: facts, isInterim: !hasFacts, stream: 9, into: &output)
 
         let header = try FrameHeader.decode(output.bytes, payloadBytesMax: .max)
         #expect(

@@ -60,4 +60,19 @@ import Testing
             #expect(bytes.span.firstIndex(below: 0x21, orOf: 0x23, from: start) == target)
         }
     }
+    @Test func `letters are passed over up to the first byte that is none`() {
+        for byte in UInt8.min...UInt8.max {
+            let isPassed = byte == 0x2D || (byte < 0x80 && (0x61...0x7A).contains(byte | 0x20))
+            for place in 0..<16 {
+                var bytes = [UInt8](repeating: 0x61, count: 20)
+                bytes[place] = byte
+                // The last whole word ends at 16.
+                #expect(bytes.span.endOfLetters(from: 0) == (isPassed ? 16 : place), "\(byte) at \(place)")
+                if place < 15 {
+                    bytes[place + 1] = 0xFF
+                    #expect(bytes.span.endOfLetters(from: 0) == (isPassed ? place + 1 : place))
+                }
+            }
+        }
+    }
 }

@@ -31,8 +31,15 @@ struct SidecarScript: ~Copyable {
         head.reason = Slice(start: 0, count: 2)
         head.fields = [FieldSlice(name: Slice(start: 2, count: 4), value: Slice(start: 6, count: 5))]
         head.body = body
-        let facts = isInterim ? nil : ConnectionFacts()
-        encoder.reply(head, in: block.span, facts: facts, stream: stream, into: &output)
+        let facts = ConnectionFacts()
+        encoder.reply(
+            head,
+            in: block.span,
+            facts: facts,
+            isInterim: isInterim,
+            stream: stream,
+            into: &output
+        )
     }
 
     mutating func body(_ stream: UInt32, _ bytes: [UInt8], ends: Bool = false) {

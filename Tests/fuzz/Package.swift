@@ -12,6 +12,11 @@ let package = Package(
     dependencies: [.package(name: "outrigger", path: "../..")],
     targets: [
         .target(name: "CFuzzer"),
+        .executableTarget(
+            name: "FuzzChallenges",
+            dependencies: ["CFuzzer", oracles],
+            swiftSettings: settings
+        ),
         .executableTarget(name: "FuzzFrames", dependencies: ["CFuzzer", oracles], swiftSettings: settings),
         .executableTarget(name: "FuzzReplies", dependencies: ["CFuzzer", oracles], swiftSettings: settings),
     ],

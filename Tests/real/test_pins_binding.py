@@ -1,4 +1,4 @@
-# test_pins_binding.py: exchanges that make a connection one client's: its token's, or nobody's behind the reply.
+# test_pins_binding.py: exchanges that make a connection one client's: its token's, or nobody's from then on.
 # The origin is scripted: it lets anyone in and writes down who spoke where.
 # Source: RFC 4559 sections 5 and 6; DESIGN "Pins are exclusive".
 import pytest

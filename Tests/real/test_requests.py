@@ -229,7 +229,6 @@ async def test_endpoints_that_cannot_be_are_refused(world, endpoints):
 
 
 LATER_ROWS = {
-    "credentials": (dict(credentials=pb.Credentials(origin_name="o")), "credentials"),
     "group": (dict(group="g"), "group"),
 }
 

@@ -29,6 +29,6 @@ func allCheckers() -> [any Checker] {
     [
         ExactEnd(), Wholeness(), ReplyBytes(), Isolation(), Replay(), Reuse(), Bounds(), Leaks(), Orders(),
         Liveness(), Reports(), Outcomes(), ConnectionLimits(), Turns(),
-        Ways(), Identities(),
+        Ways(), Identities(), PinExclusive(), PinNotRetried(), PinOrder(), PinEvents(),
     ]
 }

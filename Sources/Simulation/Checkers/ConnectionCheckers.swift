@@ -47,7 +47,8 @@ struct Reuse: Checker {
         let what = "link \(link) used again for request \(request ?? -1)"
         let requestsMax = record.scenario.limits.requestsPerConnectionMax
         reporter.expect(
-            requestsMax == 0 || facts.requestsSinceReady <= requestsMax,
+            requestsMax == 0 || facts.requestsSinceReady <= requestsMax || facts.binding != nil
+                || facts.mayBePinned,
             "\(what): its \(facts.requestsSinceReady)th"
         )
         reporter.expect(pipe.arrived.isEmpty, "\(what) with \(pipe.arrived.count) bytes unread")

@@ -72,7 +72,14 @@ struct Leaks: Checker {
                 "\(rooms) rooms, \(wishes) wishes, \(endpoints) endpoints, \(queued) in the queue are left"
             )
         }
+        if case .pinsLeft(let pins, let entries, let letters) = event {
+            reporter.expect(
+                pins == 0 && entries == 0 && letters == 0,
+                "\(pins) pins, \(entries) entries of the directory, \(letters) letters are left"
+            )
+        }
         guard case .quiescent(let counts, let openLinks) = event else { return }
+        reporter.expect(counts.pins == 0, "\(counts.pins) pinned connections are left")
         reporter.expect(counts.sessions == 0, "\(counts.sessions) sessions are left")
         reporter.expect(counts.streams == 0, "\(counts.streams) streams are left")
         reporter.expect(counts.connections == 0, "\(counts.connections) connections are left")
@@ -137,6 +144,7 @@ struct Outcomes: Checker {
         _ world: SimWorld
     ) -> Bool {
         let limits = record.scenario.limits
+        let hasToken = !facts.plan.token.isEmpty
         let manners = facts.plan.endpoints.map { record.scenario.endpoints[$0].manner }
         switch outcome {
         case .complete, .completeByEOF: return true
@@ -161,15 +169,28 @@ struct Outcomes: Checker {
         case .peerRefused: return reply(of: facts, record)?.plan.isRefusal ?? false
         case .badRequest: return facts.plan.flaw != nil
         case .cancelled: return facts.isCancelled
-        case .overloaded: return limits.queueLengthMax < 100 || limits.streamsPerSessionMax < 100
-        case .queueTimeout: return limits.connectionsPerEndpointMax > 0 || limits.connectionsMax < 100
+        case .overloaded:
+            let isPinLimited =
+                limits.pinsMax < 100 || limits.pinsPerProxyMax < 100 || limits.pinTargetsPerTokenMax < 100
+            return limits.queueLengthMax < 100 || limits.streamsPerSessionMax < 100
+                || (hasToken && isPinLimited)
+        case .queueTimeout:
+            return limits.connectionsPerEndpointMax > 0 || limits.connectionsMax < 100 || hasToken
         case .connectRefused: return manners.contains(.refuses) || manners.contains(.unsteady)
         case .connectUnreachable: return manners.contains(.unreachable) || manners.contains(.unsteady)
         case .connectTimeout: return record.scenario.roughness != .calm
         case .replyTimeout, .idleTimeout: return record.scenario.roughness != .calm
         case .deadline: return facts.plan.deadlines.totalMilliseconds > 0 || limits.totalMilliseconds > 0
         case .draining: return record.isDraining
-        case .pinLost, .pinMismatch, .pinBusy, .internal:
+        case .pinLost:
+            let holder =
+                facts.plan.token.isEmpty
+                ? nil : world.scenario.holder(proxy: facts.proxy, token: facts.plan.token)
+            return hasToken
+                && (facts.plan.pinMode == .require || record.unpins.contains { $0.holder == holder })
+        case .pinMismatch: return hasToken && facts.plan.pinMode == .require
+        case .pinBusy: return hasToken && limits.pinQueueLengthMax < 64
+        case .internal:
             return false
         }
     }

@@ -54,7 +54,11 @@ extension SimProxy {
         case .goAway:
             let (code, detail) = try decoder.goAway(payload.span)
             world.observe(.goAway(proxy: index, code, detail: detail))
-        case .request, .body, .trailers, .cancel, .credit, .unpin, .ping, .interim, .reply, .end, .pin:
+        case .pin:
+            let event = try decoder.pin(payload.span)
+            if event.change == .made && world.sabotages(.losePinEvent) { return }
+            world.observe(.pinTold(proxy: index, event))
+        case .request, .body, .trailers, .cancel, .credit, .unpin, .ping, .interim, .reply, .end:
             world.observe(.badFrame(proxy: index, reason: "\(type) on stream 0"))
         }
     }
@@ -196,6 +200,7 @@ extension SimProxy {
             requestField: value("x-request", head.fields).flatMap { Int($0) },
             serveField: value("x-serve", head.fields).flatMap { Int($0) },
             body: head.body,
+            isPinned: facts.isPinned,
             originTLS: facts.tls?.cipher,
             peerTLS: facts.peerTLS?.cipher
         )

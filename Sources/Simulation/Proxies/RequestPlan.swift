@@ -38,6 +38,11 @@ struct RequestPlan {
     var deadlines = Deadlines()
     var retry = RetryRule.idempotentOnly
     var flaw: RequestFlaw?
+    /// Empty: none.
+    var token: [UInt8] = []
+    var pinMode = PinMode.auto
+    /// Value of `Authorization`; empty: none.
+    var credentials = ""
     /// When the proxy sends it.
     var startsAt = Instant(nanoseconds: 0)
     var credit = CreditManner.atOnce
@@ -105,6 +110,7 @@ extension RequestPlan {
         credit = random.pick([.atOnce, .atOnce, .slowly, .ahead])
         chooseBody(scenario, &random)
         if !scenario.ways.isEmpty { chooseWay(scenario, &random) }
+        if let pins = scenario.pins { choosePin(scenario, pins) }
         guard scenario.roughness != .calm else { return }
         upgrades = body == .none && method == "GET" && random.chance(8)
         if upgrades { tunnelBytes = random.small(upTo: 2000) }
@@ -185,6 +191,9 @@ extension RequestPlan {
         request.retry = retry
         if upgrades { request.upgrade = slice("echo") }
         request.tag = slice("request-\(id)")
+        request.pinToken = Slice(start: block.count, count: token.count)
+        block += token
+        request.pinMode = pinMode
         encoder.request(
             request,
             in: block.span,
@@ -204,6 +213,7 @@ extension RequestPlan {
         if id % 5 == 0 { fields.append(("Keep-Alive", "timeout=9")) }
         if id % 7 == 0 { fields.append(("Host", authority)) }
         if id % 4 == 0, case .length(let length) = body { fields.append(("Content-Length", "\(length)")) }
+        if !credentials.isEmpty { fields.append(("Authorization", credentials)) }
         if expectsContinue { fields.append(("Expect", "100-continue")) }
         switch flaw {
         case nil, .spaceInTarget: break

@@ -67,6 +67,10 @@ final class SimProxy {
     private var helloAt = Instant(nanoseconds: 0)
     private let leavesByReset: Bool
     private let lingers: Int
+    /// Tokens whose clients go away, and when.
+    private var unpins: [(at: Instant, token: [UInt8])] = []
+    /// Whether it reads what comes as soon as it can.
+    var isPrompt: Bool { readPauseMicroseconds == 0 }
 
     init(index: Int, scenario: Scenario, random: SeededRandom) {
         self.index = index
@@ -76,6 +80,7 @@ final class SimProxy {
         own.framePayloadBytesMax = random.pick([1024, 8192, 65_536])
         own.initialCreditBytes = random.pick([1, 300, 4096, 65_536, 262_144])
         own.software = "proxy \(index)"
+        if let pins = scenario.pins { own.instanceID = pins.identities[index].instanceID }
         self.own = own
         nextStream = random.pick([1, 1, 7, UInt32.max - 3])
         reusesStreams = random.chance(50)
@@ -101,7 +106,9 @@ final class SimProxy {
         guard state == .open else { return }
         act(world)
         pump(world)
-        if plans.isEmpty && streams.isEmpty && pingsOwed == 0 && outgoing.isEmpty && hello != nil {
+        if plans.isEmpty && streams.isEmpty && unpins.isEmpty && pingsOwed == 0 && outgoing.isEmpty
+            && hello != nil
+        {
             if leavesAt == .never { leavesAt = world.now.adding(milliseconds: lingers) }
             if world.now >= leavesAt { return leave(world, byReset: leavesByReset) }
         } else {
@@ -114,12 +121,24 @@ final class SimProxy {
         state = .open
         let link = world.addLink(.proxy(index), workerSide: .open)
         self.link = link.id
-        world.connectSession(link, isRefused: false)
+        world.connectSession(link, isRefused: false, userID: scenario.pins?.identities[index].userID ?? 0)
         if scenario.roughness == .rough && random.chance(5) {
             helloAt = world.now.adding(milliseconds: random.pick([5, 3000]))
         }
         for request in plans {
             world.record.requests[request].plan.startsAt.nanoseconds += world.now.nanoseconds
+        }
+        if let pins = scenario.pins { chooseUnpins(pins, world) }
+    }
+
+    /// Close to requests, of this session or of another, so that the two race.
+    private func chooseUnpins(_ pins: PinWorld, _ world: SimWorld) {
+        for _ in 0..<random.between(0, pins.unpinsMax) where !world.record.requests.isEmpty {
+            let plan = random.pick(world.record.requests).plan
+            var at = plan.startsAt.adding(microseconds: random.small(upTo: 300_000))
+            // A session that is not there yet has its times without the beginning.
+            if at < world.now { at = world.now.adding(milliseconds: random.pick([1, 300, 3000])) }
+            unpins.append((at, plan.token.isEmpty ? random.pick(pins.tokens) : plan.token))
         }
     }
 
@@ -137,12 +156,21 @@ final class SimProxy {
             encoder.hello(own, into: &outgoing)
         }
         startDue(world)
+        unpinDue(world)
         for place in streams.indices { tend(place, world) }
         if hello != nil && pingsLeft > 0 && random.chance(3) {
             pingsLeft -= 1
             pingsOwed += 1
             encoder.ping([UInt8(index)].span, isReply: false, into: &outgoing)
         }
+    }
+
+    private func unpinDue(_ world: SimWorld) {
+        for unpin in unpins where unpin.at <= world.now {
+            world.observe(.unpinSent(proxy: index, token: unpin.token))
+            encoder.unpin(token: unpin.token.span, into: &outgoing)
+        }
+        unpins.removeAll { $0.at <= world.now }
     }
 
     private func startDue(_ world: SimWorld) {
@@ -299,6 +327,7 @@ final class SimProxy {
         for request in plans where hasGreeted {
             next = min(next, world.record.requests[request].plan.startsAt)
         }
+        for unpin in unpins where hasGreeted { next = min(next, unpin.at) }
         for stream in streams {
             next = min(next, stream.creditAt, stream.cancelAt)
             if !stream.isSendDone && stream.sendsAt > world.now { next = min(next, stream.sendsAt) }

@@ -47,6 +47,10 @@ struct ReplyPlan {
     var grantsTunnel = false
     /// It answers a CONNECT with no.
     var isRefusal = false
+    /// It makes its connection one client's. Source: RFC 4559 §6.
+    var binds = false
+    /// It says that its connection stays authenticated, which means something to who has shown credentials or a token.
+    var isPersistent = false
 }
 
 /// Builds plans for one upstream.
@@ -68,6 +72,9 @@ struct ReplyWriter {
         plan.isEarly = random.chance(10)
         plan.sendsContinue = !plan.isEarly && random.chance(70)
         plan.status = random.pick([200, 200, 200, 404, 204, 304, 500, 401])
+        if let pins = scenario.pins, random.chance(pins.challengePercent) {
+            plan.status = random.pick([401, 401, 407])
+        }
         let upgrades = head.values("upgrade").contains("echo") && flaw == nil && random.chance(70)
         if upgrades || flaw == .unaskedUpgrade && head.values("upgrade").isEmpty {
             switchProtocols(&plan, head, serve)
@@ -136,6 +143,7 @@ struct ReplyWriter {
         }
         append("X-Request: \(head.requestID ?? -1)\r\nX-Serve: \(serve)\r\n", &plan)
         writePersistence(&plan, isOld: isOld)
+        if let pins = scenario.pins { writeAuthentication(&plan, pins) }
         writeFaultyFields(&plan, flaw)
         let isBodiless = head.method == "HEAD" || plan.status == 204 || plan.status == 304
         writeFraming(&plan, isBodiless: isBodiless)
@@ -178,6 +186,27 @@ struct ReplyWriter {
             append("Set-Cookie: a=\(random.below(99))\r\nSet-Cookie: b\r\nX-Empty:\r\n", &plan)
         }
         if !plan.persists { plan.ending = random.pick([.finish, .finish, .keep]) }
+    }
+
+    private mutating func writeAuthentication(_ plan: inout ReplyPlan, _ pins: PinWorld) {
+        if plan.status == 401 || plan.status == 407 {
+            let name = plan.status == 401 ? "WWW-Authenticate" : "Proxy-authenticate"
+            if random.chance(pins.challengePercent) {
+                append(
+                    "\(name): \(random.pick(["NTLM", "negotiate", "Basic realm=\"a, b\", NTLM abc="]))\r\n",
+                    &plan
+                )
+                plan.binds = true
+            } else if random.chance(50) {
+                append(
+                    "\(name): \(random.pick(["Basic realm=\"NTLM\"", "NTLMish x=1", "Digest x=Negotiate"]))\r\n",
+                    &plan
+                )
+            }
+        } else if random.chance(pins.challengePercent / 4) {
+            append("Persistent-Auth: true\r\n", &plan)
+            plan.isPersistent = true
+        }
     }
 
     private mutating func writeFaultyFields(_ plan: inout ReplyPlan, _ flaw: ReplyFlaw?) {

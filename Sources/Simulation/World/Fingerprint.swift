@@ -57,6 +57,11 @@ extension Observation {
         case .requestRead(let request, let link, _): (45, request, link)
         case .connectRead(let link, _): (46, link, 0)
         case .proxyHeaderRead(let link, _): (47, link, 0)
+        case .pinTold(let proxy, let told): (48, proxy, told.change.rawValue)
+        case .unpinSent(let proxy, let token): (49, proxy, token.count)
+        case .pinMoved(let link): (50, link, 0)
+        case .pinGone: (51, 0, 0)
+        case .pinsLeft(let pins, let entries, let letters): (52, pins, entries * 31 + letters)
         case .budgetLeft(let rooms, let wishes, _, _): (38, rooms, wishes)
         }
     }

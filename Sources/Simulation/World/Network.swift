@@ -147,7 +147,9 @@ extension SimWorld {
                 observe(.connectBegan(link: link))
                 return hurryTunnel(link)
             }
+            if let request { sabotagePins(request, link) }
             observe(.requestBegan(link: link, request: request))
+            if let request { sabotageRetry(request, link) }
             guard let broken = record.links.indices.first(where: { record.hasBrokenReply($0) }) else {
                 return
             }
@@ -161,6 +163,33 @@ extension SimWorld {
             observe(.requestSent(link: link, request: request))
         case .malformed(let reason): observe(.malformedRequest(link: link, reason: reason))
         }
+    }
+
+    /// Breaks a rule of pins before a request begins.
+    private func sabotagePins(_ request: Int, _ link: Int) {
+        if sabotage == .sharePin {
+            let other = record.links.indices.first { link in
+                guard let binding = record.links[link].binding, let holder = binding.holder else {
+                    return false
+                }
+                return binding.isPinned && record.holder(of: request) != holder
+            }
+            if let other, sabotages(.sharePin) { observe(.requestBegan(link: other, request: request)) }
+        }
+        if sabotage == .overtakeInLine {
+            let behind = record.requests.indices.first { other in
+                record.requests[other].writes.isEmpty && PinOrder.isAhead(request, of: other, record)
+            }
+            if let behind, record.requests[request].writes.isEmpty, sabotages(.overtakeInLine) {
+                observe(.requestBegan(link: link, request: behind))
+            }
+        }
+    }
+
+    private func sabotageRetry(_ request: Int, _ link: Int) {
+        guard sabotage == .retryPinned, record.isOnBound(request, link) else { return }
+        let other = record.links.indices.first { $0 != link && record.links[$0].endpoint != nil }
+        if let other, sabotages(.retryPinned) { observe(.requestBegan(link: other, request: request)) }
     }
 
     private func hurryTunnel(_ link: Int) {

@@ -10,6 +10,7 @@ struct SeenHead: Equatable {
     var requestField: Int?
     var serveField: Int?
     var body = ReplyBody.none
+    var isPinned = false
     /// What the sidecar says of TLS: marks that the simulated handshakes have set; `nil`: clear text.
     var originTLS: String?
     var peerTLS: String?
@@ -37,6 +38,8 @@ enum Observation: Equatable {
     /// - byEngine: otherwise the proxy left.
     case sessionOver(proxy: Int, byEngine: Bool)
     case pingAnswered(proxy: Int)
+    case pinTold(proxy: Int, PinEvent)
+    case unpinSent(proxy: Int, token: [UInt8])
 
     // At the worker's sockets.
     case effect(Effect)
@@ -66,6 +69,10 @@ enum Observation: Equatable {
     case deadlineInThePast(nanoseconds: Int64)
     /// A worker that waited for room is given it.
     case wishMet(MetWish)
+    /// A pinned connection goes to another worker.
+    case pinMoved(link: Int)
+    /// One worker tells another that it does not have a pin.
+    case pinGone
     case drained
     case jumped(seconds: Int)
 
@@ -83,6 +90,8 @@ enum Observation: Equatable {
     case quiescent(Counts, openLinks: Int)
     /// What the budget holds when no connection and no request is left.
     case budgetLeft(rooms: Int, wishes: Int, endpoints: Int, queued: Int)
+    /// Pins of all workers, entries of the directory and letters that were never sent.
+    case pinsLeft(pins: Int, entries: Int, letters: Int)
     case endless(steps: Int)
 }
 

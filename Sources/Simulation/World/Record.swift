@@ -36,6 +36,10 @@ struct RequestFacts {
     var bodySent = 0
     var bodyFrames = 0
     var hasTrailersSeen = false
+    /// Place in the order of the record.
+    var order = 0
+    /// Its reply said that its connection is pinned.
+    var isPinnedSeen = false
 
     init(plan: RequestPlan, proxy: Int) {
         self.plan = plan
@@ -84,6 +88,12 @@ struct LinkFacts {
     var hasStrayed = false
     /// Replies on it, in order.
     var serves: [Int] = []
+    /// Requests on it, in order.
+    var requests: [Int] = []
+    var binding: LinkBinding?
+    var closedAt = Instant.never
+    /// A reply was read behind which it is pinned, unless something came between.
+    var mayBePinned = false
 
     /// Whether a request that begins now is not the one for which it was established.
     var isUsed: Bool { requestsSinceReady > 0 || writeOrders > 1 || firstOrderAt > readyAt }
@@ -141,6 +151,10 @@ final class Record {
     var hostileProxies: [Int] = []
     var jumpedSeconds = 0
     var isDraining = false
+    /// Numbers the requests, UNPINs and pins as they are seen.
+    var order = 0
+    var unpins: [UnpinFacts] = []
+    var sessions: [SessionFacts] = []
 
     init(scenario: Scenario) { self.scenario = scenario }
 
@@ -186,9 +200,11 @@ final class Record {
             applyToWay(event, now)
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
-            .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft:
+            .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft,
+            .pinTold, .unpinSent, .pinMoved, .pinGone, .pinsLeft:
             break
         }
+        applyToPins(event, now)
     }
 
     /// The engine has ordered something to be written.

@@ -49,6 +49,17 @@ package enum Sabotage: String, CaseIterable, Sendable {
     /// A field that only the peer may see reaches the origin.
     case leakPeerField
 
+    /// A request goes to a connection that is another token's.
+    case sharePin
+    /// A request that was on a pinned connection goes out on another.
+    case retryPinned
+    /// A request is served before one that waits longer for the same pin.
+    case overtakeInLine
+    /// PIN MADE does not arrive.
+    case losePinEvent
+    /// A pinned connection is lost between two workers.
+    case losePinParcel
+
     /// The checker that has to see it.
     package var checker: String {
         switch self {
@@ -66,6 +77,11 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .blameInternal, .mistakeTLSFault: Outcomes.name
         case .hurryTunnel: Ways.name
         case .mixIdentity: Identities.name
+        case .sharePin: PinExclusive.name
+        case .retryPinned: PinNotRetried.name
+        case .overtakeInLine: PinOrder.name
+        case .losePinEvent: PinEvents.name
+        case .losePinParcel: Leaks.name
         case .exceedLimits: ConnectionLimits.name
         case .jumpQueue: Turns.name
         }

@@ -66,6 +66,8 @@ package struct Scenario {
     var jumpsMax = 0
     /// When SIGTERM comes.
     var drainAt: Instant?
+    /// `nil`: no request has a token.
+    var pins: PinWorld?
 
     package init(seed: UInt64) {
         var random = SeededRandom(seed: seed)
@@ -102,6 +104,15 @@ package struct Scenario {
         }
         if random.chance(60) { chooseWays(&random) }
         if random.chance(45) { chooseSteps(&random) }
+        var own = SeededRandom(seed: seed ^ 0x70_6969_6E73)
+        if own.chance(40) { choosePins(&own) }
+    }
+
+    private mutating func choosePins(_ random: inout SeededRandom) {
+        let pins = PinWorld(&random, proxies: proxyCount, roughness: roughness)
+        pins.limit(&limits, &random, roughness)
+        proxyCount = pins.identities.count
+        self.pins = pins
     }
 
     /// Requests one by one: what matters is how a connection goes on from one to the next.

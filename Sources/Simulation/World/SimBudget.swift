@@ -81,6 +81,8 @@ final class SimBudget: ConnectionBudget {
         news += ledger.takeNews()
     }
 
+    func move(_ room: Room, from worker: Int, to other: Int) { ledger.move(room, from: worker, to: other) }
+
     var hasQueueRoom: Bool { queueLength < queueLengthMax }
 
     func enterQueue(forced: Bool) -> Bool {

@@ -13,7 +13,9 @@ final class SimPins: PinDirectory {
     func leave(_ owner: Int, worker: Int) -> [Int]? { ledger.leave(owner, worker: worker) }
     func isPresent(_ owner: Int) -> Bool { ledger.isPresent(owner) }
     func mayReturn(_ owner: Int) -> Bool { ledger.mayReturn(owner) }
-    func workerOfSession(_ owner: Int) -> Int? { ledger.workerOfSession(owner) }
+    func workerOfSession(_ owner: Int, butNot worker: Int) -> Int? {
+        ledger.workerOfSession(owner, butNot: worker)
+    }
 
     func register(_ name: PinName, worker: Int) -> PinRegistration { ledger.register(name, worker: worker) }
 
@@ -44,7 +46,9 @@ extension SimWorld {
         for letter in engine.takeLetters() {
             let mail: PinMail
             switch letter.content {
-            case .news(let news): mail = .news(news)
+            case .news(let news):
+                if case .gone = news { observe(.pinGone) }
+                mail = .news(news)
             case .parcel(let connection, let parcel):
                 guard let index = worker.linkOfConnection.removeValue(forKey: connection) else {
                     observe(.effectOutOfTurn(.sendPins, reason: "no such connection is sent"))
@@ -53,6 +57,8 @@ extension SimWorld {
                 worker.live.removeAll { $0 == index }
                 links[index].connection = nil
                 links[index].worker = letter.worker
+                observe(.pinMoved(link: index))
+                if sabotages(.losePinParcel) { continue }
                 mail = .parcel(parcel, link: index)
             }
             pinMail.append(mail)

@@ -110,13 +110,18 @@ extension SimWorld {
         if link.handshake != nil { return continueHandshake(link, connection) }
         // Bytes before room: what has arrived may forbid what is about to be written.
         readConnection(link, connection)
-        if link.isOpenAtWorker && link.wantsWrite { writeConnection(link, connection) }
+        if link.connection == connection && link.isOpenAtWorker && link.wantsWrite {
+            writeConnection(link, connection)
+        }
     }
 
     func readConnection(_ link: Link, _ connection: ConnectionID) {
         guard !link.isPaused else { return }
         // Until a read comes back short: what has arrived is known before sessions are served.
-        while link.isOpenAtWorker && !link.isPaused && link.isReady && link.handshake == nil {
+        // A connection that was given back may be pinned and on its way to another worker.
+        while link.connection == connection && link.isOpenAtWorker && !link.isPaused && link.isReady
+            && link.handshake == nil
+        {
             if !link.toEngine.arrived.isEmpty {
                 readBytes(link, connection)
             } else if link.toEngine.isReset {
@@ -183,10 +188,12 @@ extension SimWorld {
                 guard link.isSecure else { return lose(link, connection, .stale) }
                 // What there is may be TLS's own: it is read, and the engine told of the rest.
                 readConnection(link, connection)
-                guard link.isOpenAtWorker, !link.isEndOfFileReported else { return }
+                guard link.connection == connection, link.isOpenAtWorker, !link.isEndOfFileReported else {
+                    return
+                }
             }
         }
-        while link.isOpenAtWorker && link.wantsWrite {
+        while link.connection == connection && link.isOpenAtWorker && link.wantsWrite {
             if outputCount(of: connection) == 0 {
                 link.wantsWrite = false
                 return
@@ -228,10 +235,12 @@ extension SimWorld {
     }
 
     private func failWrite(_ link: Link, _ connection: ConnectionID) {
-        while !link.toEngine.arrived.isEmpty && !link.isPaused && link.isOpenAtWorker {
+        while link.connection == connection && !link.toEngine.arrived.isEmpty && !link.isPaused
+            && link.isOpenAtWorker
+        {
             readBytes(link, connection)
         }
-        if link.isOpenAtWorker { lose(link, connection, .reset) }
+        if link.connection == connection && link.isOpenAtWorker { lose(link, connection, .reset) }
     }
 
     // Sessions.
@@ -285,11 +294,13 @@ extension SimWorld {
 
 extension SimWorld {
     /// The worker accepts a proxy.
-    func connectSession(_ link: Link, isRefused: Bool) {
+    func connectSession(_ link: Link, isRefused: Bool, userID: UInt32 = 0) {
         active = link.worker
         var session: SessionID?
         callEngine { engine, now in
-            session = isRefused ? engine.refused(detail: "not you", now: now) : engine.opened(now: now)
+            session =
+                isRefused
+                ? engine.refused(detail: "not you", now: now) : engine.opened(userID: userID, now: now)
             link.session = session
             if let session { self.worker.linkOfSession[session] = link.id }
         }

@@ -1,6 +1,7 @@
 // SimWorld.swift: a whole sidecar in one thread: the real engine between simulated proxies and upstreams.
 // Owns: the clock, the queue of events, the links, and what is planned on them. Same seed, same run, bit
 // for bit. Source: DESIGN "Rules"; each is held by a checker (Checkers/).
+import Authentication
 import Engine
 import Frames
 import Model
@@ -19,6 +20,7 @@ package struct Verdict: Sendable {
     package var connections = 0
     package var reuses = 0
     package var retries = 0
+    package var pins = PinTally()
 }
 
 /// Holds one engine, so that worlds can have several.
@@ -101,6 +103,8 @@ package final class SimWorld {
                         budget: budget,
                         directory: pins,
                         worker: number,
+                        digests: .simulated,
+                        seed: Secret("simulated"),
                         now: now,
                         passBytesMin: scenario.passBytesMin
                     )
@@ -135,7 +139,11 @@ package final class SimWorld {
             proxies[proxy].plans.append(id)
         }
         for proxy in proxies {
-            plan(.proxyWake(proxy: proxy.index), at: now.adding(microseconds: plans.below(5000)))
+            var wait = plans.below(5000)
+            if let pins = scenario.pins, proxy.index >= pins.earlyProxies {
+                wait += plans.pick([10, 300, 2000, 8000, 20_000]) * 1000
+            }
+            plan(.proxyWake(proxy: proxy.index), at: now.adding(microseconds: wait))
         }
         var hostileKinds: [HostileKind] = []
         if scenario.hasHostileProxy { hostileKinds.append(plans.pick(HostileKind.allCases)) }
@@ -174,6 +182,7 @@ package final class SimWorld {
                 queued: budget.queueLength
             )
         )
+        observe(pinsLeft())
         verdict.requests = record.requests.filter(\.isOpened).count
         verdict.replyBytes = record.requests.reduce(0) { $0 + $1.received }
         for facts in record.requests {
@@ -183,6 +192,15 @@ package final class SimWorld {
         verdict.reuses = Int(counts.reusesTotal)
         verdict.retries = Int(counts.retriesTotal)
         return verdict
+    }
+
+    private func pinsLeft() -> Observation {
+        var (pins, letters) = (0, 0)
+        for box in engines {
+            pins += box.engine.pinCount
+            letters += box.engine.takeLetters().count
+        }
+        return .pinsLeft(pins: pins, entries: self.pins.ledger.count, letters: letters)
     }
 
     private func sumOfCounts() -> Counts {
@@ -301,6 +319,7 @@ package final class SimWorld {
     /// Tells record, checkers and trace.
     func observe(_ event: Observation) {
         record.apply(event, now: now)
+        verdict.pins.note(event, record, now: now)
         for index in checkers.indices {
             checkers[index].observe(
                 event,

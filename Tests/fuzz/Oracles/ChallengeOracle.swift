@@ -1,4 +1,5 @@
-// ChallengeOracle.swift: challenges are what a slow reader makes of them that cuts a value at its commas first.
+// ChallengeOracle.swift: challenges are what a slow reader makes of them that cuts a value at its commas
+// first.
 // Source: RFC 9110 §5.6.4, §11.2, §11.3.
 import Authentication
 import Model

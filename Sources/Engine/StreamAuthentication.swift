@@ -1,0 +1,41 @@
+// StreamAuthentication.swift: what the engine holds of a stream that has credentials.
+// Owns: the request's head without them, and what was answered to whom. Source: proto/outrigger.proto, Credentials.
+import Authentication
+import Model
+
+/// The origin or the peer of one stream.
+struct AuthenticationTry {
+    let credential: Credential
+    var attempt = AuthenticationAttempt()
+    /// Who is answered; `nil`: not known before there is a connection.
+    var space: AuthenticationSpace?
+    /// The field value that the next request carries, or the last one carried.
+    var value: Secret?
+    /// Whether `value` answers a challenge and has not been sent yet.
+    var isAnswer = false
+
+    init(_ credential: Credential) { self.credential = credential }
+}
+
+/// One stream's.
+struct StreamAuthentication {
+    /// In answer to 401; `nil`: no credentials, or the request brings its own.
+    var origin: AuthenticationTry?
+    /// In answer to 407 of a peer that reads the request itself.
+    var peer: AuthenticationTry?
+    /// In answer to 407 of a peer that is asked for a tunnel first.
+    var tunnel: AuthenticationTry?
+    let method: [UInt8]
+    /// As on the request line.
+    let target: [UInt8]
+    /// The head as it was encoded, without its empty line.
+    let plainHead: [UInt8]
+    /// Whether the request itself asks for 100 (Continue).
+    let expectsContinue: Bool
+    /// Whether it asks for another protocol, or is a CONNECT.
+    let asksForUpgrade: Bool
+    /// Whether what follows is the body of a challenge that is answered.
+    var isDropping = false
+    /// Bytes of it.
+    var droppedBytes = 0
+}
