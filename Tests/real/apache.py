@@ -74,7 +74,7 @@ Access = collections.namedtuple("Access", "client_port method path status user")
 
 
 class Apache:
-    """`/basic`, `/digest` and `/ntlm`, each with a file of that name; a POST to `/basic/echo` and the like comes back."""
+    """`/basic`, `/digest` and `/ntlm`, each with a file `index`; a POST to `echo` there comes back."""
 
     def __init__(self, more="", environment=None):
         self.more, self.environment = more, environment or {}

@@ -58,8 +58,11 @@ class Kerberos:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="outrigger-kerberos-"))
         self.folder.chmod(0o755)  # the server that has the keytab is another user's
         self.keytab = self.folder / "http.keytab"
-        self.environment = {"KRB5_CONFIG": f"{self.folder}/krb5.conf", "KRB5_KDC_PROFILE": f"{self.folder}/kdc.conf",
-                            "KRB5RCACHENAME": "none:"}  # fmt: skip
+        self.environment = {
+            "KRB5_CONFIG": f"{self.folder}/krb5.conf",
+            "KRB5_KDC_PROFILE": f"{self.folder}/kdc.conf",
+            "KRB5RCACHENAME": "none:",
+        }
         for _ in range(10):
             (self.port,) = free_ports(1)
             if self.start():
@@ -81,7 +84,8 @@ class Kerberos:
             self.fill()
         with open(self.folder / "output", "wb") as output:
             self.process = subprocess.Popen(
-                [shutil.which("krb5kdc") or "/usr/sbin/krb5kdc", "-n"], env={**os.environ, **self.environment},
+                [shutil.which("krb5kdc") or "/usr/sbin/krb5kdc", "-n"],
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)  # fmt: skip
         return wait_until_it_accepts(self.process, self.port, self.words)
 

@@ -90,4 +90,5 @@ async def test_without_a_token_the_connection_is_closed_behind_the_reply(world, 
     assert (answer.reply.status, fate(answer)) == (200, "CLOSED")
     assert (await session.exchange(say(apache, "/kerberos/index"))).reply.status == 401
     log = await apache.logged(2)
-    assert [line.user for line in log] == [f"bob@{REALM}", "-"] and log[0].client_port != log[1].client_port
+    assert {line.user for line in log} == {f"bob@{REALM}", "-"}
+    assert len({line.client_port for line in log}) == 2

@@ -1,5 +1,5 @@
-# test_ntlm.py: NTLM that a client speaks itself, through the sidecar, to Apache with gss-ntlmssp; the connection that
-# it authenticates is pinned to the client. Source: MS-NTHT section 3; DESIGN "Pins are exclusive".
+# test_ntlm.py: NTLM that a client speaks itself, through the sidecar, to Apache with gss-ntlmssp; the connection
+# that it authenticates is pinned to the client. Source: MS-NTHT section 3; DESIGN "Pins are exclusive".
 import asyncio
 import collections
 
@@ -69,11 +69,13 @@ async def test_two_users_at_once_never_share_a_connection(world, apache, every):
         stop.set()
     handshakes = 2 * COUNT // every
     log = await apache.logged(2 * COUNT + handshakes + strangers)
-    assert collections.Counter(line.user for line in log if line.status == "404") == {"alice": COUNT, "bob": COUNT}
+    passed = collections.Counter(line.user for line in log if line.status == "404")
+    assert passed == {"alice": COUNT, "bob": COUNT}
     assert all(line.path == f"/ntlm/{line.user}" for line in log if line.user != "-")
     ports = owners(log)
     assert len(ports) == handshakes and all(len(users) == 1 for users in ports.values())
-    assert strangers and not {line.client_port for line in log if line.path.endswith("stranger")} & ports.keys()
+    of_strangers = {line.client_port for line in log if line.path.endswith("stranger")}
+    assert of_strangers and not of_strangers & ports.keys()
 
 
 async def test_without_the_token_nobody_gets_on_to_a_user_s_connection(world, apache):
