@@ -1,4 +1,4 @@
-# test_guarded.py: the sidecar's own answers to nginx as an origin, and to Squid as a parent: Basic and Digest.
+# test_guarded.py: the sidecar's own answers to nginx, an origin, and Squid, a parent: Basic and Digest.
 # Source: proto/outrigger.proto, Credentials; RFC 9110 section 11.7; squid.conf.documented, auth_param.
 import asyncio
 

@@ -1,5 +1,5 @@
-# test_ntlm.py: NTLM that a client speaks itself, through the sidecar, to Apache with gss-ntlmssp; the connection
-# that it authenticates is pinned to the client. Source: MS-NTHT section 3; DESIGN "Pins are exclusive".
+# test_ntlm.py: NTLM that a client speaks itself, through the sidecar, to Apache with gss-ntlmssp; the
+# connection that it authenticates is pinned to the client. Source: MS-NTHT section 3; DESIGN "Pins are exclusive".
 import asyncio
 import collections
 
