@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 
+from apache import Apache
 from certificates import Certificates
 from nginx import Nginx, SecureNginx
 from proxies import Haproxy, Squid
@@ -51,7 +52,7 @@ def world(request, executable):
     for marker in reversed(list(request.node.iter_markers("sidecar"))):
         flags |= marker.kwargs
     world = World(executable, flags)
-    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy"} & set(request.fixturenames))
+    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy", "apache"} & set(request.fixturenames))
     return world
 
 
@@ -83,3 +84,9 @@ def squid(certificates):
 def haproxy(certificates):
     with Haproxy(certificates) as receiver:
         yield receiver
+
+
+@pytest.fixture
+def apache():
+    with Apache() as origin:
+        yield origin

@@ -61,6 +61,12 @@ SERVER = """
             alias {folder}/files/;
             keepalive_timeout 0;
         }}
+        location /private/ {{
+            alias {folder}/files/;
+            dav_methods PUT;
+            auth_basic "Test";
+            auth_basic_user_file {folder}/users;
+        }}
     }}
 """
 SECURE_SERVER = """
@@ -114,6 +120,7 @@ class Nginx:
         self.contents = {name: pattern(size) for name, size in SIZES.items()}
         (self.folder / "files" / "upload").mkdir(parents=True)
         (self.folder / "files" / "upload").chmod(0o777)
+        (self.folder / "users").write_text("user:{PLAIN}secret\n")
         for name, content in self.contents.items():
             (self.folder / "files" / name).write_bytes(content)
 

@@ -2,6 +2,7 @@
 # Owns: these processes, their folders and ports. Never touches: the system's.
 # Source: squid.conf.documented; haproxy's configuration.txt; proxy-protocol.txt.
 import collections
+import hashlib
 import os
 import pathlib
 import random
@@ -20,6 +21,9 @@ http_port 127.0.0.1:{guarded} name=guarded
 https_port 127.0.0.1:{secure} name=secure tls-cert={certificate.both}
 https_port 127.0.0.1:{mutual} name=mutual tls-cert={certificate.both} clientca={clients}
 tls_outgoing_options cafile={trust}
+auth_param digest program /usr/lib/squid/digest_file_auth -c {folder}/digest
+auth_param digest children 1
+auth_param digest realm Test
 auth_param basic program /usr/lib/squid/basic_ncsa_auth {folder}/users
 auth_param basic children 1
 auth_param basic realm Test
@@ -77,7 +81,7 @@ def free_ports(count):
 
 
 class Squid:
-    """`clear`, `guarded` (Basic: "user", "secret"), `secure` (TLS) and `mutual` (TLS, both show one)."""
+    """`clear`, `guarded` (Basic and Digest: "user", "secret"), `secure` (TLS) and `mutual` (TLS, both show one)."""
 
     PORTS = "clear", "guarded", "secure", "mutual"
 
@@ -93,6 +97,8 @@ class Squid:
             ["openssl", "passwd", "-apr1", "secret"], capture_output=True, check=True
         ).stdout
         (self.folder / "users").write_text("user:" + digest.decode())
+        known = hashlib.md5(b"user:Test:secret").hexdigest()
+        (self.folder / "digest").write_text(f"user:Test:{known}\n")
         as_root = os.getuid() == 0
         if as_root:
             for path in self.folder, *self.folder.iterdir():
