@@ -205,7 +205,8 @@ extension WorkerEngine {
         let isHeld =
             streams[stream].isReplayHeld && streams[stream].upload.count <= limits.replayBytesMax
             && !streams[stream].isReplyBegun && !streams[stream].isTunnel
-        if isHeld || streams[stream].gate != .open { return }
+        // What is dropped now ends in the request being sent again.
+        if isHeld || streams[stream].gate != .open || isDropping(stream) { return }
         streams[stream].isReplayHeld = false
         streams[stream].upload.consume(written)
         streams[stream].uploadWritten = 0
@@ -248,8 +249,9 @@ extension WorkerEngine {
         let isUntouched = streams[stream].isOnIdle && streams[stream].isUploadUntouched && !hasReplyBytes
         let isStale = cause == .stale || (isUntouched && streams[stream].totalUntil > now)
         if isDropping(stream) {
+            let isOnes = isOnes(slot, stream)
             forget(slot)
-            sendAgain(stream)
+            sendAgain(stream, wasOnes: isOnes)
             return
         }
         let isPinned = connections[slot].pin != nil

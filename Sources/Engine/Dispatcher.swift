@@ -204,6 +204,10 @@ extension WorkerEngine {
     /// Gives a connection that is free, fresh or not, to the first who waits for it; else it becomes idle. Where somebody
     /// else has waited longer for its room it is closed.
     mutating func hand(_ slot: Int) {
+        if connections[slot].isSpent {
+            close(slot)
+            return
+        }
         if yields(slot) { return }
         guard let waiter = firstWaiter(for: slot) else {
             park(slot)

@@ -84,7 +84,10 @@ extension WorkerEngine {
         case .waiting:
             abandonWaiters(slot, report.outcome == .connectTimeout ? .timeout : .abandoned)
         case .active(let connection):
-            if streams[slot].isUploadUntouched && !connections[connection].hasEnded {
+            // One that was unpinned meanwhile is nobody's any more.
+            if streams[slot].isUploadUntouched && !connections[connection].hasEnded
+                && !connections[connection].isSpent
+            {
                 connections[connection].requests -= 1
                 connections[connection].decoder = ReplyDecoder(limits: limits)
                 report.connection = giveUp(connection)
@@ -114,6 +117,10 @@ extension WorkerEngine {
         unstall(slot)
         targets.routes.release(streams[slot].route)
         streams[slot].route = .direct
+        if streams[slot].authentication != nil {
+            streams[slot].authentication = nil
+            streams[slot].upload.wipe()
+        }
         streams[slot].upload.removeAll()
         if streams[slot].upload.capacity <= Self.spareBufferBytesMax
             && spareBuffers.count < Self.spareBuffersMax

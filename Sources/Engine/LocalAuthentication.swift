@@ -19,6 +19,8 @@ extension WorkerEngine {
         } catch {
             return error.words
         }
+        // Nothing is sent that could be asked for credentials.
+        if streams[stream].isRaw { return nil }
         let plainHead = copy(streams.slots[stream].element.upload.bytes)
         let line = plainHead.span.requestLine
         let isConnect = streams[stream].isConnect
@@ -27,7 +29,9 @@ extension WorkerEngine {
             target: Array(plainHead[line.target]),
             plainHead: Array(plainHead.dropLast(2)),
             expectsContinue: streams[stream].encoded.expectsContinue,
-            asksForUpgrade: !request.upgrade.isEmpty || isConnect
+            asksForUpgrade: !request.upgrade.isEmpty || isConnect,
+            scheme: request.scheme,
+            isNameless: request.authority.isEmpty
         )
         if let origin, !isConnect, !requestHas("authorization") { state.origin = AuthenticationTry(origin) }
         if let peer {
@@ -42,7 +46,8 @@ extension WorkerEngine {
             }
         }
         let authority = copy(block.bytes.extracting(request.authority))
-        state.origin?.space = .origin(request.scheme, authority: authority.span)
+        // Origins without a name are told apart by where they are.
+        if !authority.isEmpty { state.origin?.space = .origin(request.scheme, authority: authority.span) }
         streams[stream].authentication = state
         return nil
     }
@@ -59,7 +64,7 @@ extension WorkerEngine {
         request.fields.contains { block.bytes.extracting($0.name).isEqual(ignoringCase: name) }
     }
 
-    private func hasConnectLine(_ name: String) -> Bool {
+    func hasConnectLine(_ name: String) -> Bool {
         let lines = request.hop?.connectFields ?? []
         let named = namedRoute?.connectFields ?? []
         return (lines + named).contains { $0.name.span.isEqual(ignoringCase: name) }
@@ -89,8 +94,10 @@ extension WorkerEngine {
         into lines: inout ByteBuffer
     ) {
         let rest = old.bytes.extracting(droppingFirst: streams[stream].headBytes)
-        prepare(&state.origin, state, rest, stream, slot: nil)
-        prepare(&state.peer, state, rest, stream, slot: slot)
+        let key = targets[connections[slot].target].key
+        let origin = state.isNameless ? namelessSpace(key, state.scheme) : state.origin?.space
+        prepare(&state.origin, state, rest, stream, origin)
+        prepare(&state.peer, state, rest, stream, peerSpace(key))
         lines.append(state.plainHead.span)
         append("Authorization: ", state.origin?.value, to: &lines)
         append("Proxy-Authorization: ", state.peer?.value, to: &lines)
@@ -124,12 +131,10 @@ extension WorkerEngine {
         _ state: StreamAuthentication,
         _ body: Span<UInt8>,
         _ stream: Int,
-        slot: Int?
+        _ space: AuthenticationSpace?
     ) {
-        guard var own = side else { return }
+        guard var own = side, let space else { return }
         defer { side = own }
-        let space = slot.map { peerSpace(targets[connections[$0].target].key) } ?? own.space
-        guard let space else { return }
         if own.isAnswer && own.space == space {
             own.isAnswer = false
             return
@@ -234,14 +239,17 @@ extension WorkerEngine {
             isFromPeer: targets.routes.kind(key.route) == .peer
         )
         accept(state, side, bytes, stream)
-        let own: AuthenticationTry?
+        var own: AuthenticationTry?
         switch side {
         case nil: return false
         case .origin: own = state.origin
-        case .peer: own = isTunnel ? state.tunnel : state.peer
+        // What this very connection was sent: others may have been asked since.
+        case .peer where isTunnel:
+            own = connections[slot].tunnelTry ?? state.tunnel
+            own?.space = peerSpace(key)
+        case .peer: own = state.peer
         }
         guard var own else { return false }
-        if own.space == nil { own.space = peerSpace(key) }
         let answer = answer(&own, state, isTunnel: isTunnel, bytes, stream)
         switch (side, isTunnel) {
         case (.origin, _): state.origin = own
@@ -329,8 +337,10 @@ extension WorkerEngine {
         streams[stream].authentication?.droppedBytes += count
         let dropped = streams[stream].authentication?.droppedBytes ?? 0
         if dropped <= limits.challengeBodyBytesMax { return true }
+        streams[stream].phase = .none
+        let isOnes = isOnes(slot, stream)
         close(slot)
-        sendAgain(stream)
+        sendAgain(stream, wasOnes: isOnes)
         return false
     }
 
@@ -338,15 +348,16 @@ extension WorkerEngine {
     mutating func resubmit(_ slot: Int, _ stream: Int, keepsConnection: Bool) {
         streams[stream].phase = .none
         if !keepsConnection {
+            let isOnes = isOnes(slot, stream)
             close(slot)
-            sendAgain(stream)
+            sendAgain(stream, wasOnes: isOnes)
             return
         }
         connections[slot].isPaused = false
         if streams[stream].gate == .shut {
             // The peer's connection is free, and the tunnel is asked for on it again.
             _ = giveUp(slot)
-            sendAgain(stream)
+            sendAgain(stream, wasOnes: false)
             return
         }
         let index = streams[stream].endpointIndex
@@ -354,15 +365,26 @@ extension WorkerEngine {
         assign(slot, to: stream, index, .reused)
     }
 
+    /// Whether a connection is one client's, or is made so by this request: what was written on it goes nowhere else.
+    func isOnes(_ slot: Int, _ stream: Int) -> Bool {
+        connections[slot].pin != nil || streams[stream].hasBindingCredentials
+    }
+
     /// The request again, on whatever connection there is.
-    mutating func sendAgain(_ stream: Int) {
+    mutating func sendAgain(_ stream: Int, wasOnes: Bool) {
         streams[stream].phase = .none
+        if wasOnes {
+            let detail = "the client's connection ended with a challenge that was to be answered on it"
+            end(stream, EndReport(.pinLost, detail: detail))
+            return
+        }
         rewind(stream)
         dispatch(stream)
     }
 
     /// Back to the request's first byte.
     private mutating func rewind(_ stream: Int) {
+        precondition(streams[stream].isReplayHeld, "a request without its beginning")
         streams[stream].authentication?.isDropping = false
         if streams[stream].gate == .shut {
             let asksForUpgrade = streams[stream].authentication?.asksForUpgrade ?? false
@@ -375,6 +397,11 @@ extension WorkerEngine {
         streams[stream].firstByteAt = nil
         streams[stream].continueUntil = .never
         streams[stream].refusalStatus = 0
+    }
+
+    private func namelessSpace(_ key: PoolKey, _ scheme: Scheme) -> AuthenticationSpace {
+        let place = Array("\(key.endpoint)".utf8)
+        return .origin(scheme, authority: place.span)
     }
 
     /// A peer by its address, and by how it is spoken to.

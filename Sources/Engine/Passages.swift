@@ -58,7 +58,7 @@ extension WorkerEngine {
             return false
         }
         let total = streams[slot].upload.count + count
-        return streams[slot].gate == .open && !connections[connection].awaitsProbe
+        return streams[slot].gate == .open && !isDropping(slot) && !connections[connection].awaitsProbe
             && (!streams[slot].isReplayHeld || total > limits.replayBytesMax)
     }
 

@@ -103,6 +103,9 @@ package protocol PinDirectory: AnyObject {
     /// Another worker with a session of the owner.
     func workerOfSession(_ owner: Int, butNot worker: Int) -> Int?
 
+    /// Workers with sessions of the owner, in the order of their numbers.
+    func workersOfSessions(_ owner: Int) -> [Int]
+
     /// Asks to make a pin.
     func register(_ name: PinName, worker: Int) -> PinRegistration
 

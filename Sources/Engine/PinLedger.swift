@@ -70,6 +70,11 @@ package struct PinLedger: Sendable {
         owners[number]?.sessions.indices.first { $0 != worker && owners[number]?.sessions[$0] ?? 0 > 0 }
     }
 
+    package func workersOfSessions(_ number: Int) -> [Int] {
+        guard let owner = owners[number] else { return [] }
+        return owner.sessions.indices.filter { owner.sessions[$0] > 0 }
+    }
+
     package mutating func register(_ name: PinName, worker: Int) -> PinRegistration {
         if let other = places[name] { return .elsewhere(other) }
         guard var owner = owners[name.token.owner] else { return .refused("its proxy is gone") }

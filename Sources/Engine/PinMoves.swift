@@ -47,7 +47,15 @@ extension WorkerEngine {
         case .wanted(let name, let other): pinWanted(name, by: other)
         case .gone(let name):
             if let pin = find(name), pins[pin].state == .coming { dissolve(pin) }
-        case .unpinned(let owner, let token): releasePins(PinToken(owner: owner, bytes: token))
+        case .unpinned(let owner, let bytes):
+            let token = PinToken(owner: owner, bytes: bytes)
+            if pinsByToken[token] == nil {
+                // It may have gone on to another worker meanwhile.
+                for other in directory.workers(ownerOf: (owner, bytes)) where other != worker {
+                    send(other, news)
+                }
+            }
+            releasePins(token)
         case .ownerLeft(let owner): beginGrace(owner)
         case .event(let owner, let event):
             if let session = openSession(of: owner) { send(event, to: session) }
@@ -248,15 +256,21 @@ extension WorkerEngine {
     /// UNPIN.
     mutating func takeUnpin(_ payload: Span<UInt8>, session: Int) throws(FrameError) {
         let token = PinToken(owner: sessions[session].owner, bytes: try decoder.unpin(payload))
-        if directory.hasPinsElsewhere(than: worker) {
-            for other in directory.workers(ownerOf: (token.owner, token.bytes)) where other != worker {
-                send(other, .unpinned(owner: token.owner, token: token.bytes))
-            }
+        // Where the proxy has a session a request may be under way that would pin it again.
+        let holders = directory.workers(ownerOf: (token.owner, token.bytes))
+        for other in Set(holders + directory.workersOfSessions(token.owner)).sorted() where other != worker {
+            send(other, .unpinned(owner: token.owner, token: token.bytes))
         }
         releasePins(token)
     }
 
     private mutating func releasePins(_ token: PinToken) {
+        for stream in 0..<streams.slotCount
+        where streams.isTaken(stream) && streams[stream].pinToken == token.bytes
+            && sessions[streams[stream].session].owner == token.owner
+        {
+            streams[stream].isUnpinned = true
+        }
         for pin in pinsByToken[token] ?? [] {
             endLine(pin)
             switch pins[pin].state {

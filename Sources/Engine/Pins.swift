@@ -17,6 +17,10 @@ extension WorkerEngine {
     /// - Returns: whether the stream is served, waits or has ended; else it takes any connection.
     private mutating func usePin(_ stream: Int) -> Bool {
         if let own = streams[stream].pin, pins[own].state == .making(stream: stream) { return false }
+        if streams[stream].isUnpinned {
+            end(stream, EndReport(.pinLost, detail: "the token was unpinned"))
+            return true
+        }
         pinToken.owner = sessions[streams[stream].session].owner
         pinToken.bytes = streams[stream].pinToken
         var hasPins = false
@@ -247,8 +251,9 @@ extension WorkerEngine {
 
     /// A connection that has become one client's: its token's, or nobody's after this exchange.
     private mutating func pinOrSpend(_ slot: Int, _ stream: Int) {
+        if connections[slot].isSpent { return }
         connections[slot].isSpent = true
-        if streams[stream].pinToken.isEmpty { return }
+        if streams[stream].pinToken.isEmpty || streams[stream].isUnpinned { return }
         let key = targets[connections[slot].target].key
         let owner = sessions[streams[stream].session].owner
         let token = PinToken(owner: owner, bytes: streams[stream].pinToken)

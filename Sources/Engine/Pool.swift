@@ -15,6 +15,9 @@ extension WorkerEngine {
     ) {
         let wasIdle = result == .reused
         takeOver(slot, stream, endpointIndex)
+        if targets.routes.bindsPeer(targets[connections[slot].target].key.route) {
+            connections[slot].isSpent = true
+        }
         if streams[stream].authentication != nil { authorize(slot, stream) }
         streams[stream].isOnIdle = wasIdle
         note(stream, endpointIndex, result, since: start ?? now, transportAt)
@@ -151,6 +154,10 @@ extension WorkerEngine {
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         let pin = connections[slot].pin
         connections[slot].pin = nil
+        if connections[slot].tunnelTry != nil {
+            connections[slot].tunnelTry = nil
+            connections[slot].setupOutput.wipe()
+        }
         connections.release(slot)
         targets[target].connections -= 1
         targets.removeIfUnused(target)

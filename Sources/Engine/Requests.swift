@@ -94,6 +94,7 @@ extension WorkerEngine {
             let token = block.extracting(request.pinToken)
             for index in token.indices { streams[slot].pinToken.append(token[index]) }
         }
+        if request.isConnect && connectLinesBind { streams[slot].hasBindingCredentials = true }
         if !streams[slot].encoded.hasCredentials { return }
         for field in request.fields {
             let name = block.extracting(field.name)
@@ -104,6 +105,15 @@ extension WorkerEngine {
             if isCredentials && ConnectionBound.isConnectionBoundCredentials(fieldValue: value) {
                 streams[slot].hasBindingCredentials = true
             }
+        }
+    }
+
+    /// Whether the fields of the CONNECT, the request's or its route's, carry credentials of NTLM or Negotiate.
+    var connectLinesBind: Bool {
+        let lines = (request.hop?.connectFields ?? []) + (namedRoute?.connectFields ?? [])
+        return lines.contains {
+            $0.name.span.isEqual(ignoringCase: "proxy-authorization")
+                && ConnectionBound.isConnectionBoundCredentials(fieldValue: $0.value.span)
         }
     }
 

@@ -257,7 +257,10 @@ extension WorkerEngine {
         connectLines.removeAll(keepingCapacity: true)
         let goesToPeer = request.route == .peerTunnel || (request.isConnect && request.route == .peer)
         guard goesToPeer else { return }
-        if !request.isConnect { identity.credential = try tunnelCredential() }
+        if !request.isConnect && !hasConnectLine("proxy-authorization") {
+            identity.credential = try tunnelCredential()
+        }
+        identity.bindsPeer = connectLinesBind
         do throws(RequestError) {
             let asked = request.hop?.connectFields ?? []
             // What the request says itself stands in place of what its route has by the same name.

@@ -44,6 +44,8 @@ struct RouteIdentity: Hashable {
     var connectLines: [UInt8] = []
     /// Who we are to the peer of a tunnel: nobody else's request goes through it.
     var credential: Credential?
+    /// Whether the CONNECT carries credentials of NTLM or Negotiate: its connection is one client's.
+    var bindsPeer = false
     var proxyProtocol = ProxyProtocol.none
     var proxySource: Endpoint?
     var proxyDestination: Endpoint?
@@ -56,6 +58,7 @@ struct RouteIdentity: Hashable {
         authority.removeAll(keepingCapacity: true)
         connectLines.removeAll(keepingCapacity: true)
         credential = nil
+        bindsPeer = false
         proxyProtocol = .none
         proxySource = nil
         proxyDestination = nil
@@ -69,6 +72,7 @@ struct RouteIdentity: Hashable {
         identity.authority = []
         identity.connectLines = []
         identity.credential = nil
+        identity.bindsPeer = false
         return identity
     }
 }
@@ -116,6 +120,11 @@ struct RouteTable: ~Copyable {
 
     /// Whether no HTTP is spoken; with a PROXY header in front, say, it is not `RouteID.raw`.
     func isRaw(_ route: RouteID) -> Bool { route.slot > RouteID.peer.slot && kind(route) == .raw }
+
+    /// Whether a connection of that way is one client's from its beginning.
+    func bindsPeer(_ route: RouteID) -> Bool {
+        !isPermanent(route) && entries[Int(route.slot)].identity.bindsPeer
+    }
 
     /// Of a tunnel: the way to its peer.
     func toPeer(_ route: RouteID) -> RouteID { entries[Int(route.slot)].toPeer }

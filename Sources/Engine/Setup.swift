@@ -283,7 +283,8 @@ extension WorkerEngine {
         streams[stream].gate = .shut
         takeOver(slot, stream, index)
         connections[slot].setup = .done
-        connections[slot].isSpent = !connections[slot].setupOutput.isEmpty
+        let binds = targets.routes.bindsPeer(streams[stream].route)
+        connections[slot].isSpent = binds || !connections[slot].setupOutput.isEmpty
         connections[slot].setupOutput.removeAll()
         connections[slot].decoder = ReplyDecoder(limits: limits)
         var context = ReplyContext()

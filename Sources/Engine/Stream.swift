@@ -92,6 +92,8 @@ struct Stream: ~Copyable {
     var pinMode = PinMode.auto
     /// The pin that its connection becomes when the reply begins.
     var pin: Int?
+    /// Whether the token was unpinned since: nothing is pinned to it for this stream any more.
+    var isUnpinned = false
     /// Whether only a connection that nobody has used will do.
     var needsFresh = false
     /// Whether the request carries credentials of NTLM or Negotiate.
@@ -132,7 +134,7 @@ struct Stream: ~Copyable {
 
     /// Bytes of `upload` that may be written now.
     var uploadLimit: Int {
-        if awaitsRest { return uploadWritten }
+        if awaitsRest || authentication?.isDropping == true { return uploadWritten }
         return switch gate {
         case .open: upload.count
         case .awaitsContinue, .awaitsUpgrade: headBytes
@@ -215,6 +217,7 @@ struct Stream: ~Copyable {
         if !pinToken.isEmpty { pinToken.removeAll(keepingCapacity: true) }
         pinMode = .auto
         pin = nil
+        isUnpinned = false
         needsFresh = false
         hasBindingCredentials = false
         if authentication != nil { authentication = nil }

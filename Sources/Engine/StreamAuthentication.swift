@@ -34,6 +34,9 @@ struct StreamAuthentication {
     let expectsContinue: Bool
     /// Whether it asks for another protocol, or is a CONNECT.
     let asksForUpgrade: Bool
+    let scheme: Scheme
+    /// Whether the authority is empty.
+    let isNameless: Bool
     /// Whether what follows is the body of a challenge that is answered.
     var isDropping = false
     /// Bytes of it.

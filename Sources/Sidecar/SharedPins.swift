@@ -37,6 +37,8 @@ final class SharedPins: PinDirectory, Sendable {
         ledger.withLock { $0.workerOfSession(owner, butNot: worker) }
     }
 
+    func workersOfSessions(_ owner: Int) -> [Int] { ledger.withLock { $0.workersOfSessions(owner) } }
+
     func register(_ name: PinName, worker: Int) -> PinRegistration {
         changing { $0.register(name, worker: worker) }
     }

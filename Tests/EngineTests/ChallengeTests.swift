@@ -221,6 +221,74 @@ struct ChallengeTests {
                 """
         ),
         Row(
+            "a CONNECT that is answered by connecting asks nobody",
+            script: {
+                $0.ask(1) {
+                    $0.connect()
+                    $0.originUser = "u"
+                    $0.peerUser = "u"
+                }
+                $0.connect(0)
+            },
+            expected: """
+                dial 0 a
+                1 reply 200
+                """
+        ),
+        Row(
+            "a body that grows while the challenge is dropped is sent again from its beginning",
+            { $0.replayBytesMax = 400 },
+            script: {
+                $0.post(1, 900) { $0.originUser = "u" }
+                $0.connect(0)
+                $0.body(1, String(repeating: "x", count: 100))
+                $0.pass(1001)
+                $0.hear(0, "HTTP/1.1 401 No|WWW-Authenticate: Basic realm=r|Content-Length: 2||")
+                $0.body(1, String(repeating: "y", count: 400))
+                $0.body(1, String(repeating: "z", count: 400), ends: true)
+                $0.hear(0, "no")
+                $0.connect(1)
+            },
+            expected: """
+                dial 0 a
+                0 got POST /1
+                0 more 100 bytes, sum 1680682496
+                close 0
+                dial 1 a
+                1 got POST /1
+                1 more 900 bytes, sum 1876510976
+                """
+        ),
+        Row(
+            "origins without a name are told apart by where they are",
+            script: {
+                $0.ask(1) {
+                    $0.authority = ""
+                    $0.originUser = "u"
+                }
+                $0.connect(0)
+                $0.asks(0)
+                $0.answer(0)
+                $0.ask(2, "b") {
+                    $0.authority = ""
+                    $0.originUser = "u"
+                }
+                $0.connect(1)
+                $0.note("to b: " + $0.written(1).components(of: "Authorization"))
+            },
+            expected: """
+                dial 0 a
+                0 got GET /1
+                0 got GET /1
+                1 reply 200 reused
+                1 body ok
+                1 end complete pooled [connected0 reused0]
+                dial 1 b
+                1 got GET /2
+                to b: 
+                """
+        ),
+        Row(
             "cancelled in the middle of a challenge, and its proxy lost",
             script: {
                 $0.ask(1) { $0.originUser = "u" }

@@ -17,6 +17,8 @@ final class SimPins: PinDirectory {
         ledger.workerOfSession(owner, butNot: worker)
     }
 
+    func workersOfSessions(_ owner: Int) -> [Int] { ledger.workersOfSessions(owner) }
+
     func register(_ name: PinName, worker: Int) -> PinRegistration { ledger.register(name, worker: worker) }
 
     func rename(_ name: PinName, to new: PinName, worker: Int) -> Bool {
