@@ -1,0 +1,197 @@
+// ChallengeAnswers.swift: replies that ask for credentials: which are answered, dropped, and followed by the request again.
+// Owns: what becomes of a challenge and its connection. Source: RFC 9110 §11, §15.5.2, §15.5.8; proto/outrigger.proto.
+import Authentication
+import HTTP1
+import Model
+
+extension WorkerEngine {
+    // Replies.
+
+    /// The head of a final reply to a stream with credentials. - Returns: whether it is a challenge that is answered: then
+    /// the rest of it is dropped, and the request sent again.
+    mutating func answersChallenge(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
+        guard var state = streams[stream].authentication else { return false }
+        let isTunnel = streams[stream].gate == .shut
+        let key = targets[connections[slot].target].key
+        let side = AuthenticationSide(
+            status: head.status,
+            isConnect: isTunnel || streams[stream].isConnect,
+            isFromPeer: targets.routes.kind(key.route) == .peer
+        )
+        accept(state, side, bytes, stream)
+        var own: AuthenticationTry?
+        switch side {
+        case nil: return false
+        case .origin: own = state.origin
+        // What this very connection was sent: others may have been asked since.
+        case .peer where isTunnel:
+            own = connections[slot].tunnelTry ?? state.tunnel
+            own?.space = peerSpace(key)
+        case .peer: own = state.peer
+        }
+        guard var own else { return false }
+        let answer = answer(&own, state, isTunnel: isTunnel, bytes, stream)
+        switch (side, isTunnel) {
+        case (.origin, _): state.origin = own
+        case (_, true): state.tunnel = own
+        case (_, false): state.peer = own
+        }
+        state.isDropping = answer == nil
+        state.droppedBytes = 0
+        streams[stream].authentication = state
+        streams[stream].authenticationWords = answer ?? ""
+        return state.isDropping
+    }
+
+    /// Remembers what worked.
+    private mutating func accept(
+        _ state: StreamAuthentication,
+        _ side: AuthenticationSide?,
+        _ bytes: Span<UInt8>,
+        _ stream: Int
+    ) {
+        if streams[stream].gate == .shut { return }
+        let request = AuthenticatedRequest(method: state.method.span, target: state.target.span, body: nil)
+        if let own = state.origin, own.attempt.hasAnswered, let space = own.space, side == nil {
+            note(own, space, request, bytes)
+        }
+        if let own = state.peer, own.attempt.hasAnswered, let space = own.space, side != .peer {
+            note(own, space, request, bytes)
+        }
+    }
+
+    /// - Returns: why the challenge is passed on; `nil`: it is answered.
+    private mutating func answer(
+        _ own: inout AuthenticationTry,
+        _ state: StreamAuthentication,
+        isTunnel: Bool,
+        _ bytes: Span<UInt8>,
+        _ stream: Int
+    ) -> String? {
+        guard let space = own.space else { return nil }
+        if !isTunnel && !streams[stream].isReplayHeld { return "the request's body is not held any more" }
+        let list = ChallengeList(side: space.side, fields: head.fields, in: bytes)
+        var upload = ByteBuffer()
+        swap(&upload, &streams[stream].upload)
+        defer { swap(&upload, &streams[stream].upload) }
+        let isHeld = streams[stream].isUploadComplete && streams[stream].body != .chunked
+        let connect = Array("CONNECT".utf8)
+        let authority = isTunnel ? targets.routes.identity(streams[stream].route).authority : []
+        let body = upload.bytes.extracting(droppingFirst: min(streams[stream].headBytes, upload.count))
+        let request =
+            isTunnel
+            ? AuthenticatedRequest(method: connect.span, target: authority.span, body: Span())
+            : AuthenticatedRequest(
+                method: state.method.span,
+                target: state.target.span,
+                body: isHeld ? body : nil
+            )
+        while true {
+            var value = ByteBuffer()
+            let answer = authenticator.answer(
+                list,
+                in: bytes,
+                space,
+                own.credential,
+                request,
+                &own.attempt,
+                appendingTo: &value
+            )
+            switch answer {
+            case .none(let reason): return reason.words
+            case .securityContext(let step): own.attempt.exclude(step.mechanism)
+            case .resubmit:
+                own.value = Secret(copying: value.bytes)
+                own.isAnswer = true
+                value.wipe()
+                return nil
+            }
+        }
+    }
+
+    /// Whether what comes is the rest of a challenge that is answered.
+    func isDropping(_ stream: Int) -> Bool { streams[stream].authentication?.isDropping ?? false }
+
+    /// Drops so many bytes of its body. - Returns: whether there may be more.
+    mutating func drop(_ count: Int, _ slot: Int, _ stream: Int) -> Bool {
+        streams[stream].authentication?.droppedBytes += count
+        let dropped = streams[stream].authentication?.droppedBytes ?? 0
+        if dropped <= limits.challengeBodyBytesMax { return true }
+        streams[stream].phase = .none
+        let isOnes = isOnes(slot, stream)
+        close(slot)
+        sendAgain(stream, wasOnes: isOnes)
+        return false
+    }
+
+    /// The challenge is whole: the request again, on the same connection where that still stands.
+    mutating func resubmit(_ slot: Int, _ stream: Int, keepsConnection: Bool) {
+        streams[stream].phase = .none
+        if !keepsConnection {
+            let isOnes = isOnes(slot, stream)
+            close(slot)
+            sendAgain(stream, wasOnes: isOnes)
+            return
+        }
+        connections[slot].isPaused = false
+        if streams[stream].gate == .shut {
+            // The peer's connection is free, and the tunnel is asked for on it again.
+            _ = giveUp(slot)
+            sendAgain(stream, wasOnes: false)
+            return
+        }
+        let index = streams[stream].endpointIndex
+        rewind(stream)
+        assign(slot, to: stream, index, .reused)
+    }
+
+    /// Whether a connection is one client's, or is made so by this request: what was written on it goes nowhere else.
+    func isOnes(_ slot: Int, _ stream: Int) -> Bool {
+        connections[slot].pin != nil || streams[stream].hasBindingCredentials
+    }
+
+    /// The request again, on whatever connection there is.
+    mutating func sendAgain(_ stream: Int, wasOnes: Bool) {
+        streams[stream].phase = .none
+        if wasOnes {
+            let detail = "the client's connection ended with a challenge that was to be answered on it"
+            end(stream, EndReport(.pinLost, detail: detail))
+            return
+        }
+        rewind(stream)
+        dispatch(stream)
+    }
+
+    /// Back to the request's first byte.
+    private mutating func rewind(_ stream: Int) {
+        precondition(streams[stream].isReplayHeld, "a request without its beginning")
+        streams[stream].authentication?.isDropping = false
+        if streams[stream].gate == .shut {
+            let asksForUpgrade = streams[stream].authentication?.asksForUpgrade ?? false
+            let expects = streams[stream].encoded.expectsContinue
+            streams[stream].gate = asksForUpgrade ? .awaitsUpgrade : expects ? .awaitsContinue : .open
+        }
+        streams[stream].uploadWritten = 0
+        streams[stream].isCommitted = false
+        streams[stream].sentAt = nil
+        streams[stream].firstByteAt = nil
+        streams[stream].continueUntil = .never
+        streams[stream].refusalStatus = 0
+    }
+
+    func namelessSpace(_ key: PoolKey, _ scheme: Scheme) -> AuthenticationSpace {
+        let place = Array("\(key.endpoint)".utf8)
+        return .origin(scheme, authority: place.span)
+    }
+
+    /// A peer by its address, and by how it is spoken to.
+    func peerSpace(_ key: PoolKey) -> AuthenticationSpace {
+        let route = targets.routes.identity(key.route)
+        var identity = Array("\(key.endpoint)".utf8)
+        if !route.outer.isClear {
+            identity += [0] + route.outer.serverName + [0] + route.outer.verifyName + [0]
+            identity += Array("\(targets.routes.settings(route.outer.settings))".utf8)
+        }
+        return .peer(identity)
+    }
+}
