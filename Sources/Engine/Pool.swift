@@ -93,7 +93,7 @@ extension WorkerEngine {
         if idleOfAll.count >= limits.idleMax { _ = closeOldestIdle() }
         idleLinks.append(slot, to: &targets[target].idle)
         idleOfAllLinks.append(slot, to: &idleOfAll)
-        if limits.connectionsPerEndpointMax > 0 {
+        if hasEndpointLimits {
             idleOfEndpointLinks.append(slot, to: &targets[endpoint: targets[target].endpoint].idle)
         }
         connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
@@ -115,7 +115,7 @@ extension WorkerEngine {
         let target = connections[slot].target
         idleLinks.remove(slot, from: &targets[target].idle)
         idleOfAllLinks.remove(slot, from: &idleOfAll)
-        if limits.connectionsPerEndpointMax > 0 {
+        if hasEndpointLimits {
             idleOfEndpointLinks.remove(slot, from: &targets[endpoint: targets[target].endpoint].idle)
         }
     }
@@ -150,6 +150,7 @@ extension WorkerEngine {
         } else {
             effects.append(.giveBack(connections[slot].room))
         }
+        if connections[slot].member.group >= 0 { memberConnectionEnded(slot) }
         connections[slot].state = .closed
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         let pin = connections[slot].pin

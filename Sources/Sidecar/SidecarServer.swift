@@ -28,10 +28,18 @@ package enum ControlMessage: Sendable {
     case drained
 }
 
+/// What all workers ask.
+struct SharedState: Sendable {
+    let budget: SharedBudget
+    let pins: SharedPins
+    let health: SharedHealth
+}
+
 /// A running sidecar. Call `stop` once.
 package final class SidecarServer: Sendable {
     /// Readable when a worker has something to say; then look at `isDrained`.
     package let control: Mailbox<ControlMessage>
+    private let health: SharedHealth
     private let shares: [WorkerShare]
     private let threads: [Thread]
 
@@ -45,9 +53,13 @@ package final class SidecarServer: Sendable {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
             for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
-            let budget = SharedBudget(configuration.limits, shares.map(\.messages))
-            let pins = SharedPins(configuration.limits, workers: configuration.workers)
             let mailboxes = shares.map(\.messages)
+            let shared = SharedState(
+                budget: SharedBudget(configuration.limits, configuration.named, mailboxes),
+                pins: SharedPins(configuration.limits, workers: configuration.workers),
+                health: SharedHealth(configuration.named, mailboxes)
+            )
+            health = shared.health
             for number in shares.indices {
                 let share = shares[number]
                 let body = Self.body(
@@ -55,8 +67,7 @@ package final class SidecarServer: Sendable {
                     instanceID,
                     number,
                     share,
-                    budget,
-                    pins,
+                    shared,
                     mailboxes,
                     control,
                     started
@@ -84,8 +95,7 @@ package final class SidecarServer: Sendable {
         _ instanceID: [UInt8],
         _ number: Int,
         _ share: WorkerShare,
-        _ budget: SharedBudget,
-        _ pins: SharedPins,
+        _ shared: SharedState,
         _ mailboxes: [Mailbox<WorkerMessage>],
         _ control: Mailbox<ControlMessage>,
         _ started: Mailbox<SocketError?>
@@ -102,8 +112,7 @@ package final class SidecarServer: Sendable {
                     software: software,
                     number: number,
                     share: share,
-                    budget: budget,
-                    pins: pins,
+                    shared: shared,
                     mailboxes: mailboxes,
                     control: control
                 )
@@ -176,6 +185,10 @@ package final class SidecarServer: Sendable {
         }
         return pins
     }
+
+    /// Has all workers use the weights of members that a configuration says now. Groups and members that are new in it, or
+    /// gone, are left as they are.
+    package func takeWeights(_ groups: [String: NamedGroup]) { health.takeWeights(groups) }
 
     /// CPU time that all workers have used, nanoseconds. Not after `stop`.
     package var workerCPUNanoseconds: Int64 { threads.reduce(0) { $0 + $1.cpuNanoseconds } }

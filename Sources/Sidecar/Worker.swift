@@ -19,6 +19,7 @@ enum WorkerMessage: Sendable {
     case count(Mailbox<Counts>)
     case budget(BudgetNews)
     case pins(PinNews)
+    case group(GroupNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
 }
@@ -114,8 +115,7 @@ struct Worker: ~Copyable {
         software: String,
         number: Int,
         share: WorkerShare,
-        budget: SharedBudget,
-        pins: SharedPins,
+        shared: SharedState,
         mailboxes: [Mailbox<WorkerMessage>],
         control: Mailbox<ControlMessage>
     ) throws(SocketError) {
@@ -128,8 +128,9 @@ struct Worker: ~Copyable {
             named: named,
             instanceID: instanceID,
             software: software,
-            budget: budget,
-            directory: pins,
+            budget: shared.budget,
+            directory: shared.pins,
+            health: shared.health,
             worker: number,
             digests: DigestFunctions(
                 md5: { MessageDigest.md5($0, &$1) },
@@ -137,6 +138,7 @@ struct Worker: ~Copyable {
                 sha512256: { MessageDigest.sha512256($0, &$1) }
             ),
             seed: Self.randomSeed(),
+            chance: .random(in: .min ... .max),
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -147,7 +149,7 @@ struct Worker: ~Copyable {
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
         self.share = share
-        self.budget = budget
+        budget = shared.budget
         self.mailboxes = mailboxes
         self.number = number
         self.control = control
@@ -172,7 +174,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins: break
+            case .drain, .stop, .budget, .pins, .group: break
             }
         }
     }
@@ -244,6 +246,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(engine.counts)
             case .budget(let news): engine.told(news, now: now)
             case .pins(let news): engine.told(news, now: now)
+            case .group(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
             }

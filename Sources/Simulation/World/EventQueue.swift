@@ -10,6 +10,8 @@ enum WorldEvent: Equatable {
     case workerTurn(worker: Int)
     /// News of the budget are found in a worker's mailbox.
     case mail(worker: Int, BudgetNews)
+    /// News of groups are found there.
+    case groupMail(worker: Int, GroupNews)
     /// A letter about pins is found there, by its place in `SimWorld.pinMail`.
     case pinMail(worker: Int, letter: Int)
     /// A connect call is answered.

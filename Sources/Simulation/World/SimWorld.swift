@@ -41,6 +41,7 @@ package final class SimWorld {
     var active = 0
     let budget: SimBudget
     let pins: SimPins
+    let health: SimHealth
     var pinMail: [PinMail] = []
     /// When the last letter to a worker arrives.
     var pinMailAt: [Int: Instant] = [:]
@@ -91,6 +92,7 @@ package final class SimWorld {
         jumpsLeft = scenario.jumpsMax
         budget = SimBudget(scenario, sabotage)
         pins = SimPins(scenario)
+        health = SimHealth(scenario, NamedSettings(), seed: seed, now: now)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
         for number in 0..<scenario.workerCount {
@@ -102,9 +104,11 @@ package final class SimWorld {
                         software: "simulation",
                         budget: budget,
                         directory: pins,
+                        health: health,
                         worker: number,
                         digests: .simulated,
                         seed: Secret("simulated"),
+                        chance: seed &+ UInt64(number),
                         now: now,
                         passBytesMin: scenario.passBytesMin
                     )
@@ -227,6 +231,9 @@ package final class SimWorld {
         case .mail(let number, let news):
             active = number
             callEngine { $0.told(news, now: $1) }
+        case .groupMail(let number, let news):
+            active = number
+            callEngine { $0.told(news, now: $1) }
         case .pinMail(let number, let letter): deliver(letter, to: number)
         case .dialAnswer(let link): dialAnswer(links[link])
         case .handshake(let link, let failure): endHandshake(links[link], failure)
@@ -267,7 +274,9 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .mail, .pinMail, .dialAnswer, .handshake, .handshakeCut, .drain: break
+        case .arrival, .workerTurn, .mail, .groupMail, .pinMail, .dialAnswer, .handshake, .handshakeCut,
+            .drain:
+            break
         }
         queue.add(event, at: time)
     }
