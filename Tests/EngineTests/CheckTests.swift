@@ -130,7 +130,7 @@ struct CheckTests {
             script: { rig in
                 rig.askGroup(1)
                 rig.pass(1)
-                (0...2).forEach { rig.connect($0) }
+                for socket in 0...2 { rig.connect(socket) }
                 rig.answer(0)
                 rig.note("used")
                 rig.askGroup(2)

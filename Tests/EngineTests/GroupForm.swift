@@ -31,6 +31,9 @@ extension Rig {
         }
     }
 
+    /// Several.
+    func askGroups(_ streams: ClosedRange<UInt32>) { for stream in streams { askGroup(stream) } }
+
     /// A stream of the group whose connection, the next socket, is refused.
     func refuseGroup(_ stream: UInt32, _ socket: Int) {
         askGroup(stream)

@@ -198,7 +198,7 @@ struct MemberTests {
                 group.ejection.dialFailures = 0
             },
             script: { rig in
-                (1...2).forEach { rig.askGroup($0) }
+                rig.askGroups(1...2)
                 rig.fail(0)
                 rig.fail(1)
             },
@@ -255,7 +255,7 @@ struct MemberTests {
                 group.ejection.jitterPercent = 0
             },
             script: { rig in
-                (1...2).forEach { rig.askGroup($0) }
+                rig.askGroups(1...2)
                 rig.fail(0)
                 rig.fail(1)
                 rig.note("ejected")
