@@ -460,7 +460,7 @@ final class Rig {
     /// It has closed a connection.
     func neighbourGivesBack(_ room: Room?) {
         guard let room else { return record.add("neighbour has no room") }
-        neighbourRooms.removeAll { $0 == room }
+        if let index = neighbourRooms.firstIndex(of: room) { neighbourRooms.remove(at: index) }
         budget.ledger.giveBack(room, by: 1)
         spreadNews()
         run()
