@@ -16,6 +16,8 @@ package struct SidecarConfiguration: Sendable {
     package var named = NamedSettings()
     /// Users that may connect beside root and the one that runs the sidecar.
     package var allowedUserIDs: [UInt32] = []
+    /// Path of the operators' socket; empty: none. Only the daemon has one.
+    package var adminPath: [UInt8] = []
     /// Named in HELLO.
     package var software = Product.software
 
