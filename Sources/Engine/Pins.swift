@@ -335,7 +335,7 @@ extension WorkerEngine {
         case .stream(let stream):
             streams[stream].phase = .waiting
             pinOrphans.append(stream)
-        case .worker(let other): letters.append(PinLetter(to: other, .news(.gone(name))))
+        case .worker(let other): letters.append(Letter(to: other, .news(.gone(name))))
         }
     }
 
