@@ -23,6 +23,8 @@ extension WorkerEngine {
         }
         pinToken.owner = sessions[streams[stream].session].owner
         pinToken.bytes = streams[stream].pinToken
+        // Shared any longer, the stream's array would be copied when it is emptied.
+        defer { pinToken.bytes = [] }
         var hasPins = false
         for pin in pinsByToken[pinToken] ?? [] {
             hasPins = true
