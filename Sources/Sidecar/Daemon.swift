@@ -55,6 +55,8 @@ package struct Daemon: ~Copyable {
     ///   - configuration: what it begins with.
     ///   - rereadGroups: reads the configuration's groups again, at SIGHUP; `nil`: that failed, and was logged. Of them weights
     ///     are taken over, and nothing else.
+    /// - Returns: how it ended.
+    /// - Throws: why it cannot begin.
     package static func serve(
         path: [UInt8],
         _ configuration: SidecarConfiguration,

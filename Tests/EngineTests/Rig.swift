@@ -422,9 +422,9 @@ final class Rig {
         }
     }
 
-    /// It has news of pins.
-    func neighbourTells(_ news: PinNews) {
-        engine.told(news, now: now)
+    /// One call of the engine's, and what follows from it.
+    func tell(_ call: (inout WorkerEngine, Instant) -> Void) {
+        call(&engine, now)
         run()
     }
 
@@ -446,12 +446,6 @@ final class Rig {
         } else {
             record.add("socket \(socket) is closed")
         }
-        run()
-    }
-
-    /// It has news of idle connections.
-    func neighbourTells(_ news: IdleNews) {
-        engine.told(news, now: now)
         run()
     }
 
