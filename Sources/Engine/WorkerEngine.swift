@@ -56,6 +56,9 @@ package struct WorkerEngine: ~Copyable {
     /// Whether any worker waits for room in the process, as far as this one knows.
     var isProcessWanted = false
 
+    /// Where the idle connections of all workers are; `nil`: there are no others.
+    let idleDirectory: (any IdleDirectory)?
+
     // Pins.
     let directory: any PinDirectory
     var pins = SlotTable<Pin>()
@@ -66,7 +69,7 @@ package struct WorkerEngine: ~Copyable {
     /// Streams whose pin is gone.
     var pinOrphans: [Int] = []
     /// For other workers.
-    var letters: [PinLetter] = []
+    var letters: [Letter] = []
     /// Proxies without a session, the first to be given up first.
     var graces: [PinGrace] = []
 
@@ -130,6 +133,7 @@ package struct WorkerEngine: ~Copyable {
     ///   - software: name and version, named in HELLO.
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - directory: where the pins of all workers are.
+    ///   - idleDirectory: where the idle connections of all workers are; `nil`: of this one only.
     ///   - health: where the health of members is.
     ///   - worker: its number in all of them.
     ///   - digests: hash functions of Digest.
@@ -144,6 +148,7 @@ package struct WorkerEngine: ~Copyable {
         software: String,
         budget: any ConnectionBudget,
         directory: any PinDirectory,
+        idleDirectory: (any IdleDirectory)? = nil,
         health: any HealthDirectory,
         worker: Int,
         digests: DigestFunctions,
@@ -156,6 +161,7 @@ package struct WorkerEngine: ~Copyable {
         self.passBytesMin = passBytesMin
         self.budget = budget
         self.directory = directory
+        self.idleDirectory = idleDirectory
         authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
         self.worker = worker
         self.health = health

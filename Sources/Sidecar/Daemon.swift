@@ -12,6 +12,8 @@ package enum DaemonError: Error, Equatable, Sendable {
     case notASocket
     case noPermission
     case cannotCreateSocket(SocketError)
+    /// The operators' socket cannot be had.
+    case cannotAdminister(SocketError)
     case system(SocketError)
 }
 
@@ -38,6 +40,7 @@ package struct Daemon: ~Copyable {
     /// Reads the groups of the configuration again; `nil`: it could not, and has said why.
     private let rereadGroups: () -> [String: NamedGroup]?
     private let server: SidecarServer
+    private var administration: Administration?
     private let signals: Signals
     private var poller: Poller
     /// `nil`: draining has begun.
@@ -53,7 +56,7 @@ package struct Daemon: ~Copyable {
     ///   - rereadGroups: reads the configuration's groups again, at SIGHUP; `nil`: that failed, and was logged. Of them weights
     ///     are taken over, and nothing else.
     /// - Returns: how it ended.
-    /// - Throws: why it could not begin.
+    /// - Throws: why it cannot begin.
     package static func serve(
         path: [UInt8],
         _ configuration: SidecarConfiguration,
@@ -74,6 +77,7 @@ package struct Daemon: ~Copyable {
                 SidecarServer(configuration)
             )
         } catch { throw .system(error) }
+        try daemon.administer()
         Log.write(.info, "listening", ["socket": String(decoding: path, as: UTF8.self)])
         return daemon.run()
     }
@@ -96,6 +100,16 @@ package struct Daemon: ~Copyable {
         self.poller = poller
         acceptor = Acceptor(listener: listener.socket, allowedUserIDs: configuration.allowedUserIDs)
         self.listener = consume listener
+    }
+
+    private mutating func administer() throws(DaemonError) {
+        let path = configuration.adminPath
+        if path.isEmpty { return }
+        do throws(SocketError) { administration = try Administration(path: path, server) } catch {
+            server.stop()
+            throw .cannotAdminister(error)
+        }
+        Log.write(.info, "administration", ["socket": String(decoding: path, as: UTF8.self)])
     }
 
     private static func logStart(_ configuration: SidecarConfiguration, descriptors: Int?) {
@@ -143,6 +157,8 @@ package struct Daemon: ~Copyable {
                 let isOver = Clock.now >= drainDeadline.nanoseconds
                 guard server.isDrained || isOver else { continue }
                 let isDrained = server.isDrained
+                // First: it waits for answers of the workers.
+                administration?.stop()
                 server.stop()
                 Log.write(.info, "stopped", ["drained": String(isDrained)])
                 return .drained

@@ -16,6 +16,8 @@ package struct SidecarConfiguration: Sendable {
     package var named = NamedSettings()
     /// Users that may connect beside root and the one that runs the sidecar.
     package var allowedUserIDs: [UInt32] = []
+    /// Path of the operators' socket; empty: none. Only the daemon has one.
+    package var adminPath: [UInt8] = []
     /// Named in HELLO.
     package var software = Product.software
 
@@ -28,11 +30,30 @@ package enum ControlMessage: Sendable {
     case drained
 }
 
-/// What all workers ask.
+/// What all workers of a process have in common.
 struct SharedState: Sendable {
     let budget: SharedBudget
     let pins: SharedPins
+    /// `nil`: there is one worker.
+    let idles: SharedIdles?
     let health: SharedHealth
+    /// Of all workers, by number.
+    let mailboxes: [Mailbox<WorkerMessage>]
+    /// Wakes whoever waits for `WorkerShare.isDrained`.
+    let control: Mailbox<ControlMessage>
+
+    init(
+        _ configuration: SidecarConfiguration,
+        _ mailboxes: [Mailbox<WorkerMessage>],
+        control: Mailbox<ControlMessage>
+    ) {
+        budget = SharedBudget(configuration.limits, configuration.named, mailboxes)
+        pins = SharedPins(configuration.limits, workers: mailboxes.count)
+        idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
+        health = SharedHealth(configuration.named, mailboxes)
+        self.mailboxes = mailboxes
+        self.control = control
+    }
 }
 
 /// A running sidecar. Call `stop` once.
@@ -53,25 +74,11 @@ package final class SidecarServer: Sendable {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
             for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
-            let mailboxes = shares.map(\.messages)
-            let shared = SharedState(
-                budget: SharedBudget(configuration.limits, configuration.named, mailboxes),
-                pins: SharedPins(configuration.limits, workers: configuration.workers),
-                health: SharedHealth(configuration.named, mailboxes)
-            )
+            let shared = SharedState(configuration, shares.map(\.messages), control: control)
             health = shared.health
             for number in shares.indices {
                 let share = shares[number]
-                let body = Self.body(
-                    configuration,
-                    instanceID,
-                    number,
-                    share,
-                    shared,
-                    mailboxes,
-                    control,
-                    started
-                )
+                let body = Self.body(configuration, instanceID, number, share, shared, started)
                 threads.append(try Thread(name: "worker-\(number)", body))
             }
             var answers = 0
@@ -96,8 +103,6 @@ package final class SidecarServer: Sendable {
         _ number: Int,
         _ share: WorkerShare,
         _ shared: SharedState,
-        _ mailboxes: [Mailbox<WorkerMessage>],
-        _ control: Mailbox<ControlMessage>,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
         var limits = configuration.limits
@@ -112,9 +117,7 @@ package final class SidecarServer: Sendable {
                     software: software,
                     number: number,
                     share: share,
-                    shared: shared,
-                    mailboxes: mailboxes,
-                    control: control
+                    shared: shared
                 )
                 started.post(nil)
                 worker.run()

@@ -19,6 +19,7 @@ enum WorkerMessage: Sendable {
     case count(Mailbox<Counts>)
     case budget(BudgetNews)
     case pins(PinNews)
+    case idle(IdleNews)
     case group(GroupNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
@@ -70,13 +71,9 @@ struct Worker: ~Copyable {
     var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
-    private let budget: SharedBudget
-    /// Of all workers, by number.
-    let mailboxes: [Mailbox<WorkerMessage>]
-    /// Its number in the budget and the directory of pins.
+    let shared: SharedState
+    /// Its number in all of them.
     private let number: Int
-    /// Wakes whoever waits for `share.isDrained`.
-    private let control: Mailbox<ControlMessage>
     var now: Instant
 
     // By slot of the id; an entry is valid when its whole id matches.
@@ -116,9 +113,7 @@ struct Worker: ~Copyable {
         software: String,
         number: Int,
         share: WorkerShare,
-        shared: SharedState,
-        mailboxes: [Mailbox<WorkerMessage>],
-        control: Mailbox<ControlMessage>
+        shared: SharedState
     ) throws(SocketError) {
         let poller = try Poller()
         try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
@@ -131,6 +126,7 @@ struct Worker: ~Copyable {
             software: software,
             budget: shared.budget,
             directory: shared.pins,
+            idleDirectory: shared.idles,
             health: shared.health,
             worker: number,
             digests: DigestFunctions(
@@ -150,10 +146,8 @@ struct Worker: ~Copyable {
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
         self.share = share
-        budget = shared.budget
-        self.mailboxes = mailboxes
+        self.shared = shared
         self.number = number
-        self.control = control
     }
 
     /// What nonces are made from; the system's random numbers.
@@ -176,7 +170,7 @@ struct Worker: ~Copyable {
             case .listPins(let reply): reply.post([])
             case .listGroups(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins, .group: break
+            case .drain, .stop, .budget, .pins, .idle, .group: break
             }
         }
     }
@@ -203,7 +197,7 @@ struct Worker: ~Copyable {
 
         if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
             share.isDrained.store(true, ordering: .releasing)
-            control.post(.drained)
+            shared.control.post(.drained)
         }
     }
 
@@ -248,6 +242,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(engine.counts)
             case .budget(let news): engine.told(news, now: now)
             case .pins(let news): engine.told(news, now: now)
+            case .idle(let news): engine.told(news, now: now)
             case .group(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
@@ -320,9 +315,9 @@ struct Worker: ~Copyable {
         case .startTLS(let id, let hop): startTLS(id, hop)
         case .notifyClose(let id): notifyClose(id)
         case .closeConnection(let id): close(id)
-        case .giveBack(let room): tell(budget.giveBack(room, by: number))
-        case .handOver(let room, let heir): tell(budget.handOver(room, to: heir, by: number))
-        case .sendPins: sendPins()
+        case .giveBack(let room): tell(shared.budget.giveBack(room, by: number))
+        case .handOver(let room, let heir): tell(shared.budget.handOver(room, to: heir, by: number))
+        case .sendLetters: sendLetters()
         case .closeSession(let id): closeAsOrdered(id)
         }
     }

@@ -38,6 +38,15 @@ struct Serve: ParsableCommand {
     var socket: String?
 
     @Option(
+        name: .customLong("admin-socket"),
+        help: ArgumentHelp(
+            "Path of a socket where 'outrigger show' and curl can ask what is open. Root's and ours alone.",
+            valueName: "path"
+        )
+    )
+    var adminSocket: String?
+
+    @Option(
         help: ArgumentHelp(
             "\(Setting.workers.help). (\(Setting.workers.wanted); default: \(Setting.workers.defaultText))",
             valueName: "n"
@@ -69,11 +78,12 @@ struct Serve: ParsableCommand {
     private var sources = SettingsSources(file: nil)
 
     /// What comes from the command line: `read` and `sources` do not.
-    enum CodingKeys: CodingKey { case config, socket, workers, allowedUserIDs, limitOptions }
+    enum CodingKeys: CodingKey { case config, socket, adminSocket, workers, allowedUserIDs, limitOptions }
 
     mutating func validate() throws {
         var sources = SettingsSources(file: config ?? Environment.value(of: EnvironmentNames.file))
         if let socket { sources.flags.append((.socket, [socket])) }
+        if let adminSocket { sources.flags.append((.adminSocket, [adminSocket])) }
         if let workers { sources.flags.append((.workers, [String(workers)])) }
         if !allowedUserIDs.isEmpty {
             sources.flags.append((.allowedUserIDs, allowedUserIDs.map { String($0) }))
@@ -101,6 +111,7 @@ struct Serve: ParsableCommand {
         configuration.limits = settings.limits
         configuration.allowedUserIDs = settings.allowedUserIDs
         configuration.named = settings.named
+        configuration.adminPath = Array(settings.adminSocket.utf8)
         let end: DaemonEnd
         do throws(DaemonError) {
             end = try Daemon.serve(path: Array(settings.socket.utf8), configuration) { [sources] in
@@ -158,6 +169,7 @@ extension DaemonError {
         case .notASocket: "something that is no socket is in its place"
         case .noPermission: "no permission"
         case .cannotCreateSocket(let error): "the socket cannot be made: \(error)"
+        case .cannotAdminister(let error): "the socket of --admin-socket cannot be made: \(error)"
         case .system(let error): "the system refuses: \(error)"
         }
     }
@@ -168,7 +180,7 @@ extension DaemonError {
         case .socketInUse: ExitStatus.unavailable
         // EX_NOPERM.
         case .noPermission: ExitCode(77)
-        case .notASocket, .cannotCreateSocket: ExitStatus.cannotCreate
+        case .notASocket, .cannotCreateSocket, .cannotAdminister: ExitStatus.cannotCreate
         case .system: ExitStatus.osError
         }
     }

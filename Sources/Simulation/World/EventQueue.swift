@@ -12,8 +12,8 @@ enum WorldEvent: Equatable {
     case mail(worker: Int, BudgetNews)
     /// News of groups are found there.
     case groupMail(worker: Int, GroupNews)
-    /// A letter about pins is found there, by its place in `SimWorld.pinMail`.
-    case pinMail(worker: Int, letter: Int)
+    /// A letter of another worker is found there, by its place in `SimWorld.workerMail`.
+    case workerMail(worker: Int, letter: Int)
     /// A connect call is answered.
     case dialAnswer(link: Int)
     /// A handshake comes to its end.

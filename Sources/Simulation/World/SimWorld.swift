@@ -41,10 +41,11 @@ package final class SimWorld {
     var active = 0
     let budget: SimBudget
     let pins: SimPins
+    let idles: SimIdles?
     let health: SimHealth
-    var pinMail: [PinMail] = []
+    var workerMail: [WorkerMail] = []
     /// When the last letter to a worker arrives.
-    var pinMailAt: [Int: Instant] = [:]
+    var workerMailAt: [Int: Instant] = [:]
     var now = Instant(nanoseconds: 1_000_000_000)
     var queue = EventQueue()
     var links: [Link] = []
@@ -92,6 +93,7 @@ package final class SimWorld {
         jumpsLeft = scenario.jumpsMax
         budget = SimBudget(scenario, sabotage)
         pins = SimPins(scenario)
+        idles = scenario.workerCount > 1 ? SimIdles(scenario) : nil
         health = SimHealth(scenario, NamedSettings(), seed: seed, now: now)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
@@ -104,6 +106,7 @@ package final class SimWorld {
                         software: "simulation",
                         budget: budget,
                         directory: pins,
+                        idleDirectory: idles,
                         health: health,
                         worker: number,
                         digests: .simulated,
@@ -234,7 +237,7 @@ package final class SimWorld {
         case .groupMail(let number, let news):
             active = number
             callEngine { $0.told(news, now: $1) }
-        case .pinMail(let number, let letter): deliver(letter, to: number)
+        case .workerMail(let number, let letter): deliver(letter, to: number)
         case .dialAnswer(let link): dialAnswer(links[link])
         case .handshake(let link, let failure): endHandshake(links[link], failure)
         case .handshakeCut(let link, let isReset): cutHandshake(links[link], isReset: isReset)
@@ -274,7 +277,7 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .mail, .groupMail, .pinMail, .dialAnswer, .handshake, .handshakeCut,
+        case .arrival, .workerTurn, .mail, .groupMail, .workerMail, .dialAnswer, .handshake, .handshakeCut,
             .drain:
             break
         }
