@@ -374,7 +374,7 @@ extension WorkerEngine {
     mutating func settle() {
         while true {
             if let waiter = waitersWithoutDial.popLast() {
-                if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admit(waiter) }
+                if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admitAgain(waiter) }
             } else if let endpoint = wishesToRenew.popLast() {
                 renewWish(endpoint)
             } else if !pinOrphans.isEmpty {

@@ -45,8 +45,9 @@ struct AdministrationReply: Equatable {
 
     static let index = """
         /pins         pinned connections
+        /groups       members of groups, their health and load
         /counts       what is open, and what was done
-        /pins.json, /counts.json
+        /pins.json, /groups.json, /counts.json
 
         """
 
@@ -62,6 +63,8 @@ struct AdministrationReply: Equatable {
             case "/": return Self(status: 200, text: index)
             case "/pins": return Self(status: 200, text: PinListing.table(try server.pins()))
             case "/pins.json": return json(PinListing.json(try server.pins()))
+            case "/groups": return Self(status: 200, text: GroupListing.table(try server.groups()))
+            case "/groups.json": return json(GroupListing.json(try server.groups()))
             case "/counts": return Self(status: 200, text: CountListing.table(try server.counts()))
             case "/counts.json": return json(CountListing.json(try server.counts()))
             default: return Self(status: 404, text: "there is:\n" + index)
