@@ -38,7 +38,7 @@ private enum MessageSize {
     }
 
     /// A text field; absent when empty.
-    fileprivate static func text(_ words: String) -> Int {
+    private static func text(_ words: String) -> Int {
         words.isEmpty ? 0 : WireSize.bytes(words.utf8.count)
     }
 
@@ -55,7 +55,13 @@ private enum MessageSize {
 
     /// Of a group: the member's name behind all else.
     static func attempt(_ attempt: Attempt, _ members: borrowing [String]) -> Int {
-        self.attempt(attempt) &+ text(MessageEncoder.name(attempt.member, members))
+        self.attempt(attempt) &+ name(MessageEncoder.name(attempt.member, members))
+    }
+
+    /// A name, cut as words are; absent when empty.
+    static func name(_ name: String) -> Int {
+        let count = MessageEncoder.textBytes(name)
+        return count == 0 ? 0 : WireSize.bytes(count)
     }
 
     static func timings(_ timings: Timings) -> Int {
@@ -151,12 +157,17 @@ extension OutputSpan<UInt8> {
         appendNumber(MessageSize.clamped(attempt.transportMicroseconds), field: 5)
     }
 
+    fileprivate mutating func appendName(_ name: String, field: UInt8) {
+        let count = MessageEncoder.textBytes(name)
+        if count > 0 { appendBytes(name.utf8.span.extracting(first: count), field: field) }
+    }
+
     /// Of a group.
     fileprivate mutating func append(_ attempt: Attempt, _ members: borrowing [String], field: UInt8) {
         appendPrefix(MessageSize.attempt(attempt, members), field: field)
         appendContent(attempt)
         let name = MessageEncoder.name(attempt.member, members)
-        if !name.isEmpty { appendBytes(name.utf8.span, field: 6) }
+        appendName(name, field: 6)
     }
 
     /// Of an END, what stands in front of the attempts.
@@ -271,7 +282,7 @@ extension MessageEncoder {
         _ output: inout ByteBuffer
     ) {
         let name = Self.name(report.member, report.members)
-        var size = base &+ MessageSize.text(name)
+        var size = base &+ MessageSize.name(name)
         var count = 0
         while count < min(attempts.count, Self.attemptsMax) {
             let more = WireSize.bytes(MessageSize.attempt(attempts[count], report.members))
@@ -283,7 +294,7 @@ extension MessageEncoder {
             output.appendHead(report, textBytes)
             for index in 0..<count { output.append(attempts[index], report.members, field: 7) }
             output.appendTail(report)
-            if !name.isEmpty { output.appendBytes(name.utf8.span, field: 10) }
+            output.appendName(name, field: 10)
         }
     }
 

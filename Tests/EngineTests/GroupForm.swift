@@ -23,6 +23,8 @@ extension NamedSettings {
 }
 
 extension Rig {
+    var groupReports: [GroupReport] { engine.groupReports }
+
     /// The proxy opens a stream of the group "g".
     func askGroup(_ stream: UInt32, _ session: Int = 0, _ change: (inout Form) -> Void = { _ in }) {
         ask(stream, "", session) { form in

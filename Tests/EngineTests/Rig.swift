@@ -77,7 +77,6 @@ final class Rig {
     var counts: Counts { engine.counts }
     var nextDeadline: Instant? { engine.nextDeadline }
     var isDrained: Bool { engine.isDrained }
-    var groupReports: [GroupReport] { engine.groupReports }
     /// Pool keys that the engine remembers.
     var targetCount: Int { engine.targets.count }
     /// Ways and TLS settings that the engine remembers beside those it began with.

@@ -148,7 +148,7 @@ struct DetailRow: CustomTestStringConvertible, Sendable {
         #expect(readAttempts == attempts)
     }
 
-    @Test(arguments: [1, 64, 112, 336])
+    @Test(arguments: [1, 64, 112, 256])
     func `long names leave out attempts, and the frame stays within 1024 bytes`(
         count: Int
     ) throws {

@@ -211,9 +211,31 @@ enum FrameOracle {
             try decoder.end(output.payload)
         }
         if report.detail.utf8.count > 256 { again.detail = report.detail }
+        if !report.members.isEmpty {
+            precondition(attemptsAgain.count <= attempts.count, "attempts added")
+            precondition(
+                sameName((again.member, again.members), (report.member, report.members)),
+                "member changed"
+            )
+            for (index, attempt) in attemptsAgain.enumerated() {
+                let before = (attempts[index].member, report.members)
+                precondition(sameName((attempt.member, again.members), before), "an attempt's member changed")
+                attemptsAgain[index].member = attempts[index].member
+            }
+            // Those that do not fit are left out, and so is who is named by them alone.
+            attemptsAgain += attempts.dropFirst(attemptsAgain.count)
+            (again.member, again.members) = (report.member, report.members)
+        }
         precondition(again == report, "end changed")
-        attemptsAgain += attempts.dropFirst(MessageEncoder.attemptsMax)
+        if report.members.isEmpty { attemptsAgain += attempts.dropFirst(MessageEncoder.attemptsMax) }
         precondition(attemptsAgain == attempts, "attempts changed")
+    }
+
+    /// Long names are cut, and before a NUL.
+    private static func sameName(_ one: (Int, [String]), _ other: (Int, [String])) -> Bool {
+        func name(_ place: (Int, [String])) -> String { place.0 < 0 ? "" : place.1[place.0] }
+        let (short, long) = (name(one), name(other))
+        return short == long || (long.utf8.count > 256 && long.utf8.starts(with: short.utf8))
     }
 
     /// What an encoder said has to be read.
