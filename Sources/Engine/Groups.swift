@@ -55,7 +55,11 @@ extension WorkerEngine {
 
     /// Finds a connection for a stream of a group: at the member that it is at, else at one that is chosen now.
     mutating func dispatchErrand(_ stream: Int, freshOnly: Bool) {
-        if !streams[stream].pinToken.isEmpty && usePin(stream) { return }
+        if !streams[stream].pinToken.isEmpty && usePin(stream) {
+            // It waits for its pin now, if it has not ended.
+            if streams[stream].group >= 0 { leaveGroupQueue(stream) }
+            return
+        }
         let group = Int(streams[stream].group)
         clearFull(group)
         while true {
