@@ -103,7 +103,9 @@ extension WorkerEngine {
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:
-            if answersChallenge(bytes, slot, stream) { return true }
+            if !streams[stream].authenticationAside.isAbsent && answersChallenge(bytes, slot, stream) {
+                return true
+            }
             replyBegan(stream)
             var opensTunnel = false
             if case .tunnel = head.body { opensTunnel = true }
