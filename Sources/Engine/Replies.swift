@@ -205,7 +205,7 @@ extension WorkerEngine {
     }
 
     /// How many of `count` body bytes the proxy can take now.
-    private func sendable(_ stream: Int, upTo count: Int) -> Int {
+    func sendable(_ stream: Int, upTo count: Int) -> Int {
         if sessions[streams[stream].session].isCongested { return 0 }
         return Int(min(Int64(count), streams[stream].replyCredit))
     }
