@@ -31,8 +31,9 @@ def pipes(sidecar):
 
 
 @pytest.mark.sidecar(splice_bytes_min=65_536, pipes_max=8)
-async def test_replies_through_pipes_are_exact_beside_small_ones_and_after_a_pause(world):
-    origin = await world.origin(numbered)
+@pytest.mark.parametrize("unix", [False, True])
+async def test_replies_through_pipes_are_exact_beside_small_ones_and_after_a_pause(world, unix):
+    origin = await world.origin(numbered, unix=unix)
     session, other = await world.session(), await world.session()
     before = pipes(world.sidecar)
     session.reader._transport.pause_reading()
