@@ -49,7 +49,7 @@ package enum Effect: Equatable, Sendable {
     /// The same for a room that a wish has claimed.
     case handOver(Room, Heir)
     /// `takeLetters()` has something for other workers. A connection that goes to one is no longer this worker's.
-    case sendPins
+    case sendLetters
     /// Write what the socket takes at once of the output, close it, and report `closed` for it.
     case closeSession(SessionID)
 }

@@ -29,7 +29,7 @@ extension SimWorld {
                 .giveBack,
                 .handOver:
                 break
-            case .sendPins: takeLetters()
+            case .sendLetters: takeLetters()
             }
             worker.waiting.append(effect)
         }
@@ -74,7 +74,7 @@ extension SimWorld {
             guard let link = link(of: connection) else { return "no such connection" }
             if link.isCloseOrdered { return "ordered closed twice" }
             return link.workerSide == .over ? "the connection is dead" : nil
-        case .giveBack, .handOver, .sendPins:
+        case .giveBack, .handOver, .sendLetters:
             return nil
         case .writeSession(let session), .closeSession(let session):
             guard let id = worker.linkOfSession[session] else { return "no such session" }
@@ -87,7 +87,7 @@ extension SimWorld {
         switch effect {
         case .writeConnection, .startTLS, .shutdownWriting: false
         case .dial, .writeSession, .pauseReading, .resumeReading, .notifyClose, .closeConnection,
-            .closeSession, .giveBack, .handOver, .sendPins:
+            .closeSession, .giveBack, .handOver, .sendLetters:
             true
         }
     }
@@ -107,7 +107,7 @@ extension SimWorld {
 
     private func run(_ effect: Effect) {
         switch effect {
-        case .dial, .notifyClose, .sendPins: break
+        case .dial, .notifyClose, .sendLetters: break
         case .startTLS(let connection, let hop):
             guard let link = link(of: connection), link.isOpenAtWorker else { return }
             startTLS(link, connection, hop)
