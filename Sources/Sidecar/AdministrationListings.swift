@@ -1,4 +1,4 @@
-// AdministrationListings.swift: pins, groups and counts as tables for people and as JSON for programs.
+// AdministrationListings.swift: pins and counts as tables for people and as JSON for programs.
 // Owns: their forms, nothing of what they say. Source: RFC 8259 for JSON.
 import Engine
 import Model
@@ -38,64 +38,6 @@ enum PinListing {
             "busy":\(pin.isBusy),"waiting":\(pin.waiting),"age_milliseconds":\(pin.ageMilliseconds),\
             "uses":\(pin.uses),"authentication":"\(step(pin))"}
             """
-        }
-        return "[" + objects.joined(separator: ",\n ") + "]\n"
-    }
-}
-
-/// Groups, as they are listed.
-enum GroupListing {
-    private static func state(_ member: MemberReport) -> String {
-        if member.view.isDown { return "down" }
-        if member.view.ejectedMilliseconds > 0 { return "ejected" }
-        return member.view.backOffMilliseconds > 0 ? "backing-off" : "up"
-    }
-
-    private static func policy(_ group: GroupReport) -> String {
-        switch group.policy {
-        case .roundRobin: "round-robin"
-        case .leastConnections: "least-connections"
-        case .powerOfTwoChoices: "power-of-two-choices"
-        case .peakEWMA: "peak-ewma"
-        case .hash: "hash"
-        case .first: "first"
-        }
-    }
-
-    static func table(_ groups: [GroupReport]) -> String {
-        var rows = [
-            ["GROUP", "POLICY", "MEMBER", "ENDPOINT", "STATE", "WEIGHT", "ACTIVE", "WAITING", "BACK IN"]
-        ]
-        for group in groups {
-            let name = group.name.isEmpty ? "-" : Listing.cell(group.name)
-            for member in group.members {
-                let pause = max(member.view.ejectedMilliseconds, member.view.backOffMilliseconds)
-                rows.append([
-                    name, policy(group), Listing.cell(member.name), Listing.cell(member.endpoint.text),
-                    group.isPanicking ? state(member) + ", panic" : state(member),
-                    "\(member.view.weight)" + (member.view.isBackup ? " (backup)" : ""),
-                    "\(member.view.active)",
-                    "\(group.waiting)", pause == 0 ? "-" : "\(pause / 1000).\(pause % 1000 / 100) s",
-                ])
-            }
-        }
-        return Listing.table(rows)
-    }
-
-    static func json(_ groups: [GroupReport]) -> String {
-        let objects = groups.map { group in
-            let members = group.members.map { member in
-                """
-                {"name":\(Listing.quoted(member.name)),"endpoint":\(Listing.quoted(member.endpoint.text)),\
-                "state":"\(state(member))","weight":\(member.view.weight),"backup":\(member.view.isBackup),\
-                "active":\(member.view.active),"ejected_milliseconds":\(member.view.ejectedMilliseconds),\
-                "back_off_milliseconds":\(member.view.backOffMilliseconds)}
-                """
-            }
-            return """
-                {"name":\(Listing.quoted(group.name)),"policy":"\(policy(group))","panicking":\(group.isPanicking),\
-                "requests":\(group.requests),"waiting":\(group.waiting),"members":[\(members.joined(separator: ","))]}
-                """
         }
         return "[" + objects.joined(separator: ",\n ") + "]\n"
     }

@@ -9,7 +9,6 @@ import subprocess
 import outrigger
 from origin import answering, reply
 from outrigger import pb
-from test_groups import from_group, group
 from world import get, until
 
 
@@ -104,28 +103,6 @@ async def test_counts_are_of_all_workers(world):
     counts = json.loads((await shown(world, "counts", "--json", "--admin-socket", world.admin))[0])
     assert (counts["sessions"], counts["requests_total"], counts["pins"], counts["streams"]) == (2, 2, 0, 0)
     assert "requests_total    2\n" in await got(world.admin, "/counts")
-
-
-async def test_groups_are_listed_with_the_state_of_their_members(world):
-    gone, good = await world.origin(), await world.origin(answering())
-    gone.server.close()
-    await gone.server.wait_closed()
-    world.flags["config"] = f"{world.folder}/groups.yaml"
-    settings = group({"x": gone.endpoint, "a": good.endpoint}, "policy: first", "ejection: {dial-failures: 1}")
-    with open(world.flags["config"], "w") as file:
-        file.write(settings)
-    sidecar = await administered(world)
-    answer = await (await session_of(world, sidecar)).exchange(from_group())
-    assert answer.end.member == "a"
-    (listed,) = json.loads((await shown(world, "groups", "--json", "--admin-socket", world.admin))[0])
-    assert (listed["name"], listed["policy"], listed["requests"], listed["waiting"]) == ("g", "first", 0, 0)
-    states = {member["name"]: (member["state"], member["active"], member["weight"]) for member in listed["members"]}
-    assert states == {"x": ("ejected", 0, 1), "a": ("up", 0, 1)}
-    lines = (await got(world.admin, "/groups")).splitlines()
-    assert [line.split()[:5] for line in lines[1:]] == [
-        ["g", "first", "x", f"127.0.0.1:{gone.endpoint.port}", "ejected"],
-        ["g", "first", "a", f"127.0.0.1:{good.endpoint.port}", "up"],
-    ]
 
 
 async def test_a_path_in_json_is_quoted(world):
