@@ -50,12 +50,15 @@ let package = Package(
         swift("HTTP1", ["Model"]),
         swift("Balancing", ["Model"]),
         swift("Authentication", ["Model"]),
-        swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", collections]),
+        swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", "Balancing", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
-        swift("Sidecar", ["Model", "Frames", "HTTP1", "Authentication", "Engine", "EventLoop", "TLS"]),
+        swift(
+            "Sidecar",
+            ["Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine", "EventLoop", "TLS"]
+        ),
         swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
-        swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Engine"]),
+        swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine"]),
         .executableTarget(
             name: "outrigger",
             dependencies: [
@@ -76,7 +79,7 @@ let package = Package(
         tests("HTTP1Tests", ["HTTP1", "Model"]),
         tests("BalancingTests", ["Balancing", "Model"]),
         tests("AuthenticationTests", ["Authentication", "TLS", "Model", "FuzzOracles"]),
-        tests("EngineTests", ["Engine", "Authentication", "Frames", "HTTP1", "Model"]),
+        tests("EngineTests", ["Engine", "Authentication", "Balancing", "Frames", "HTTP1", "Model"]),
         tests("TLSTests", ["TLS", "Model", "COpenSSL"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("SimulationTests", ["Simulation", "Engine", "Model"]),

@@ -30,10 +30,37 @@ package enum ControlMessage: Sendable {
     case drained
 }
 
+/// What all workers of a process have in common.
+struct SharedState: Sendable {
+    let budget: SharedBudget
+    let pins: SharedPins
+    /// `nil`: there is one worker.
+    let idles: SharedIdles?
+    let health: SharedHealth
+    /// Of all workers, by number.
+    let mailboxes: [Mailbox<WorkerMessage>]
+    /// Wakes whoever waits for `WorkerShare.isDrained`.
+    let control: Mailbox<ControlMessage>
+
+    init(
+        _ configuration: SidecarConfiguration,
+        _ mailboxes: [Mailbox<WorkerMessage>],
+        control: Mailbox<ControlMessage>
+    ) {
+        budget = SharedBudget(configuration.limits, configuration.named, mailboxes)
+        pins = SharedPins(configuration.limits, workers: mailboxes.count)
+        idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
+        health = SharedHealth(configuration.named, mailboxes)
+        self.mailboxes = mailboxes
+        self.control = control
+    }
+}
+
 /// A running sidecar. Call `stop` once.
 package final class SidecarServer: Sendable {
     /// Readable when a worker has something to say; then look at `isDrained`.
     package let control: Mailbox<ControlMessage>
+    private let health: SharedHealth
     private let shares: [WorkerShare]
     private let threads: [Thread]
 
@@ -47,10 +74,11 @@ package final class SidecarServer: Sendable {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
             for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
-            let commons = Commons(configuration.limits, shares.map(\.messages), control: control)
+            let shared = SharedState(configuration, shares.map(\.messages), control: control)
+            health = shared.health
             for number in shares.indices {
                 let share = shares[number]
-                let body = Self.body(configuration, instanceID, number, share, commons, started)
+                let body = Self.body(configuration, instanceID, number, share, shared, started)
                 threads.append(try Thread(name: "worker-\(number)", body))
             }
             var answers = 0
@@ -74,7 +102,7 @@ package final class SidecarServer: Sendable {
         _ instanceID: [UInt8],
         _ number: Int,
         _ share: WorkerShare,
-        _ commons: Commons,
+        _ shared: SharedState,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
         var limits = configuration.limits
@@ -89,7 +117,7 @@ package final class SidecarServer: Sendable {
                     software: software,
                     number: number,
                     share: share,
-                    commons: commons
+                    shared: shared
                 )
                 started.post(nil)
                 worker.run()
@@ -160,6 +188,10 @@ package final class SidecarServer: Sendable {
         }
         return pins
     }
+
+    /// Has all workers use the weights of members that a configuration says now. Groups and members that are new in it, or
+    /// gone, are left as they are.
+    package func takeWeights(_ groups: [String: NamedGroup]) { health.takeWeights(groups) }
 
     /// CPU time that all workers have used, nanoseconds. Not after `stop`.
     package var workerCPUNanoseconds: Int64 { threads.reduce(0) { $0 + $1.cpuNanoseconds } }

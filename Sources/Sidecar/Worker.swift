@@ -20,6 +20,7 @@ enum WorkerMessage: Sendable {
     case budget(BudgetNews)
     case pins(PinNews)
     case idle(IdleNews)
+    case group(GroupNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
 }
@@ -33,26 +34,6 @@ final class WorkerShare: Sendable {
     let isDrained = Atomic<Bool>(false)
 
     init() throws(SocketError) { messages = try Mailbox() }
-}
-
-/// What all workers of a process have in common.
-struct Commons: Sendable {
-    let budget: SharedBudget
-    let pins: SharedPins
-    /// `nil`: there is one worker.
-    let idles: SharedIdles?
-    /// Of all workers, by number.
-    let mailboxes: [Mailbox<WorkerMessage>]
-    /// Wakes whoever waits for `WorkerShare.isDrained`.
-    let control: Mailbox<ControlMessage>
-
-    init(_ limits: Limits, _ mailboxes: [Mailbox<WorkerMessage>], control: Mailbox<ControlMessage>) {
-        budget = SharedBudget(limits, mailboxes)
-        pins = SharedPins(limits, workers: mailboxes.count)
-        idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
-        self.mailboxes = mailboxes
-        self.control = control
-    }
 }
 
 /// The loop. It lives on its thread only.
@@ -89,7 +70,7 @@ struct Worker: ~Copyable {
     var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
-    let commons: Commons
+    let shared: SharedState
     /// Its number in all of them.
     private let number: Int
     var now: Instant
@@ -135,7 +116,7 @@ struct Worker: ~Copyable {
         software: String,
         number: Int,
         share: WorkerShare,
-        commons: Commons
+        shared: SharedState
     ) throws(SocketError) {
         let poller = try Poller()
         try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
@@ -146,9 +127,10 @@ struct Worker: ~Copyable {
             named: named,
             instanceID: instanceID,
             software: software,
-            budget: commons.budget,
-            directory: commons.pins,
-            idleDirectory: commons.idles,
+            budget: shared.budget,
+            directory: shared.pins,
+            idleDirectory: shared.idles,
+            health: shared.health,
             worker: number,
             digests: DigestFunctions(
                 md5: { MessageDigest.md5($0, &$1) },
@@ -156,6 +138,7 @@ struct Worker: ~Copyable {
                 sha512256: { MessageDigest.sha512256($0, &$1) }
             ),
             seed: Self.randomSeed(),
+            chance: .random(in: .min ... .max),
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -167,7 +150,7 @@ struct Worker: ~Copyable {
         tls = TLSClient(limits: tlsLimits)
         pipes = PipePool(countMax: limits.pipesMax)
         self.share = share
-        self.commons = commons
+        self.shared = shared
         self.number = number
     }
 
@@ -191,7 +174,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins, .idle: break
+            case .drain, .stop, .budget, .pins, .idle, .group: break
             }
         }
     }
@@ -218,7 +201,7 @@ struct Worker: ~Copyable {
 
         if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
             share.isDrained.store(true, ordering: .releasing)
-            commons.control.post(.drained)
+            shared.control.post(.drained)
         }
     }
 
@@ -264,6 +247,7 @@ struct Worker: ~Copyable {
             case .budget(let news): engine.told(news, now: now)
             case .pins(let news): engine.told(news, now: now)
             case .idle(let news): engine.told(news, now: now)
+            case .group(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
             }
@@ -334,8 +318,8 @@ struct Worker: ~Copyable {
         case .startTLS(let id, let hop): startTLS(id, hop)
         case .notifyClose(let id): notifyClose(id)
         case .closeConnection(let id): close(id)
-        case .giveBack(let room): tell(commons.budget.giveBack(room, by: number))
-        case .handOver(let room, let heir): tell(commons.budget.handOver(room, to: heir, by: number))
+        case .giveBack(let room): tell(shared.budget.giveBack(room, by: number))
+        case .handOver(let room, let heir): tell(shared.budget.handOver(room, to: heir, by: number))
         case .sendLetters: sendLetters()
         case .closeSession(let id): closeAsOrdered(id)
         }

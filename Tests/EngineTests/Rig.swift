@@ -34,6 +34,7 @@ final class Rig {
     private var gathered: [UInt8]?
     private(set) var engine: WorkerEngine
     let directory: LocalPins
+    let health: LocalHealth
     let idles = LocalIdles()
     /// Pinned connections that the neighbour was sent, with their sockets; and idle ones.
     private var isNextStale = false
@@ -54,7 +55,8 @@ final class Rig {
     ///   - named: what requests can refer to.
     ///   - workers: 1, or 2 with a neighbour that the script plays.
     init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings(), workers: Int = 1) {
-        budget = LocalBudget(limits, workers: workers)
+        budget = LocalBudget(limits, named, workers: workers)
+        health = LocalHealth(named, workers: workers, now: now)
         directory = LocalPins(limits, workers: workers)
         engine = WorkerEngine(
             limits: limits,
@@ -64,9 +66,11 @@ final class Rig {
             budget: budget,
             directory: directory,
             idleDirectory: workers > 1 ? idles : nil,
+            health: health,
             worker: 0,
             digests: .toy,
             seed: Secret("rig"),
+            chance: 7,
             now: now
         )
     }
@@ -101,6 +105,12 @@ final class Rig {
 
     func drain() {
         engine.drain(now: now)
+        run()
+    }
+
+    /// The configuration says another weight for a member of the first group.
+    func setWeight(_ member: Int, _ weight: Int) {
+        engine.told(.weight(group: 0, member: member, weight), now: now)
         run()
     }
 
@@ -331,8 +341,8 @@ final class Rig {
         var effects: [Effect] = []
         repeat {
             effects.removeAll()
-            engine.takeEffects(into: &effects)
             spreadNews()
+            engine.takeEffects(into: &effects)
             var index = 0
             while index < effects.count {
                 run(effects[index])
@@ -423,9 +433,9 @@ final class Rig {
         }
     }
 
-    /// It has news of pins.
-    func neighbourTells(_ news: PinNews) {
-        engine.told(news, now: now)
+    /// One call of the engine's, and what follows from it.
+    func tell(_ call: (inout WorkerEngine, Instant) -> Void) {
+        call(&engine, now)
         run()
     }
 
@@ -447,12 +457,6 @@ final class Rig {
         } else {
             record.add("socket \(socket) is closed")
         }
-        run()
-    }
-
-    /// It has news of idle connections.
-    func neighbourTells(_ news: IdleNews) {
-        engine.told(news, now: now)
         run()
     }
 
@@ -494,6 +498,7 @@ final class Rig {
 
     /// It is told at once. What the neighbour is told is written down.
     private func spreadNews() {
+        for news in health.book.takeNews() { engine.told(news, now: now) }
         for (worker, news) in budget.ledger.takeNews() {
             if worker == 0 {
                 engine.told(news, now: now)
