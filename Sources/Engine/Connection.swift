@@ -64,7 +64,11 @@ struct Connection: ~Copyable {
     /// The pin that it is (a slot of the table of pins).
     var pin: Int?
     /// What a CONNECT that is not answered yet carries for the peer.
-    var tunnelTry: AuthenticationTry?
+    var tunnelTryAside = Aside<AuthenticationTry>()
+    var tunnelTry: AuthenticationTry? {
+        get { tunnelTryAside.value }
+        set { tunnelTryAside.value = newValue }
+    }
     /// Whether the exchange on it binds it to one client.
     var isBinding = false
     var decoder: ReplyDecoder
@@ -107,7 +111,7 @@ struct Connection: ~Copyable {
         member = .none
         pin = nil
         isBinding = false
-        if tunnelTry != nil { tunnelTry = nil }
+        tunnelTryAside.clear()
         isTunnelOnIdle = false
         outerAside.clear()
         innerAside.clear()

@@ -227,7 +227,13 @@ extension WorkerEngine {
 
     mutating func addWaiter(_ stream: Int, _ target: Int, since: Instant) -> Int {
         let waiter = waiters.take { Waiter() }
-        waiters[waiter] = Waiter(stream: stream, target: target, endpointIndex: 0, startedAt: since)
+        waiters[waiter] = Waiter(
+            stream: stream,
+            target: target,
+            endpointIndex: 0,
+            startedAt: since,
+            queuedAt: since
+        )
         streams[stream].waiters.append(Int32(waiter))
         waiterLinks.append(waiter, to: &targets[target].waiters)
         return waiter
@@ -242,7 +248,7 @@ extension WorkerEngine {
         let endpoint = targets[waiters[waiter].target].endpoint
         if targets[endpoint: endpoint].blocked.count > 0 { return false }
         if asksNeighbour(waiter) { return true }
-        switch takeRoom(endpoint, since: waiters[waiter].startedAt, mayWait: false) {
+        switch takeRoom(endpoint, since: waiters[waiter].queuedAt, mayWait: false) {
         case .room(let room):
             dial(waiter, room)
             return true

@@ -196,7 +196,7 @@ extension WorkerEngine {
             streams[stream].attempts[last].result = .exchangeFailed
         }
         streams[stream].phase = .none
-        streams[stream].authentication?.isDropping = false
+        streams[stream].isDropping = false
         streams[stream].uploadWritten = 0
         streams[stream].isCommitted = false
         streams[stream].sentAt = nil

@@ -112,7 +112,9 @@ extension WorkerEngine {
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:
-            if answersChallenge(bytes, slot, stream) { return true }
+            if !streams[stream].authenticationAside.isAbsent && answersChallenge(bytes, slot, stream) {
+                return true
+            }
             if streams[stream].group >= 0 && triesAnotherForStatus(slot, stream) { return false }
             replyBegan(stream)
             var opensTunnel = false
@@ -214,7 +216,7 @@ extension WorkerEngine {
     }
 
     /// How many of `count` body bytes the proxy can take now.
-    private func sendable(_ stream: Int, upTo count: Int) -> Int {
+    func sendable(_ stream: Int, upTo count: Int) -> Int {
         if sessions[streams[stream].session].isCongested { return 0 }
         return Int(min(Int64(count), streams[stream].replyCredit))
     }

@@ -88,6 +88,10 @@ struct Worker: ~Copyable {
     var memoryLookAt = Instant.never
     /// Connections that have given memory back since the system got it.
     var releasedSinceTrim = 0
+    /// What large replies go through.
+    var pipes: PipePool
+    /// Whether any was used since the last look at memory.
+    var arePipesUsed = false
 
     // Work of this turn. Each list keeps its memory.
     private var effects: [Effect] = []
@@ -145,6 +149,7 @@ struct Worker: ~Copyable {
         tlsLimits.sessionsMax = limits.tlsSessionsMax
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
+        pipes = PipePool(countMax: limits.pipesMax)
         self.share = share
         self.shared = shared
         self.number = number
@@ -163,6 +168,7 @@ struct Worker: ~Copyable {
         while !isStopping { turn() }
         for slot in connections where slot.isOpen { slot.socket.close() }
         for slot in sessions where slot.isOpen { slot.socket.close() }
+        pipes.closeAll()
         for message in share.messages.takeAll() {
             switch message {
             case .session(let socket, _), .refusedSession(let socket, _): socket.close()
