@@ -55,17 +55,40 @@ extension WorkerEngine {
 
     /// Finds a connection for a stream of a group: at the member that it is at, else at one that is chosen now.
     mutating func dispatchErrand(_ stream: Int, freshOnly: Bool) {
-        if !streams[stream].pinToken.isEmpty && usePin(stream) { return }
+        if !streams[stream].pinToken.isEmpty && usePin(stream) {
+            // It waits for its pin now, if it has not ended.
+            if streams[stream].group >= 0 { leaveGroupQueue(stream) }
+            return
+        }
         let group = Int(streams[stream].group)
         clearFull(group)
         while true {
             if errands[stream].member < 0 && !choose(stream) { return }
             if approach(stream, freshOnly: freshOnly || streams[stream].needsFresh) { return }
-            let member = errands[stream].member
-            leaveMember(stream, .notItsFault)
-            groups.states[group].balancing.setFull(member, true)
-            groups.states[group].fullUntil = now.adding(milliseconds: Self.fullMilliseconds)
+            noteFull(stream)
         }
+    }
+
+    /// There is no room for a connection to the stream's member.
+    private mutating func noteFull(_ stream: Int) {
+        let group = Int(streams[stream].group)
+        let member = errands[stream].member
+        leaveMember(stream, .notItsFault)
+        groups.states[group].balancing.setFull(member, true)
+        groups.states[group].fullUntil = now.adding(milliseconds: Self.fullMilliseconds)
+    }
+
+    /// Dials for a waiter that has hoped for another connection; one of a group goes to another member when its own has no
+    /// room.
+    mutating func admitAgain(_ waiter: Int) {
+        let stream = waiters[waiter].stream
+        let isAtMember =
+            streams[stream].group >= 0 && waiters[waiter].member < 0 && errands[stream].member >= 0
+        guard isAtMember, !isMakingPin(stream) else { return admit(waiter) }
+        if admitAtOnce(waiter) { return }
+        removeWaiter(waiter, nil)
+        noteFull(stream)
+        dispatchErrand(stream, freshOnly: false)
     }
 
     private mutating func clearFull(_ group: Int) {
@@ -204,7 +227,13 @@ extension WorkerEngine {
 
     mutating func addWaiter(_ stream: Int, _ target: Int, since: Instant) -> Int {
         let waiter = waiters.take { Waiter() }
-        waiters[waiter] = Waiter(stream: stream, target: target, endpointIndex: 0, startedAt: since)
+        waiters[waiter] = Waiter(
+            stream: stream,
+            target: target,
+            endpointIndex: 0,
+            startedAt: since,
+            queuedAt: since
+        )
         streams[stream].waiters.append(Int32(waiter))
         waiterLinks.append(waiter, to: &targets[target].waiters)
         return waiter
@@ -218,7 +247,8 @@ extension WorkerEngine {
         }
         let endpoint = targets[waiters[waiter].target].endpoint
         if targets[endpoint: endpoint].blocked.count > 0 { return false }
-        switch takeRoom(endpoint, since: waiters[waiter].startedAt, mayWait: false) {
+        if asksNeighbour(waiter) { return true }
+        switch takeRoom(endpoint, since: waiters[waiter].queuedAt, mayWait: false) {
         case .room(let room):
             dial(waiter, room)
             return true

@@ -23,6 +23,7 @@ enum WorkerMessage: Sendable {
     case group(GroupNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
+    case listGroups(Mailbox<[GroupReport]>)
 }
 
 /// What a worker shares with other threads.
@@ -173,6 +174,7 @@ struct Worker: ~Copyable {
             case .session(let socket, _), .refusedSession(let socket, _): socket.close()
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
+            case .listGroups(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
             case .drain, .stop, .budget, .pins, .idle, .group: break
             }
@@ -250,6 +252,7 @@ struct Worker: ~Copyable {
             case .group(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
+            case .listGroups(let reply): reply.post(engine.groupReports)
             }
             runEffects()
         }

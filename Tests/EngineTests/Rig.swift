@@ -81,6 +81,7 @@ final class Rig {
     var counts: Counts { engine.counts }
     var nextDeadline: Instant? { engine.nextDeadline }
     var isDrained: Bool { engine.isDrained }
+    var groupReports: [GroupReport] { engine.groupReports }
     /// Pool keys that the engine remembers.
     var targetCount: Int { engine.targets.count }
     /// Ways and TLS settings that the engine remembers beside those it began with.
@@ -487,7 +488,7 @@ final class Rig {
     /// It has closed a connection.
     func neighbourGivesBack(_ room: Room?) {
         guard let room else { return record.add("neighbour has no room") }
-        neighbourRooms.removeAll { $0 == room }
+        if let index = neighbourRooms.firstIndex(of: room) { neighbourRooms.remove(at: index) }
         budget.ledger.giveBack(room, by: 1)
         spreadNews()
         run()
