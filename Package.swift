@@ -29,6 +29,9 @@ let package = Package(
         .executable(name: "outrigger", targets: ["outrigger"]),
         .library(name: "FuzzOracles", targets: ["FuzzOracles"]),
     ],
+    traits: [
+        .trait(name: "Kerberos", description: "Answer Negotiate and NTLM here, through GSSAPI (libkrb5-dev).")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -44,16 +47,29 @@ let package = Package(
         .target(name: "COutriggerProto", dependencies: ["CProtobufC"], cSettings: checkedC),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux", cSettings: checkedC),
+        // No pkgConfig: Debian's has flags that SwiftPM refuses with a warning, and the headers are where all are.
+        .systemLibrary(name: "CGSSAPI", providers: [.apt(["libkrb5-dev"])]),
         swift("Model", [collections]),
         swift("Configuration", ["Model", "CYAML"]),
         swift("Frames", ["Model", "COutriggerProto"]),
         swift("HTTP1", ["Model"]),
         swift("Balancing", ["Model"]),
         swift("Authentication", ["Model"]),
+        // Without the trait it has no mechanism, and nothing of libkrb5 is needed.
+        swift(
+            "SecurityContexts",
+            ["Model", "Authentication", .target(name: "CGSSAPI", condition: .when(traits: ["Kerberos"]))]
+        ),
         swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
-        swift("Sidecar", ["Model", "Frames", "HTTP1", "Authentication", "Engine", "EventLoop", "TLS"]),
+        swift(
+            "Sidecar",
+            [
+                "Model", "Frames", "HTTP1", "Authentication", "Engine", "EventLoop", "TLS",
+                "SecurityContexts",
+            ]
+        ),
         swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
         swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Engine"]),
         .executableTarget(
