@@ -69,6 +69,7 @@ extension Reading {
             takeSchemes(node, name, &credential)
         } else {
             credential.schemes = credential.usableSchemes
+            credential.isAutomatic = true
             let isWhole = fields[CredentialKeys.user] != nil || fields[CredentialKeys.bearerToken] != nil
             if credential.schemes.isEmpty && !isWhole {
                 error(entry.mark, "\(name): a user and a password, or a bearer-token, are wanted")

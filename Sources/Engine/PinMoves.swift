@@ -122,7 +122,8 @@ extension WorkerEngine {
                 requests: connections[slot].requests,
                 local: connections[slot].local,
                 outerFacts: connections[slot].outerFacts,
-                innerFacts: connections[slot].innerFacts
+                innerFacts: connections[slot].innerFacts,
+                users: connections[slot].users
             ),
             createdAt: pins[pin].createdAt,
             expiresAt: pins[pin].expiresAt,
@@ -205,6 +206,7 @@ extension WorkerEngine {
         connections[slot].local = parcel.connection.local
         connections[slot].outerFacts = parcel.connection.outerFacts
         connections[slot].innerFacts = parcel.connection.innerFacts
+        connections[slot].users = parcel.connection.users
         // Nobody has looked at it on its way: what has arrived must not pass for the next reply. Source: RFC 9112 §9.2.
         connections[slot].mayHaveMore = true
         return slot

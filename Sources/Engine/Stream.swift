@@ -100,6 +100,8 @@ struct Stream: ~Copyable {
     var hasBindingCredentials = false
     /// What it can answer challenges with; `nil`: nothing.
     var authentication: StreamAuthentication?
+    /// A context on its way to the connection on which it begins.
+    var security: SecurityExchange?
     /// Why a challenge was passed on, or a connection not pinned.
     var authenticationWords = ""
 

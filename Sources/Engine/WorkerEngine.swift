@@ -77,6 +77,10 @@ package struct WorkerEngine: ~Copyable {
 
     /// Nonces and what servers have accepted.
     var authenticator: Authenticator
+    /// Of Negotiate and NTLM those that somebody can step.
+    let mechanisms: AuthenticationSchemes
+    /// Contexts begun.
+    var securitySerial: UInt64 = 0
 
     // Reused from message to message.
     var decoder: MessageDecoder
@@ -119,6 +123,7 @@ package struct WorkerEngine: ~Copyable {
     ///   - worker: its number in both.
     ///   - digests: hash functions of Digest.
     ///   - seed: 32 random bytes, for nonces.
+    ///   - mechanisms: of Negotiate and NTLM those for which `Effect.stepSecurity` may be ordered.
     ///   - now: the first reading of the clock.
     ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
     package init(
@@ -131,6 +136,7 @@ package struct WorkerEngine: ~Copyable {
         worker: Int,
         digests: DigestFunctions,
         seed: Secret,
+        mechanisms: AuthenticationSchemes = [],
         now: Instant,
         passBytesMin: Int = 4096
     ) {
@@ -139,6 +145,7 @@ package struct WorkerEngine: ~Copyable {
         self.budget = budget
         self.directory = directory
         authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
+        self.mechanisms = mechanisms
         self.worker = worker
         namedSettings = named
         let profile = named.tlsProfiles["default"] ?? TLSProfile()

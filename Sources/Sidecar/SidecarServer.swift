@@ -1,8 +1,10 @@
 // SidecarServer.swift: the workers as threads; the whole sidecar but for its listening socket.
 // Owns: threads and mailboxes. Used by the daemon, and embedded by commands and tests. Source: DESIGN "Threads".
+import Authentication
 import Engine
 import EventLoop
 import Model
+import SecurityContexts
 import Synchronization
 
 /// What a sidecar is started with.
@@ -34,6 +36,10 @@ package final class SidecarServer: Sendable {
     package let control: Mailbox<ControlMessage>
     private let shares: [WorkerShare]
     private let threads: [Thread]
+    private let security: SecurityThreads
+
+    /// Of Negotiate and NTLM those that can be answered by this build on this machine.
+    package static var securityMechanisms: AuthenticationSchemes { SecurityContexts.available }
 
     /// Starts the workers.
     package init(_ configuration: SidecarConfiguration) throws(SocketError) {
@@ -41,6 +47,7 @@ package final class SidecarServer: Sendable {
         control = try Mailbox()
         var shares: [WorkerShare] = []
         var threads: [Thread] = []
+        var security: SecurityThreads?
         do throws(SocketError) {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
@@ -48,6 +55,8 @@ package final class SidecarServer: Sendable {
             let budget = SharedBudget(configuration.limits, shares.map(\.messages))
             let pins = SharedPins(configuration.limits, workers: configuration.workers)
             let mailboxes = shares.map(\.messages)
+            let steps = try SecurityThreads(configuration.limits, mailboxes)
+            security = steps
             for number in shares.indices {
                 let share = shares[number]
                 let body = Self.body(
@@ -58,6 +67,7 @@ package final class SidecarServer: Sendable {
                     budget,
                     pins,
                     mailboxes,
+                    steps,
                     control,
                     started
                 )
@@ -72,10 +82,13 @@ package final class SidecarServer: Sendable {
             }
         } catch {
             Self.stop(shares, threads)
+            security?.stop()
             throw error
         }
+        guard let security else { preconditionFailure("workers without threads for steps") }
         self.shares = shares
         self.threads = threads
+        self.security = security
     }
 
     /// What the thread of a worker does. The worker is made there and never leaves it.
@@ -87,6 +100,7 @@ package final class SidecarServer: Sendable {
         _ budget: SharedBudget,
         _ pins: SharedPins,
         _ mailboxes: [Mailbox<WorkerMessage>],
+        _ security: SecurityThreads,
         _ control: Mailbox<ControlMessage>,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
@@ -105,6 +119,7 @@ package final class SidecarServer: Sendable {
                     budget: budget,
                     pins: pins,
                     mailboxes: mailboxes,
+                    security: security,
                     control: control
                 )
                 started.post(nil)
@@ -191,7 +206,10 @@ package final class SidecarServer: Sendable {
     package var isDrained: Bool { shares.allSatisfy { $0.isDrained.load(ordering: .acquiring) } }
 
     /// Closes everything and waits for the threads to end.
-    package func stop() { Self.stop(shares, threads) }
+    package func stop() {
+        Self.stop(shares, threads)
+        security.stop()
+    }
 
     private static func stop(_ shares: [WorkerShare], _ threads: [Thread]) {
         for share in shares { share.messages.post(.stop) }

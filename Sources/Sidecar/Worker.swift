@@ -21,6 +21,8 @@ enum WorkerMessage: Sendable {
     case pins(PinNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
+    /// What came of a step of a security context.
+    case stepped(SecurityContextID, ConnectionID, SecurityContextResult)
 }
 
 /// What a worker shares with other threads.
@@ -72,7 +74,9 @@ struct Worker: ~Copyable {
     /// Of all workers, by number.
     let mailboxes: [Mailbox<WorkerMessage>]
     /// Its number in the budget and the directory of pins.
-    private let number: Int
+    let number: Int
+    /// Who takes steps of Negotiate and NTLM.
+    let security: SecurityThreads
     /// Wakes whoever waits for `share.isDrained`.
     private let control: Mailbox<ControlMessage>
     var now: Instant
@@ -117,6 +121,7 @@ struct Worker: ~Copyable {
         budget: SharedBudget,
         pins: SharedPins,
         mailboxes: [Mailbox<WorkerMessage>],
+        security: SecurityThreads,
         control: Mailbox<ControlMessage>
     ) throws(SocketError) {
         let poller = try Poller()
@@ -137,6 +142,7 @@ struct Worker: ~Copyable {
                 sha512256: { MessageDigest.sha512256($0, &$1) }
             ),
             seed: Self.randomSeed(),
+            mechanisms: security.mechanisms,
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -150,6 +156,7 @@ struct Worker: ~Copyable {
         self.budget = budget
         self.mailboxes = mailboxes
         self.number = number
+        self.security = security
         self.control = control
     }
 
@@ -172,7 +179,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins: break
+            case .drain, .stop, .budget, .pins, .stepped: break
             }
         }
     }
@@ -246,6 +253,8 @@ struct Worker: ~Copyable {
             case .pins(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
+            case .stepped(let context, let connection, let result):
+                engine.stepped(context, on: connection, result, now: now)
             }
             runEffects()
         }
@@ -317,6 +326,8 @@ struct Worker: ~Copyable {
         case .giveBack(let room): tell(budget.giveBack(room, by: number))
         case .handOver(let room, let heir): tell(budget.handOver(room, to: heir, by: number))
         case .sendPins: sendPins()
+        case .stepSecurity(let id): stepSecurity(id)
+        case .dropSecurity(let context): security.drop(context, of: number)
         case .closeSession(let id): closeAsOrdered(id)
         }
     }

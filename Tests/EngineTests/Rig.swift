@@ -38,6 +38,8 @@ final class Rig {
     private var proxies: [ProxySide] = []
     private var sockets: [UpstreamSide] = []
     private var record = Record()
+    /// Steps of contexts that were ordered and have not ended.
+    var orders: [SecurityOrder] = []
     /// Rooms that were granted to the neighbour.
     private(set) var neighbourRooms: [Room] = []
 
@@ -45,7 +47,13 @@ final class Rig {
     ///   - limits: of the process.
     ///   - named: what requests can refer to.
     ///   - workers: 1, or 2 with a neighbour that the script plays.
-    init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings(), workers: Int = 1) {
+    ///   - mechanisms: of Negotiate and NTLM those that can be spoken.
+    init(
+        _ limits: Limits = Limits(),
+        named: NamedSettings = NamedSettings(),
+        workers: Int = 1,
+        mechanisms: AuthenticationSchemes = .connectionBound
+    ) {
         budget = LocalBudget(limits, workers: workers)
         directory = LocalPins(limits, workers: workers)
         engine = WorkerEngine(
@@ -58,6 +66,7 @@ final class Rig {
             worker: 0,
             digests: .toy,
             seed: Secret("rig"),
+            mechanisms: mechanisms,
             now: now
         )
     }
@@ -125,6 +134,18 @@ final class Rig {
 
     /// All that an upstream got, as text.
     func written(_ socket: Int) -> String { text(sockets[socket].got) }
+
+    /// A step has ended.
+    func stepped(_ order: SecurityOrder, _ result: SecurityContextResult) {
+        engine.stepped(order.context, on: order.connection, result, now: now)
+        run()
+    }
+
+    private func takeStep(_ id: ConnectionID) {
+        guard let order = engine.securityOrder(of: id) else { return record.add("step of a dead id") }
+        orders.append(order)
+        record.add(order.words)
+    }
 
     private func upstreamGot(_ socket: Int, _ piece: [UInt8]) {
         sockets[socket].got += piece
@@ -373,6 +394,8 @@ final class Rig {
             spreadNews()
         case .writeSession: break
         case .sendPins: sendPins()
+        case .stepSecurity(let id): takeStep(id)
+        case .dropSecurity(let context): record.add("drop context \(context.number)")
         case .closeSession(let id):
             guard let session = proxies.firstIndex(where: { $0.id == id && !$0.isClosed }) else {
                 return record.add("closeSession of a dead id")
