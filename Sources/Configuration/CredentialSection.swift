@@ -88,6 +88,12 @@ extension Reading {
             }
             credential.schemes.insert(scheme)
         }
+        let bound = credential.schemes.intersection(.connectionBound)
+        let missing = bound.isEmpty ? bound : bound.subtracting(outside.mechanisms())
+        if !missing.isEmpty {
+            let words = missing.words.joined(separator: ", ")
+            error(node.mark, "\(name): schemes: \(words) cannot be spoken by this sidecar on this machine")
+        }
         // Negotiate may take the user of the credential cache.
         let idle = credential.schemes.subtracting(credential.usableSchemes).subtracting(.negotiate)
         if !idle.isEmpty {

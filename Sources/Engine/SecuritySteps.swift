@@ -275,7 +275,7 @@ extension WorkerEngine {
         let isFirst = !exchange.hasSent
         let mechanism = exchange.request.mechanism
         dropSecurity(ofConnection: slot)
-        streams[stream].authenticationWords = "\(mechanism.name): \(words)"
+        streams[stream].authenticationWords = Self.clipped("\(mechanism.name): \(words)")
         if !isFirst { return passReply(bytes, slot, stream) }
         change(exchange, stream) { $0.attempt.exclude(mechanism) }
         if exchange.isOfTunnel { connections[slot].tunnelTry = streams[stream].authentication?.tunnel }
@@ -332,8 +332,13 @@ extension WorkerEngine {
         case .done(let token) where token.isEmpty: return nil
         case .done, .proceed:
             return "\(name): the server ended the authentication before it had proved itself"
-        case .failed(let words): return "\(name): the server did not prove itself: \(words)"
+        case .failed(let words): return Self.clipped("\(name): the server did not prove itself: \(words)")
         }
+    }
+
+    /// What others say may be long; ConnectionFacts.authentication is 256 bytes at most.
+    private static func clipped(_ words: String) -> String {
+        words.utf8.count <= 250 ? words : String(decoding: words.utf8.prefix(250), as: UTF8.self)
     }
 
     private mutating func tunnelProved(

@@ -1,5 +1,6 @@
 // GSSCredentials.swift: users' credentials as GSSAPI holds them, kept while they are good.
-// Owns: who asks the KDC for a ticket of the user, and when again. Passwords stay where they are: GSSAPI reads them in place.
+// Owns: who asks the KDC for a ticket of the user, and when again.
+// Copies of passwords are wiped.
 // Source: RFC 2744 §5.2; gss_acquire_cred_with_password of MIT Kerberos.
 #if Kerberos
 import Authentication
@@ -101,25 +102,28 @@ extension GSSCredential {
         var minor: OM_uint32 = 0
         var handle: gss_cred_id_t?
         var lifetime: OM_uint32 = 0
-        // SAFETY: `mechanisms` has one static OID and outlives the calls, and so does `user`; the outputs are ours. The
-        // password is read where it is, and GSSAPI wipes its own copy when the credential is given back.
+        // gss-ntlmssp reads a password up to its NUL, whatever its length.
+        var text = ByteBuffer(capacity: (password?.count ?? 0) + 1)
+        defer { text.wipe() }
+        password?.withBytes { text.append($0) }
+        text.append(0)
+        // SAFETY: `mechanisms` has one static OID and outlives the calls, and so do `user` and `text`; the outputs are
+        // ours. GSSAPI wipes its own copy of the password when the credential is given back.
         var mechanisms = unsafe gss_OID_set_desc(count: 1, elements: GSSMechanisms.oid(mechanism))
         let major =
             if let password {
-                password.withBytes { bytes in
-                    unsafe GSSBytes.lend(bytes) { secret in
-                        unsafe gss_acquire_cred_with_password(
-                            &minor,
-                            user.handle,
-                            &secret,
-                            gssapi_INDEFINITE(),
-                            &mechanisms,
-                            gss_cred_usage_t(GSS_C_INITIATE),
-                            &handle,
-                            nil,
-                            &lifetime
-                        )
-                    }
+                unsafe GSSBytes.lend(text.bytes.extracting(first: password.count)) { secret in
+                    unsafe gss_acquire_cred_with_password(
+                        &minor,
+                        user.handle,
+                        &secret,
+                        gssapi_INDEFINITE(),
+                        &mechanisms,
+                        gss_cred_usage_t(GSS_C_INITIATE),
+                        &handle,
+                        nil,
+                        &lifetime
+                    )
                 }
             } else {
                 unsafe gss_acquire_cred(
