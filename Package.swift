@@ -93,6 +93,7 @@ let package = Package(
         tests("BalancingTests", ["Balancing", "Model"]),
         tests("AuthenticationTests", ["Authentication", "TLS", "Model", "FuzzOracles"]),
         tests("EngineTests", ["Engine", "Authentication", "Frames", "HTTP1", "Model"]),
+        tests("SecurityContextsTests", ["SecurityContexts", "Authentication", "Model"]),
         tests("TLSTests", ["TLS", "Model", "COpenSSL"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("SimulationTests", ["Simulation", "Engine", "Model"]),

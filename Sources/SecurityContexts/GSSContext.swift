@@ -34,6 +34,10 @@ final class GSSContextMaker: SecurityContextMaker {
 
     func step(_ input: Span<UInt8>) -> SecurityContextResult {
         if isOver { return .failed("a step after the last") }
+        if !input.isEmpty && !isSound(input) {
+            isOver = true
+            return .failed("the server's NTLM message is malformed")
+        }
         if service == nil, let failure = prepare() {
             isOver = true
             return .failed(failure.words)
@@ -48,6 +52,13 @@ final class GSSContextMaker: SecurityContextMaker {
             discard()
         }
         return result
+    }
+
+    private func isSound(_ input: Span<UInt8>) -> Bool {
+        switch request.mechanism {
+        case .ntlm: NTLMChallenge.isSound(input)
+        case .negotiate: NTLMChallenge.areSound(inside: input)
+        }
     }
 
     /// Finds out who we are and whom to talk to; this may ask the KDC.
