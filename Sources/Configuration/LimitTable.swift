@@ -173,6 +173,13 @@ extension Setting {
             "Time after which an idle connection is closed"
         ),
         limit(
+            "idle-takeover-milliseconds",
+            \.limits.idleTakeoverMilliseconds,
+            .milliseconds,
+            0...day,
+            "Idle time after which a connection may go to another worker, which would else dial"
+        ),
+        limit(
             "liveness-probe-idle-milliseconds",
             \.limits.livenessProbeIdleMilliseconds,
             .milliseconds,

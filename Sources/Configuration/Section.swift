@@ -15,7 +15,8 @@ struct Section: Sendable {
 
     /// In the order in which they are read: what is referred to comes before what refers to it.
     static let all = [
-        process(.socket), process(.workers), process(.allowedUserIDs), limits, tls, routes, groups,
+        process(.socket), process(.adminSocket), process(.workers), process(.allowedUserIDs), limits, tls,
+        routes, groups,
         credentials,
     ]
 }

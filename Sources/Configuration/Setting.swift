@@ -101,6 +101,11 @@ extension Setting {
         .path(1...107, \.socket),
         "Path of the socket, which is needed. A stale file is replaced"
     )
+    package static let adminSocket = Setting(
+        "admin-socket",
+        .path(1...107, \.adminSocket),
+        "Path of a socket where operators can ask what is open, by HTTP; without it there is none"
+    )
     package static let workers = Setting(
         "workers",
         .number(.number, 1...1024, \.workers),
@@ -114,7 +119,7 @@ extension Setting {
     )
 
     /// Those of the file's top level, in the order of the printed file.
-    package static let process = [socket, workers, allowedUserIDs]
+    package static let process = [socket, adminSocket, workers, allowedUserIDs]
 
     /// All that variables and flags can say too.
     package static let all = process + limits

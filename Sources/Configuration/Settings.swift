@@ -6,6 +6,8 @@ import Model
 package struct Settings: Sendable {
     /// Path of the socket; empty: nobody said.
     package var socket = ""
+    /// Path of the operators' socket; empty: none.
+    package var adminSocket = ""
     /// Threads that serve.
     package var workers: Int
     package var allowedUserIDs: [UInt32] = []

@@ -73,6 +73,7 @@ extension WorkerEngine {
             enqueue(waiter, isNew: isNew)
             return
         }
+        if asksNeighbour(waiter) { return }
         let mayWait = !isNew || budget.hasQueueRoom
         switch takeRoom(endpoint, since: waiters[waiter].startedAt, mayWait: mayWait) {
         case .room(let room): dial(waiter, room)
@@ -115,7 +116,10 @@ extension WorkerEngine {
     private mutating func beginQueueing(_ stream: Int) {
         if !streams[stream].isConnecting { return }
         for waiter in streams[stream].waiters {
-            if case .dialing = waiters[Int(waiter)].dial { return }
+            switch waiters[Int(waiter)].dial {
+            case .dialing, .asking: return
+            case .none, .blocked: break
+            }
         }
         streams[stream].isConnecting = false
         streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
@@ -202,20 +206,20 @@ extension WorkerEngine {
     }
 
     /// Gives a connection that is free, fresh or not, to the first who waits for it; else it becomes idle. Where somebody
-    /// else has waited longer for its room it is closed.
-    mutating func hand(_ slot: Int) {
+    /// else has waited longer for its room it is closed. With `wasIdle` it comes out of another worker's pool.
+    mutating func hand(_ slot: Int, wasIdle: Bool = false) {
         if connections[slot].isSpent {
             close(slot)
             return
         }
         if yields(slot) { return }
-        guard let waiter = firstWaiter(for: slot) else {
+        let isFresh = connections[slot].requests == 0 && !wasIdle
+        guard let waiter = firstWaiter(for: slot, isFresh: isFresh) else {
             park(slot)
             return
         }
         let stream = waiters[waiter].stream
         let index = waiters[waiter].endpointIndex
-        let isFresh = connections[slot].requests == 0
         inheritDial(from: waiter, servedBy: slot)
         connections[slot].state = .idle
         let (started, transport) = (waiters[waiter].startedAt, waiters[waiter].transportAt)
@@ -225,9 +229,9 @@ extension WorkerEngine {
     }
 
     /// Who has waited longest for a connection like this one: some want only one that nobody has used.
-    func firstWaiter(for slot: Int) -> Int? {
+    func firstWaiter(for slot: Int, isFresh: Bool) -> Int? {
         var candidate = targets[connections[slot].target].waiters.first
-        if connections[slot].requests == 0 { return candidate }
+        if isFresh { return candidate }
         while let waiter = candidate, streams[waiters[waiter].stream].needsFresh {
             candidate = waiterLinks.next(after: waiter)
         }
@@ -245,7 +249,7 @@ extension WorkerEngine {
         }
         if let donor { waiters[donor].dial = .none }
         switch waiters[waiter].dial {
-        case .none:
+        case .none, .asking:
             break
         case .blocked:
             unblock(waiter)

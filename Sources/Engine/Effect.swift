@@ -49,7 +49,7 @@ package enum Effect: Equatable, Sendable {
     /// The same for a room that a wish has claimed.
     case handOver(Room, Heir)
     /// `takeLetters()` has something for other workers. A connection that goes to one is no longer this worker's.
-    case sendPins
+    case sendLetters
     /// Take the step that `securityOrder(of:)` says, where it may block; answer with `stepped` once.
     case stepSecurity(ConnectionID)
     /// Forget the context, whether it has been made or not. Nobody waits for a step of it any more.

@@ -26,7 +26,7 @@ struct PinToken: Hashable, Sendable {
 }
 
 /// A pool key that means the same in every worker: its way is not a number but whole.
-package struct PinTarget: Hashable, Sendable {
+package struct PoolTarget: Hashable, Sendable {
     var endpoint: Endpoint
     var localAddress: IPAddress?
     /// With settings by number left out.
@@ -38,7 +38,7 @@ package struct PinTarget: Hashable, Sendable {
 /// One pin among all.
 package struct PinName: Hashable, Sendable {
     var token: PinToken
-    var target: PinTarget
+    var target: PoolTarget
 }
 
 /// A pinned connection on its way from one worker to another, without its socket.
@@ -57,6 +57,7 @@ struct ParcelledConnection: Sendable {
     var createdAt: Instant
     var idleSince: Instant
     var idleUntil: Instant
+    var keepAliveSeconds: Int?
     var requests: Int
     var local: Endpoint?
     var outerFacts: TLSFacts?

@@ -5,11 +5,13 @@ import Frames
 import Model
 
 /// What goes to another worker.
-package struct PinLetter: Sendable {
+package struct Letter: Sendable {
     package enum Content: Sendable {
         case news(PinNews)
         /// With the socket of this connection, whose id is dead.
         case parcel(ConnectionID, PinParcel)
+        case idle(IdleNews)
+        case idleParcel(ConnectionID, IdleParcel)
     }
 
     package let worker: Int
@@ -24,19 +26,19 @@ package struct PinLetter: Sendable {
 extension WorkerEngine {
     // Letters.
 
-    /// What `Effect.sendPins` is about, in order.
-    package mutating func takeLetters() -> [PinLetter] {
+    /// What `Effect.sendLetters` is about, in order.
+    package mutating func takeLetters() -> [Letter] {
         defer { letters.removeAll() }
         return letters
     }
 
     mutating func orderLetters() {
-        if letters.isEmpty || effects.last == .sendPins { return }
-        effects.append(.sendPins)
+        if letters.isEmpty || effects.last == .sendLetters { return }
+        effects.append(.sendLetters)
     }
 
     mutating func send(_ worker: Int, _ news: PinNews) {
-        letters.append(PinLetter(to: worker, .news(news)))
+        letters.append(Letter(to: worker, .news(news)))
         orderLetters()
     }
 
@@ -115,16 +117,7 @@ extension WorkerEngine {
         let parcel = PinParcel(
             name: pins[pin].name,
             room: connections[slot].room,
-            connection: ParcelledConnection(
-                createdAt: connections[slot].createdAt,
-                idleSince: connections[slot].idleSince,
-                idleUntil: connections[slot].idleUntil,
-                requests: connections[slot].requests,
-                local: connections[slot].local,
-                outerFacts: connections[slot].outerFacts,
-                innerFacts: connections[slot].innerFacts,
-                users: connections[slot].users
-            ),
+            connection: parcelled(slot),
             createdAt: pins[pin].createdAt,
             expiresAt: pins[pin].expiresAt,
             uses: pins[pin].uses,
@@ -132,7 +125,7 @@ extension WorkerEngine {
         )
         directory.move(parcel.name, to: other)
         budget.move(parcel.room, from: worker, to: other)
-        letters.append(PinLetter(to: other, .parcel(id(ofConnection: slot), parcel)))
+        letters.append(Letter(to: other, .parcel(id(ofConnection: slot), parcel)))
         detach(slot)
         pins[pin].state = .coming
         let queue = pins[pin].queue
@@ -174,7 +167,7 @@ extension WorkerEngine {
             }
             return nil
         }
-        let slot = attach(parcel, to: pin)
+        let slot = attach(parcel.connection, parcel.room, pins[pin].key)
         connections[slot].pin = pin
         connections[slot].state = .pinned
         pins[pin].state = .idle(connection: slot)
@@ -192,28 +185,46 @@ extension WorkerEngine {
         return addPin(name, key, .coming, nil)
     }
 
-    private mutating func attach(_ parcel: PinParcel, to pin: Int) -> Int {
-        let target = targets.make(pins[pin].key)
+    /// What another worker has to know of a connection.
+    func parcelled(_ slot: Int) -> ParcelledConnection {
+        ParcelledConnection(
+            createdAt: connections[slot].createdAt,
+            idleSince: connections[slot].idleSince,
+            idleUntil: connections[slot].idleUntil,
+            keepAliveSeconds: connections[slot].keepAliveSeconds,
+            requests: connections[slot].requests,
+            local: connections[slot].local,
+            outerFacts: connections[slot].outerFacts,
+            innerFacts: connections[slot].innerFacts,
+            users: connections[slot].users
+        )
+    }
+
+    /// A slot for a connection of another worker.
+    mutating func attach(_ parcel: ParcelledConnection, _ room: Room, _ key: PoolKey) -> Int {
+        let target = targets.make(key)
         let slot = connections.take { Connection(limits: limits) }
         connections[slot].reset(target: target, waiter: 0, limits: limits, now: now)
         targets[target].connections += 1
         connections[slot].setup = .done
-        connections[slot].room = parcel.room
-        connections[slot].createdAt = parcel.connection.createdAt
-        connections[slot].idleSince = parcel.connection.idleSince
-        connections[slot].idleUntil = parcel.connection.idleUntil
-        connections[slot].requests = parcel.connection.requests
-        connections[slot].local = parcel.connection.local
-        connections[slot].outerFacts = parcel.connection.outerFacts
-        connections[slot].innerFacts = parcel.connection.innerFacts
-        connections[slot].users = parcel.connection.users
+        connections[slot].room = room
+        connections[slot].createdAt = parcel.createdAt
+        connections[slot].idleSince = parcel.idleSince
+        connections[slot].idleUntil = parcel.idleUntil
+        connections[slot].keepAliveSeconds = parcel.keepAliveSeconds
+        connections[slot].requests = parcel.requests
+        connections[slot].local = parcel.local
+        connections[slot].outerFacts = parcel.outerFacts
+        connections[slot].innerFacts = parcel.innerFacts
+        connections[slot].users = parcel.users
+        connections[slot].carriesTokens = !parcel.users.isEmpty
         // Nobody has looked at it on its way: what has arrived must not pass for the next reply. Source: RFC 9112 §9.2.
         connections[slot].mayHaveMore = true
         return slot
     }
 
     /// Frees the slot of a connection that lives on elsewhere, with its room.
-    private mutating func detach(_ slot: Int) {
+    mutating func detach(_ slot: Int) {
         let target = connections[slot].target
         connections[slot].pin = nil
         connections[slot].state = .closed
@@ -226,13 +237,13 @@ extension WorkerEngine {
     // Names.
 
     /// A pool key that other workers understand.
-    func portable(_ key: PoolKey) -> PinTarget {
+    func portable(_ key: PoolKey) -> PoolTarget {
         var route = targets.routes.identity(key.route)
         let outer = route.outer.isClear ? nil : targets.routes.settings(route.outer.settings)
         let inner = route.inner.isClear ? nil : targets.routes.settings(route.inner.settings)
         if !route.outer.isClear { route.outer.settings = 0 }
         if !route.inner.isClear { route.inner.settings = 0 }
-        return PinTarget(
+        return PoolTarget(
             endpoint: key.endpoint,
             localAddress: key.localAddress,
             route: route,
@@ -242,7 +253,7 @@ extension WorkerEngine {
     }
 
     /// The pool key that another worker means. The caller releases its route.
-    private mutating func poolKey(of target: PinTarget) -> PoolKey {
+    mutating func poolKey(of target: PoolTarget) -> PoolKey {
         var route = target.route
         if let settings = target.outerSettings { route.outer.settings = targets.routes.retain(settings) }
         if let settings = target.innerSettings { route.inner.settings = targets.routes.retain(settings) }

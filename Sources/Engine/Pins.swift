@@ -23,6 +23,8 @@ extension WorkerEngine {
         }
         pinToken.owner = sessions[streams[stream].session].owner
         pinToken.bytes = streams[stream].pinToken
+        // Shared any longer, the stream's array would be copied when it is emptied.
+        defer { pinToken.bytes = [] }
         var hasPins = false
         for pin in pinsByToken[pinToken] ?? [] {
             hasPins = true
@@ -343,7 +345,7 @@ extension WorkerEngine {
         case .stream(let stream):
             streams[stream].phase = .waiting
             pinOrphans.append(stream)
-        case .worker(let other): letters.append(PinLetter(to: other, .news(.gone(name))))
+        case .worker(let other): letters.append(Letter(to: other, .news(.gone(name))))
         }
     }
 

@@ -98,6 +98,7 @@ extension WorkerEngine {
             idleOfEndpointLinks.append(slot, to: &targets[endpoint: targets[target].endpoint].idle)
         }
         connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
+        countIdle(1, slot)
     }
 
     /// The upstream's own timeout less a second, so that we close first; and no longer than we allow.
@@ -114,6 +115,7 @@ extension WorkerEngine {
     /// Takes an idle connection out of the pool.
     mutating func unpark(_ slot: Int) {
         let target = connections[slot].target
+        countIdle(-1, slot)
         idleLinks.remove(slot, from: &targets[target].idle)
         idleOfAllLinks.remove(slot, from: &idleOfAll)
         if limits.connectionsPerEndpointMax > 0 {

@@ -109,7 +109,7 @@ extension WorkerEngine {
     /// here. One that has hardly been used is kept while there is work for it.
     mutating func yields(_ slot: Int) -> Bool {
         if !isProcessWanted && targets.wantedCount == 0 { return false }
-        guard let waiter = firstWaiter(for: slot) else {
+        guard let waiter = firstWaiter(for: slot, isFresh: connections[slot].requests == 0) else {
             return offer(slot, olderThan: .never)
         }
         let tenure = connections[slot].createdAt.adding(milliseconds: Self.tenureMilliseconds)

@@ -7,6 +7,8 @@ struct Target {
     var key: PoolKey
     /// Slot of the endpoint's state.
     var endpoint: Int
+    /// Where the idle ones count in the directory.
+    var bucket = 0
     /// Idle connections, the newest last.
     var idle = SlotList()
     /// Waiters, first come first.
@@ -41,6 +43,8 @@ struct Waiter {
     var transportAt: Instant?
     /// Whether an idle connection to its tunnel's peer has failed it.
     var isFreshOnly = false
+    /// Workers from here on have not been asked for an idle connection yet, counted from this one.
+    var askNext = 1
     var dial = WaiterDial.none
 }
 
@@ -52,6 +56,8 @@ enum WaiterDial: Equatable {
     case dialing(Int)
     /// A limit is reached.
     case blocked
+    /// Another worker was asked for an idle connection.
+    case asking
 }
 
 /// Targets and endpoints by slot and by key. Both leave when nothing refers to them.
@@ -104,7 +110,8 @@ struct TargetTable: ~Copyable {
         let endpoint = makeEndpoint(key.endpoint)
         routes.retain(key.route)
         endpoints[endpoint].targets += 1
-        let fresh = Target(key: key, endpoint: endpoint)
+        let bucket = IdleBuckets.bucket(of: key.endpoint, routes.identity(key.route))
+        let fresh = Target(key: key, endpoint: endpoint, bucket: bucket)
         let slot = targets.take { fresh }
         targets[slot] = fresh
         slotByKey[key] = slot

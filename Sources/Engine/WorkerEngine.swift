@@ -55,6 +55,9 @@ package struct WorkerEngine: ~Copyable {
     /// Whether any worker waits for room in the process, as far as this one knows.
     var isProcessWanted = false
 
+    /// Where the idle connections of all workers are; `nil`: there are no others.
+    let idleDirectory: (any IdleDirectory)?
+
     // Pins.
     let directory: any PinDirectory
     var pins = SlotTable<Pin>()
@@ -65,7 +68,7 @@ package struct WorkerEngine: ~Copyable {
     /// Streams whose pin is gone.
     var pinOrphans: [Int] = []
     /// For other workers.
-    var letters: [PinLetter] = []
+    var letters: [Letter] = []
     /// Proxies without a session, the first to be given up first.
     var graces: [PinGrace] = []
 
@@ -120,7 +123,8 @@ package struct WorkerEngine: ~Copyable {
     ///   - software: name and version, named in HELLO.
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - directory: where the pins of all workers are.
-    ///   - worker: its number in both.
+    ///   - idleDirectory: where the idle connections of all workers are; `nil`: of this one only.
+    ///   - worker: its number in all three.
     ///   - digests: hash functions of Digest.
     ///   - seed: 32 random bytes, for nonces.
     ///   - mechanisms: of Negotiate and NTLM those for which `Effect.stepSecurity` may be ordered.
@@ -133,6 +137,7 @@ package struct WorkerEngine: ~Copyable {
         software: String,
         budget: any ConnectionBudget,
         directory: any PinDirectory,
+        idleDirectory: (any IdleDirectory)? = nil,
         worker: Int,
         digests: DigestFunctions,
         seed: Secret,
@@ -144,6 +149,7 @@ package struct WorkerEngine: ~Copyable {
         self.passBytesMin = passBytesMin
         self.budget = budget
         self.directory = directory
+        self.idleDirectory = idleDirectory
         authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
         self.mechanisms = mechanisms
         self.worker = worker

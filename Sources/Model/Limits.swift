@@ -54,6 +54,8 @@ package struct Limits: Sendable {
     package var idleMax = 16_384
     /// Idle time of a connection; the upstream's Keep-Alive timeout less a second shortens it. Reached: closed.
     package var idleConnectionMilliseconds = 60_000
+    /// Idle time after which a connection may go to another worker, which would else dial.
+    package var idleTakeoverMilliseconds = 20
     /// Idle time after which a connection is asked for its health with a system call before it is used again.
     package var livenessProbeIdleMilliseconds = 1000
     /// Requests on one connection; 0: no limit. Reached: closed after the reply.

@@ -45,6 +45,15 @@ package struct RequestForm: ~Copyable, Sendable {
         request.pinMode = mode
     }
 
+    /// Holds the token of a client, for `setPin`.
+    package mutating func pinToken(_ token: String) -> Slice { place(token.utf8.span) }
+
+    /// Names the client whose pins the request uses, by one of the tokens held.
+    package mutating func setPin(_ token: Slice, _ mode: PinMode) {
+        request.pinToken = token
+        request.pinMode = mode
+    }
+
     private mutating func place(_ text: Span<UInt8>) -> Slice {
         let start = bytes.count
         bytes.append(text)

@@ -12,6 +12,8 @@ package enum DaemonError: Error, Equatable, Sendable {
     case notASocket
     case noPermission
     case cannotCreateSocket(SocketError)
+    /// The operators' socket cannot be had.
+    case cannotAdminister(SocketError)
     case system(SocketError)
 }
 
@@ -36,6 +38,7 @@ package struct Daemon: ~Copyable {
 
     private let configuration: SidecarConfiguration
     private let server: SidecarServer
+    private var administration: Administration?
     private let signals: Signals
     private var poller: Poller
     /// `nil`: draining has begun.
@@ -63,6 +66,7 @@ package struct Daemon: ~Copyable {
                 SidecarServer(configuration)
             )
         } catch { throw .system(error) }
+        try daemon.administer()
         Log.write(.info, "listening", ["socket": String(decoding: path, as: UTF8.self)])
         return daemon.run()
     }
@@ -83,6 +87,16 @@ package struct Daemon: ~Copyable {
         self.poller = poller
         acceptor = Acceptor(listener: listener.socket, allowedUserIDs: configuration.allowedUserIDs)
         self.listener = consume listener
+    }
+
+    private mutating func administer() throws(DaemonError) {
+        let path = configuration.adminPath
+        if path.isEmpty { return }
+        do throws(SocketError) { administration = try Administration(path: path, server) } catch {
+            server.stop()
+            throw .cannotAdminister(error)
+        }
+        Log.write(.info, "administration", ["socket": String(decoding: path, as: UTF8.self)])
     }
 
     private static func logStart(_ configuration: SidecarConfiguration, descriptors: Int?) {
@@ -130,6 +144,8 @@ package struct Daemon: ~Copyable {
                 let isOver = Clock.now >= drainDeadline.nanoseconds
                 guard server.isDrained || isOver else { continue }
                 let isDrained = server.isDrained
+                // First: it waits for answers of the workers.
+                administration?.stop()
                 server.stop()
                 Log.write(.info, "stopped", ["drained": String(isDrained)])
                 return .drained

@@ -41,7 +41,10 @@ final class SecurityThreads: Sendable {
     private let threads: [Thread]
     private let queueLengthMax: Int
 
-    /// - Parameter mailboxes: of the workers, by number; results go there.
+    /// - Parameters:
+    ///   - limits: `securityThreads`, `securityQueueLengthMax`.
+    ///   - mailboxes: of the workers, by number; results go there.
+    /// - Throws: when a thread cannot be started.
     init(_ limits: Limits, _ mailboxes: [Mailbox<WorkerMessage>]) throws(SocketError) {
         mechanisms = SecurityContexts.available
         queueLengthMax = limits.securityQueueLengthMax
@@ -162,7 +165,7 @@ extension Worker {
     /// Has the step taken that the engine wants for a connection.
     mutating func stepSecurity(_ connection: ConnectionID) {
         guard let order = engine.securityOrder(of: connection) else { return }
-        guard let words = security.post(order, of: number) else { return }
+        guard let words = commons.security.post(order, of: number) else { return }
         engine.stepped(order.context, on: connection, .failed(words), now: now)
     }
 }

@@ -18,6 +18,8 @@ package struct SidecarConfiguration: Sendable {
     package var named = NamedSettings()
     /// Users that may connect beside root and the one that runs the sidecar.
     package var allowedUserIDs: [UInt32] = []
+    /// Path of the operators' socket; empty: none. Only the daemon has one.
+    package var adminPath: [UInt8] = []
     /// Named in HELLO.
     package var software = Product.software
 
@@ -52,25 +54,13 @@ package final class SidecarServer: Sendable {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
             for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
-            let budget = SharedBudget(configuration.limits, shares.map(\.messages))
-            let pins = SharedPins(configuration.limits, workers: configuration.workers)
             let mailboxes = shares.map(\.messages)
             let steps = try SecurityThreads(configuration.limits, mailboxes)
             security = steps
+            let commons = Commons(configuration.limits, mailboxes, security: steps, control: control)
             for number in shares.indices {
                 let share = shares[number]
-                let body = Self.body(
-                    configuration,
-                    instanceID,
-                    number,
-                    share,
-                    budget,
-                    pins,
-                    mailboxes,
-                    steps,
-                    control,
-                    started
-                )
+                let body = Self.body(configuration, instanceID, number, share, commons, started)
                 threads.append(try Thread(name: "worker-\(number)", body))
             }
             var answers = 0
@@ -97,11 +87,7 @@ package final class SidecarServer: Sendable {
         _ instanceID: [UInt8],
         _ number: Int,
         _ share: WorkerShare,
-        _ budget: SharedBudget,
-        _ pins: SharedPins,
-        _ mailboxes: [Mailbox<WorkerMessage>],
-        _ security: SecurityThreads,
-        _ control: Mailbox<ControlMessage>,
+        _ commons: Commons,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
         var limits = configuration.limits
@@ -116,11 +102,7 @@ package final class SidecarServer: Sendable {
                     software: software,
                     number: number,
                     share: share,
-                    budget: budget,
-                    pins: pins,
-                    mailboxes: mailboxes,
-                    security: security,
-                    control: control
+                    commons: commons
                 )
                 started.post(nil)
                 worker.run()

@@ -19,6 +19,7 @@ enum WorkerMessage: Sendable {
     case count(Mailbox<Counts>)
     case budget(BudgetNews)
     case pins(PinNews)
+    case idle(IdleNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
     /// What came of a step of a security context.
@@ -34,6 +35,34 @@ final class WorkerShare: Sendable {
     let isDrained = Atomic<Bool>(false)
 
     init() throws(SocketError) { messages = try Mailbox() }
+}
+
+/// What all workers of a process have in common.
+struct Commons: Sendable {
+    let budget: SharedBudget
+    let pins: SharedPins
+    /// `nil`: there is one worker.
+    let idles: SharedIdles?
+    /// Of all workers, by number.
+    let mailboxes: [Mailbox<WorkerMessage>]
+    /// Who takes steps of Negotiate and NTLM.
+    let security: SecurityThreads
+    /// Wakes whoever waits for `WorkerShare.isDrained`.
+    let control: Mailbox<ControlMessage>
+
+    init(
+        _ limits: Limits,
+        _ mailboxes: [Mailbox<WorkerMessage>],
+        security: SecurityThreads,
+        control: Mailbox<ControlMessage>
+    ) {
+        budget = SharedBudget(limits, mailboxes)
+        pins = SharedPins(limits, workers: mailboxes.count)
+        idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
+        self.mailboxes = mailboxes
+        self.security = security
+        self.control = control
+    }
 }
 
 /// The loop. It lives on its thread only.
@@ -70,15 +99,9 @@ struct Worker: ~Copyable {
     var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
-    private let budget: SharedBudget
-    /// Of all workers, by number.
-    let mailboxes: [Mailbox<WorkerMessage>]
-    /// Its number in the budget and the directory of pins.
+    let commons: Commons
+    /// Its number in all of them.
     let number: Int
-    /// Who takes steps of Negotiate and NTLM.
-    let security: SecurityThreads
-    /// Wakes whoever waits for `share.isDrained`.
-    private let control: Mailbox<ControlMessage>
     var now: Instant
 
     // By slot of the id; an entry is valid when its whole id matches.
@@ -118,11 +141,7 @@ struct Worker: ~Copyable {
         software: String,
         number: Int,
         share: WorkerShare,
-        budget: SharedBudget,
-        pins: SharedPins,
-        mailboxes: [Mailbox<WorkerMessage>],
-        security: SecurityThreads,
-        control: Mailbox<ControlMessage>
+        commons: Commons
     ) throws(SocketError) {
         let poller = try Poller()
         try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
@@ -133,8 +152,9 @@ struct Worker: ~Copyable {
             named: named,
             instanceID: instanceID,
             software: software,
-            budget: budget,
-            directory: pins,
+            budget: commons.budget,
+            directory: commons.pins,
+            idleDirectory: commons.idles,
             worker: number,
             digests: DigestFunctions(
                 md5: { MessageDigest.md5($0, &$1) },
@@ -142,7 +162,7 @@ struct Worker: ~Copyable {
                 sha512256: { MessageDigest.sha512256($0, &$1) }
             ),
             seed: Self.randomSeed(),
-            mechanisms: security.mechanisms,
+            mechanisms: commons.security.mechanisms,
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -153,11 +173,8 @@ struct Worker: ~Copyable {
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
         self.share = share
-        self.budget = budget
-        self.mailboxes = mailboxes
+        self.commons = commons
         self.number = number
-        self.security = security
-        self.control = control
     }
 
     /// What nonces are made from; the system's random numbers.
@@ -179,7 +196,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins, .stepped: break
+            case .drain, .stop, .budget, .pins, .idle, .stepped: break
             }
         }
     }
@@ -206,7 +223,7 @@ struct Worker: ~Copyable {
 
         if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
             share.isDrained.store(true, ordering: .releasing)
-            control.post(.drained)
+            commons.control.post(.drained)
         }
     }
 
@@ -251,6 +268,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(engine.counts)
             case .budget(let news): engine.told(news, now: now)
             case .pins(let news): engine.told(news, now: now)
+            case .idle(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
             case .stepped(let context, let connection, let result):
@@ -323,11 +341,11 @@ struct Worker: ~Copyable {
         case .startTLS(let id, let hop): startTLS(id, hop)
         case .notifyClose(let id): notifyClose(id)
         case .closeConnection(let id): close(id)
-        case .giveBack(let room): tell(budget.giveBack(room, by: number))
-        case .handOver(let room, let heir): tell(budget.handOver(room, to: heir, by: number))
-        case .sendPins: sendPins()
+        case .giveBack(let room): tell(commons.budget.giveBack(room, by: number))
+        case .handOver(let room, let heir): tell(commons.budget.handOver(room, to: heir, by: number))
+        case .sendLetters: sendLetters()
         case .stepSecurity(let id): stepSecurity(id)
-        case .dropSecurity(let context): security.drop(context, of: number)
+        case .dropSecurity(let context): commons.security.drop(context, of: number)
         case .closeSession(let id): closeAsOrdered(id)
         }
     }

@@ -17,7 +17,7 @@ import Model
               \(invocation) serve --socket /run/outrigger.sock
             """,
         version: Product.version,
-        subcommands: [Serve.self, Check.self, Fetch.self, Demo.self, Bench.self, Simulate.self]
+        subcommands: [Serve.self, Check.self, Show.self, Fetch.self, Demo.self, Bench.self, Simulate.self]
     )
 }
 

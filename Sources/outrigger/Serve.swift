@@ -37,6 +37,15 @@ struct Serve: ParsableCommand {
     var socket: String?
 
     @Option(
+        name: .customLong("admin-socket"),
+        help: ArgumentHelp(
+            "Path of a socket where 'outrigger show' and curl can ask what is open. Root's and ours alone.",
+            valueName: "path"
+        )
+    )
+    var adminSocket: String?
+
+    @Option(
         help: ArgumentHelp(
             "\(Setting.workers.help). (\(Setting.workers.wanted); default: \(Setting.workers.defaultText))",
             valueName: "n"
@@ -65,11 +74,12 @@ struct Serve: ParsableCommand {
     private var read: Result<SettingsSources.Answer, CommandFailure>?
 
     /// What comes from the command line: `read` does not.
-    enum CodingKeys: CodingKey { case config, socket, workers, allowedUserIDs, limitOptions }
+    enum CodingKeys: CodingKey { case config, socket, adminSocket, workers, allowedUserIDs, limitOptions }
 
     mutating func validate() throws {
         var sources = SettingsSources(file: config ?? Environment.value(of: EnvironmentNames.file))
         if let socket { sources.flags.append((.socket, [socket])) }
+        if let adminSocket { sources.flags.append((.adminSocket, [adminSocket])) }
         if let workers { sources.flags.append((.workers, [String(workers)])) }
         if !allowedUserIDs.isEmpty {
             sources.flags.append((.allowedUserIDs, allowedUserIDs.map { String($0) }))
@@ -96,6 +106,7 @@ struct Serve: ParsableCommand {
         configuration.limits = settings.limits
         configuration.allowedUserIDs = settings.allowedUserIDs
         configuration.named = settings.named
+        configuration.adminPath = Array(settings.adminSocket.utf8)
         let end: DaemonEnd
         do throws(DaemonError) {
             end = try Daemon.serve(path: Array(settings.socket.utf8), configuration)
@@ -137,6 +148,7 @@ extension DaemonError {
         case .notASocket: "something that is no socket is in its place"
         case .noPermission: "no permission"
         case .cannotCreateSocket(let error): "the socket cannot be made: \(error)"
+        case .cannotAdminister(let error): "the socket of --admin-socket cannot be made: \(error)"
         case .system(let error): "the system refuses: \(error)"
         }
     }
@@ -147,7 +159,7 @@ extension DaemonError {
         case .socketInUse: ExitStatus.unavailable
         // EX_NOPERM.
         case .noPermission: ExitCode(77)
-        case .notASocket, .cannotCreateSocket: ExitStatus.cannotCreate
+        case .notASocket, .cannotCreateSocket, .cannotAdminister: ExitStatus.cannotCreate
         case .system: ExitStatus.osError
         }
     }

@@ -141,7 +141,8 @@ private struct Sum {
         lines.append("events \(steps), reply body bytes \(replyBytes)")
         lines.append(
             "pins: made \(pins.made), lost \(pins.lost), expired \(pins.expired), unpinned \(pins.unpinned), "
-                + "orphaned \(pins.orphaned), moved \(pins.moved), gone \(pins.gone)"
+                + "orphaned \(pins.orphaned), moved \(pins.moved), gone \(pins.gone); "
+                + "idle moved \(pins.idleMoved)"
         )
         for outcome in Outcome.allCases where outcomes[outcome.rawValue] > 0 {
             lines.append("  \(outcome): \(outcomes[outcome.rawValue])")

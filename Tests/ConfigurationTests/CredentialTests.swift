@@ -13,7 +13,7 @@ private func problems(_ fields: String, _ mechanisms: AuthenticationSchemes) -> 
 struct CredentialTests {
     @Test func `a mechanism that is not there is an error where it is named`() {
         let missing =
-            "1:31: error: credentials: c: schemes: NTLM cannot be spoken by this sidecar on this machine"
+            "/etc/o.yaml:1:28: error: credentials: c: schemes: NTLM cannot be spoken by this sidecar on this machine"
         let named = "schemes: [NTLM, Basic], user: u, password: {env: P}"
         #expect(problems(named, .negotiate) == [missing])
         #expect(problems(named, .connectionBound) == [])

@@ -362,7 +362,8 @@ struct BindingTests {
                 $0.neighbourTells(.wanted($0.name("t"), by: 1))
                 $0.pin(1, "t", .require)
                 $0.pin(2, "t", .prefer)
-                $0.neighbourSendsStalePin()
+                $0.nextIsStale()
+                $0.neighbourSendsPin()
             },
             expected: """
                 to 1: socket 0

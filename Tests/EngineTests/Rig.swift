@@ -28,12 +28,16 @@ final class Rig {
 
     /// What proxies have sent, while it shall not arrive yet.
     private var gathered: [UInt8]?
-    private(set) var engine: WorkerEngine
+    var engine: WorkerEngine
     let directory: LocalPins
-    /// Pinned connections that the neighbour was sent, with their sockets.
+    let idles = LocalIdles()
+    /// Pinned connections that the neighbour was sent, with their sockets; and idle ones.
     private var isNextStale = false
     private var parcels: [(socket: Int, parcel: PinParcel)] = []
-    private let budget: LocalBudget
+    var idleParcels: [(socket: Int, parcel: IdleParcel)] = []
+    /// Who has asked the neighbour for an idle connection.
+    var asks: [WaiterID] = []
+    let budget: LocalBudget
     private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private var proxies: [ProxySide] = []
     private var sockets: [UpstreamSide] = []
@@ -63,6 +67,7 @@ final class Rig {
             software: "rig",
             budget: budget,
             directory: directory,
+            idleDirectory: workers > 1 ? idles : nil,
             worker: 0,
             digests: .toy,
             seed: Secret("rig"),
@@ -134,18 +139,6 @@ final class Rig {
 
     /// All that an upstream got, as text.
     func written(_ socket: Int) -> String { text(sockets[socket].got) }
-
-    /// A step has ended.
-    func stepped(_ order: SecurityOrder, _ result: SecurityContextResult) {
-        engine.stepped(order.context, on: order.connection, result, now: now)
-        run()
-    }
-
-    private func takeStep(_ id: ConnectionID) {
-        guard let order = engine.securityOrder(of: id) else { return record.add("step of a dead id") }
-        orders.append(order)
-        record.add(order.words)
-    }
 
     private func upstreamGot(_ socket: Int, _ piece: [UInt8]) {
         sockets[socket].got += piece
@@ -332,7 +325,7 @@ final class Rig {
     }
 
     // Running orders.
-    private func run() {
+    func run() {
         var effects: [Effect] = []
         repeat {
             effects.removeAll()
@@ -393,7 +386,7 @@ final class Rig {
             budget.ledger.handOver(room, to: heir, by: 0)
             spreadNews()
         case .writeSession: break
-        case .sendPins: sendPins()
+        case .sendLetters: sendLetters()
         case .stepSecurity(let id): takeStep(id)
         case .dropSecurity(let context): record.add("drop context \(context.number)")
         case .closeSession(let id):
@@ -408,7 +401,7 @@ final class Rig {
     }
 
     // The other worker, number 1.
-    private func sendPins() {
+    private func sendLetters() {
         for letter in engine.takeLetters() {
             switch letter.content {
             case .news(let news): record.add("to \(letter.worker): \(news.words)")
@@ -416,6 +409,15 @@ final class Rig {
                 guard let socket = find(id, "parcel") else { continue }
                 sockets[socket].isClosed = true
                 parcels.append((socket, parcel))
+                record.add("to \(letter.worker): socket \(socket)")
+            case .idle(.wanted(let target, _, let waiter)):
+                asks.append(waiter)
+                record.add("to \(letter.worker): \(target.endpoint.letter) wanted")
+            case .idle(.none): record.add("to \(letter.worker): none")
+            case .idleParcel(let id, let parcel):
+                guard let socket = find(id, "parcel") else { continue }
+                sockets[socket].isClosed = true
+                idleParcels.append((socket, parcel))
                 record.add("to \(letter.worker): socket \(socket)")
             }
         }
@@ -432,7 +434,12 @@ final class Rig {
         let (socket, parcel) = parcels.removeFirst()
         directory.move(parcel.name, to: 0)
         budget.ledger.move(parcel.room, from: 1, to: 0)
-        if let id = engine.adopted(parcel, now: now) {
+        come(socket) { $0.adopted(parcel, now: $1) }
+    }
+
+    /// A connection comes from the neighbour, as the next socket.
+    func come(_ socket: Int, _ tell: (inout WorkerEngine, Instant) -> ConnectionID?) {
+        if let id = tell(&engine, now) {
             sockets.append(UpstreamSide(id: id))
             sockets[sockets.count - 1].isStale = isNextStale
             isNextStale = false
@@ -443,11 +450,14 @@ final class Rig {
         run()
     }
 
-    /// The same; it has died on its way.
-    func neighbourSendsStalePin() {
-        isNextStale = true
-        neighbourSendsPin()
+    /// It has news of idle connections.
+    func neighbourTells(_ news: IdleNews) {
+        engine.told(news, now: now)
+        run()
     }
+
+    /// What comes next has died on its way.
+    func nextIsStale() { isNextStale = true }
 
     /// It gives up what it was sent.
     func neighbourLosesPins() {
@@ -584,7 +594,7 @@ extension Endpoint {
         .ip(.v4(UInt32(letter.asciiValue ?? 0) - 96), port: 80)
     }
 
-    fileprivate var letter: String {
+    var letter: String {
         guard case .ip(.v4(let number), _) = self else { return "?" }
         return String(UnicodeScalar(UInt8(number + 96)))
     }

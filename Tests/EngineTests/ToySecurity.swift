@@ -36,7 +36,15 @@ extension Rig {
     /// The oldest step that was ordered ends with `result`, whether anybody waits for it or not.
     func step(_ result: SecurityContextResult) {
         if orders.isEmpty { return note("no step was ordered") }
-        stepped(orders.removeFirst(), result)
+        let order = orders.removeFirst()
+        engine.stepped(order.context, on: order.connection, result, now: now)
+        run()
+    }
+
+    func takeStep(_ id: ConnectionID) {
+        guard let order = engine.securityOrder(of: id) else { return note("step of a dead id") }
+        orders.append(order)
+        note(order.words)
     }
 
     /// It ends with a token, after which the server has to say more.

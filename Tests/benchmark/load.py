@@ -22,6 +22,8 @@ class Work:
     is_tls: bool = False
     # Whether each request has a connection, and so a handshake, of its own.
     is_alone: bool = False
+    # Whether each request under way has a connection pinned to it.
+    is_pinned: bool = False
 
 
 WORKS = {
@@ -30,6 +32,7 @@ WORKS = {
         Work("empty-64", "/empty"),
         Work("empty-64-sessions-8", "/empty", sessions=8),
         Work("empty-1", "/empty", outstanding=1),
+        Work("pinned-64", "/empty", is_pinned=True),
         Work("reply-64k", "/64k", reply_bytes=65_536),
         Work("reply-8m", "/8m", reply_bytes=8_388_608),
         Work("request-64k", "/sink", request_bytes=65_536),
@@ -103,6 +106,8 @@ class Bench:
             arguments += ["--https", "--authority", SERVER_NAME]
         arguments += ["--path", work.path, "--outstanding", work.outstanding, "--sessions", work.sessions]
         arguments += ["--warmup", 0, "--duration", seconds, "--json"]
+        if work.is_pinned:
+            arguments += ["--pin"]
         if work.request_bytes > 0:
             arguments += ["--method", "POST", "--request-body-bytes", work.request_bytes]
         before = self.origin.requests()

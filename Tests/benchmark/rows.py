@@ -38,6 +38,8 @@ COUNTED_ROWS = (
     # OpenSSL 3.0 makes one for each record that it reads and three for each that it writes; ours are none. The limit has
     # room for requests that begin between the two readings.
     Row("allocations-tls", "the same over TLS, OpenSSL's own four among them", "tls-empty-64", value_max=4.02, unit=""),
+    Row("allocations-pinned", "the same on pinned connections", "pinned-64", value_max=0.001, unit=""),
+    Row("pinned-64", "CPU time of a pinned request, of a pooled one's", "pinned-64", value_max=1.1, unit="×"),
     Row("idle-memory", "memory for 10,000 idle upstream connections", "", value_max=20.0, unit="MB"),
     Row("system-calls", "system calls per request, no body, 64 outstanding", "empty-64", value_max=2.3, unit=""),
 )

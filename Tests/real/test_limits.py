@@ -245,7 +245,9 @@ async def test_the_limit_of_an_endpoint_holds_over_all_workers_and_each_gets_its
     assert len(origin.peers) <= 240, len(origin.peers)
 
 
-@pytest.mark.sidecar(workers=4, connections_per_endpoint_max=1, queue_milliseconds=0)
+@pytest.mark.sidecar(
+    workers=4, connections_per_endpoint_max=1, queue_milliseconds=0, idle_takeover_milliseconds=86_400_000
+)
 async def test_an_idle_connection_makes_room_for_another_worker(world):
     keeper = Doorkeeper(world)
     origin = await keeper.origin(slow(0))

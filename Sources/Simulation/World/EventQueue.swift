@@ -10,8 +10,8 @@ enum WorldEvent: Equatable {
     case workerTurn(worker: Int)
     /// News of the budget are found in a worker's mailbox.
     case mail(worker: Int, BudgetNews)
-    /// A letter about pins is found there, by its place in `SimWorld.pinMail`.
-    case pinMail(worker: Int, letter: Int)
+    /// A letter about pins is found there, by its place in `SimWorld.workerMail`.
+    case workerMail(worker: Int, letter: Int)
     /// A connect call is answered.
     case dialAnswer(link: Int)
     /// A handshake comes to its end.

@@ -60,6 +60,7 @@ extension Observation {
         case .pinTold(let proxy, let told): (48, proxy, told.change.rawValue)
         case .unpinSent(let proxy, let token): (49, proxy, token.count)
         case .pinMoved(let link): (50, link, 0)
+        case .idleMoved(let link): (53, link, 0)
         case .pinGone: (51, 0, 0)
         case .pinsLeft(let pins, let entries, let letters): (52, pins, entries * 31 + letters)
         case .budgetLeft(let rooms, let wishes, _, _): (38, rooms, wishes)

@@ -71,6 +71,8 @@ enum Observation: Equatable {
     case wishMet(MetWish)
     /// A pinned connection goes to another worker.
     case pinMoved(link: Int)
+    /// An idle connection is on its way to another worker.
+    case idleMoved(link: Int)
     /// One worker tells another that it does not have a pin.
     case pinGone
     case drained

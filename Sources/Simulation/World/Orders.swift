@@ -29,7 +29,7 @@ extension SimWorld {
                 .giveBack,
                 .handOver, .stepSecurity, .dropSecurity:
                 break
-            case .sendPins: takeLetters()
+            case .sendLetters: takeLetters()
             }
             worker.waiting.append(effect)
         }
@@ -74,7 +74,7 @@ extension SimWorld {
             guard let link = link(of: connection) else { return "no such connection" }
             if link.isCloseOrdered { return "ordered closed twice" }
             return link.workerSide == .over ? "the connection is dead" : nil
-        case .giveBack, .handOver, .sendPins:
+        case .giveBack, .handOver, .sendLetters:
             return nil
         case .stepSecurity, .dropSecurity: return "no mechanism was offered"
         case .writeSession(let session), .closeSession(let session):
@@ -88,7 +88,7 @@ extension SimWorld {
         switch effect {
         case .writeConnection, .startTLS, .shutdownWriting: false
         case .dial, .writeSession, .pauseReading, .resumeReading, .notifyClose, .closeConnection,
-            .closeSession, .giveBack, .handOver, .sendPins, .stepSecurity, .dropSecurity:
+            .closeSession, .giveBack, .handOver, .sendLetters, .stepSecurity, .dropSecurity:
             true
         }
     }
@@ -108,7 +108,7 @@ extension SimWorld {
 
     private func run(_ effect: Effect) {
         switch effect {
-        case .dial, .notifyClose, .sendPins, .stepSecurity, .dropSecurity: break
+        case .dial, .notifyClose, .sendLetters, .stepSecurity, .dropSecurity: break
         case .startTLS(let connection, let hop):
             guard let link = link(of: connection), link.isOpenAtWorker else { return }
             startTLS(link, connection, hop)

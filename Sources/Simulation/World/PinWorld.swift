@@ -127,6 +127,8 @@ package struct PinTally: Sendable, Equatable {
     package var orphaned = 0
     package var moved = 0
     package var gone = 0
+    /// Connections that are nobody's, from worker to worker.
+    package var idleMoved = 0
 
     package init() {}
 
@@ -138,6 +140,7 @@ package struct PinTally: Sendable, Equatable {
         orphaned += other.orphaned
         moved += other.moved
         gone += other.gone
+        idleMoved += other.idleMoved
     }
 
     mutating func note(_ event: Observation, _ record: Record, now: Instant) {
@@ -149,6 +152,7 @@ package struct PinTally: Sendable, Equatable {
             case .expired: expired += 1
             }
         case .pinMoved: moved += 1
+        case .idleMoved: idleMoved += 1
         case .pinGone: gone += 1
         case .socketClosed(let link):
             guard let binding = record.links[link].binding, binding.isPinned, let holder = binding.holder

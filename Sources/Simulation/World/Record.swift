@@ -201,7 +201,7 @@ final class Record {
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft,
-            .pinTold, .unpinSent, .pinMoved, .pinGone, .pinsLeft:
+            .pinTold, .unpinSent, .pinMoved, .idleMoved, .pinGone, .pinsLeft:
             break
         }
         applyToPins(event, now)

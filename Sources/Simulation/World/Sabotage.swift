@@ -59,6 +59,8 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case losePinEvent
     /// A pinned connection is lost between two workers.
     case losePinParcel
+    /// An idle connection is lost between two workers.
+    case loseIdleParcel
 
     /// The checker that has to see it.
     package var checker: String {
@@ -81,7 +83,7 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .retryPinned: PinNotRetried.name
         case .overtakeInLine: PinOrder.name
         case .losePinEvent: PinEvents.name
-        case .losePinParcel: Leaks.name
+        case .losePinParcel, .loseIdleParcel: Leaks.name
         case .exceedLimits: ConnectionLimits.name
         case .jumpQueue: Turns.name
         }

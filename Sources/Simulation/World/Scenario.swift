@@ -104,6 +104,8 @@ package struct Scenario {
         }
         if random.chance(60) { chooseWays(&random) }
         if random.chance(45) { chooseSteps(&random) }
+        var idle = SeededRandom(seed: seed ^ 0x69_646C_65)
+        limits.idleTakeoverMilliseconds = idle.pick([0, 0, 1, 20, 1000])
         var own = SeededRandom(seed: seed ^ 0x70_6969_6E73)
         if own.chance(40) { choosePins(&own) }
     }

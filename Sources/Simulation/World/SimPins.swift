@@ -35,65 +35,103 @@ final class SimPins: PinDirectory {
     func hasPinsElsewhere(than worker: Int) -> Bool { ledger.pinCount > ledger.pinsByWorker[worker] }
 }
 
+/// The numbers without atomics; what others see is never behind.
+final class SimIdles: IdleDirectory {
+    private var counts: [[Int32]]
+
+    init(_ scenario: Scenario) {
+        let none = [Int32](repeating: 0, count: IdleBuckets.count)
+        counts = Array(repeating: none, count: scenario.workerCount)
+    }
+
+    func add(_ change: Int32, bucket: Int, worker: Int) { counts[worker][bucket] += change }
+
+    func find(bucket: Int, behind worker: Int, distance: Int) -> (worker: Int, distance: Int)? {
+        for distance in counts.indices.dropFirst(max(distance, 1)) {
+            let other = (worker + distance) % counts.count
+            if counts[other][bucket] > 0 { return (other, distance) }
+        }
+        return nil
+    }
+}
+
 /// What is in a worker's mailbox.
-enum PinMail {
+enum WorkerMail {
     case news(PinNews)
+    case idle(IdleNews)
     /// With the link of its connection.
     case parcel(PinParcel, link: Int)
+    case idleParcel(IdleParcel, link: Int)
 }
 
 extension SimWorld {
     /// Posts what the active worker's engine has to say to others. Mail of one worker does not overtake.
     func takeLetters() {
         for letter in engine.takeLetters() {
-            let mail: PinMail
+            let mail: WorkerMail
             switch letter.content {
             case .news(let news):
                 if case .gone = news { observe(.pinGone) }
                 mail = .news(news)
+            case .idle(let news): mail = .idle(news)
             case .parcel(let connection, let parcel):
-                guard let index = worker.linkOfConnection.removeValue(forKey: connection) else {
-                    observe(.effectOutOfTurn(.sendPins, reason: "no such connection is sent"))
-                    continue
-                }
-                worker.live.removeAll { $0 == index }
-                links[index].connection = nil
-                links[index].worker = letter.worker
+                guard let index = takeOut(connection, for: letter.worker) else { continue }
                 observe(.pinMoved(link: index))
                 if sabotages(.losePinParcel) { continue }
                 mail = .parcel(parcel, link: index)
+            case .idleParcel(let connection, let parcel):
+                guard let index = takeOut(connection, for: letter.worker) else { continue }
+                observe(.idleMoved(link: index))
+                if sabotages(.loseIdleParcel) { continue }
+                mail = .idleParcel(parcel, link: index)
             }
-            pinMail.append(mail)
+            workerMail.append(mail)
             let delay = random.small(upTo: scenario.mailMicrosecondsMax)
-            let time = max(pinMailAt[letter.worker, default: now], now.adding(microseconds: delay))
-            pinMailAt[letter.worker] = time
-            plan(.pinMail(worker: letter.worker, letter: pinMail.count - 1), at: time)
+            let time = max(workerMailAt[letter.worker, default: now], now.adding(microseconds: delay))
+            workerMailAt[letter.worker] = time
+            plan(.workerMail(worker: letter.worker, letter: workerMail.count - 1), at: time)
         }
+    }
+
+    /// Takes a connection out of everything of the active worker. - Returns: its link.
+    private func takeOut(_ connection: ConnectionID, for other: Int) -> Int? {
+        guard let index = worker.linkOfConnection.removeValue(forKey: connection) else {
+            observe(.effectOutOfTurn(.sendLetters, reason: "no such connection is sent"))
+            return nil
+        }
+        worker.live.removeAll { $0 == index }
+        links[index].connection = nil
+        links[index].worker = other
+        return index
     }
 
     func deliver(_ letter: Int, to number: Int) {
         active = number
-        switch pinMail[letter] {
+        switch workerMail[letter] {
         case .news(let news): callEngine { $0.told(news, now: $1) }
-        case .parcel(let parcel, let index):
-            let link = links[index]
-            link.isPaused = false
-            var id: ConnectionID?
-            // Its orders are run when the worker knows the connection.
-            worker.isInTurn = true
-            id = engine.adopted(parcel, now: now)
-            if let id {
-                link.connection = id
-                worker.linkOfConnection[id] = index
-                worker.live.append(index)
-            } else {
-                observe(.connectionClosed(link: index))
-                closeAtWorker(link)
-            }
-            worker.isInTurn = false
-            takeEffects()
-            runEffects()
-            planTurn(of: number, at: now.adding(microseconds: 1))
+        case .idle(let news): callEngine { $0.told(news, now: $1) }
+        case .parcel(let parcel, let index): adopt(index) { $0.adopted(parcel, now: $1) }
+        case .idleParcel(let parcel, let index): adopt(index) { $0.adopted(parcel, now: $1) }
         }
+    }
+
+    /// The connection of a parcel becomes the active worker's.
+    private func adopt(_ index: Int, _ tell: (inout WorkerEngine, Instant) -> ConnectionID?) {
+        let link = links[index]
+        link.isPaused = false
+        // Its orders are run when the worker knows the connection.
+        worker.isInTurn = true
+        if let id = tell(&engine, now) {
+            link.connection = id
+            worker.linkOfConnection[id] = index
+            worker.live.append(index)
+        } else {
+            observe(.connectionClosed(link: index))
+            closeAtWorker(link)
+        }
+        worker.isInTurn = false
+        takeEffects()
+        runEffects()
+        planTurn(of: active, at: now.adding(microseconds: 1))
     }
 }

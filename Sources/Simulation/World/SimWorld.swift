@@ -41,9 +41,10 @@ package final class SimWorld {
     var active = 0
     let budget: SimBudget
     let pins: SimPins
-    var pinMail: [PinMail] = []
+    let idles: SimIdles?
+    var workerMail: [WorkerMail] = []
     /// When the last letter to a worker arrives.
-    var pinMailAt: [Int: Instant] = [:]
+    var workerMailAt: [Int: Instant] = [:]
     var now = Instant(nanoseconds: 1_000_000_000)
     var queue = EventQueue()
     var links: [Link] = []
@@ -91,6 +92,7 @@ package final class SimWorld {
         jumpsLeft = scenario.jumpsMax
         budget = SimBudget(scenario, sabotage)
         pins = SimPins(scenario)
+        idles = scenario.workerCount > 1 ? SimIdles(scenario) : nil
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
         for number in 0..<scenario.workerCount {
@@ -102,6 +104,7 @@ package final class SimWorld {
                         software: "simulation",
                         budget: budget,
                         directory: pins,
+                        idleDirectory: idles,
                         worker: number,
                         digests: .simulated,
                         seed: Secret("simulated"),
@@ -227,7 +230,7 @@ package final class SimWorld {
         case .mail(let number, let news):
             active = number
             callEngine { $0.told(news, now: $1) }
-        case .pinMail(let number, let letter): deliver(letter, to: number)
+        case .workerMail(let number, let letter): deliver(letter, to: number)
         case .dialAnswer(let link): dialAnswer(links[link])
         case .handshake(let link, let failure): endHandshake(links[link], failure)
         case .handshakeCut(let link, let isReset): cutHandshake(links[link], isReset: isReset)
@@ -267,7 +270,7 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .mail, .pinMail, .dialAnswer, .handshake, .handshakeCut, .drain: break
+        case .arrival, .workerTurn, .mail, .workerMail, .dialAnswer, .handshake, .handshakeCut, .drain: break
         }
         queue.add(event, at: time)
     }

@@ -21,6 +21,7 @@ struct Bench: ParsableCommand {
               outrigger bench --socket /run/outrigger.sock --address 127.0.0.1:8080 --path /1k --duration 10
               outrigger bench --outstanding 256 --sessions 8 --requests 1000000
               outrigger bench --socket /run/outrigger.sock --address 127.0.0.1:8443 --https --cacert /etc/ca.pem
+              outrigger bench --pin
               outrigger bench --method PUT --path /upload --request-body-bytes 65536 --json
 
             Exit codes: 0 every exchange was COMPLETE with a 2xx status; 1 some were not; 64 wrong usage; 69 \
@@ -68,6 +69,9 @@ struct Bench: ParsableCommand {
         )
     )
     var cacert: String?
+
+    @Flag(help: "Pin: each request under way has a connection of its own, kept by a pin token.")
+    var pin = false
 
     @Option(help: ArgumentHelp("Body to send with each request.", valueName: "bytes"))
     var requestBodyBytes = 0
@@ -148,6 +152,7 @@ struct BenchPlan: Sendable {
     let path: String
     let isSecure: Bool
     let trustFile: String?
+    let isPinned: Bool
     let bodyBytes: Int
     let initialCredit: Int
     let pid: Int?
@@ -164,6 +169,7 @@ struct BenchPlan: Sendable {
         path = options.path
         isSecure = options.https
         trustFile = options.cacert
+        isPinned = options.pin
         bodyBytes = options.requestBodyBytes
         initialCredit = options.initialCredit
         pid = options.pid

@@ -19,10 +19,15 @@ struct BenchSession: ~Copyable {
         var start: Int64 = 0
         var sentBytes = 0
         var status: UInt16 = 0
+        /// Which of the pin tokens it uses.
+        var token = 0
     }
 
     private var connection: ClientConnection
-    private let form: RequestForm
+    private var form: RequestForm
+    /// In the block of `form`, one for each request under way; empty: nothing is pinned.
+    private var tokens: [Slice] = []
+    private var freeTokens: [Int] = []
     private let outstanding: Int
     private let bodyBytes: Int
     private var streams: [Stream] = []
@@ -33,6 +38,11 @@ struct BenchSession: ~Copyable {
         form = plan.form
         outstanding = plan.outstanding(ofSession: index)
         bodyBytes = plan.bodyBytes
+        if plan.isPinned {
+            // No two requests at a time have one token, so that none waits for another.
+            tokens = (0..<outstanding).map { form.pinToken("bench-\(index)-\($0)") }
+            freeTokens = Array(tokens.indices)
+        }
     }
 
     var openCount: Int { connection.session.openCount }
@@ -48,10 +58,13 @@ struct BenchSession: ~Copyable {
     }
 
     private mutating func open(_ now: Int64) -> Bool {
+        let token = freeTokens.last ?? 0
+        if !tokens.isEmpty { form.setPin(tokens[token], .prefer) }
         guard let stream = connection.session.open(form.request, in: form.block) else { return false }
+        if !tokens.isEmpty { freeTokens.removeLast() }
         let slot = Int(stream & 0xffff)
         while slot >= streams.count { streams.append(Stream()) }
-        streams[slot] = Stream(start: now)
+        streams[slot] = Stream(start: now, token: token)
         if bodyBytes > 0 { send(stream, slot) }
         return true
     }
@@ -106,6 +119,7 @@ struct BenchSession: ~Copyable {
         case .writable(let stream): send(stream, Int(stream & 0xffff))
         case .ended(let stream):
             let slot = Int(stream & 0xffff)
+            if !tokens.isEmpty { freeTokens.append(streams[slot].token) }
             totals.end(
                 connection.session.report,
                 status: streams[slot].status,

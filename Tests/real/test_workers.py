@@ -1,0 +1,76 @@
+# test_workers.py: idle connections that one worker has and another needs. Sessions are shared out to the workers in turn.
+# Source: DESIGN "Threads"; Sources/Engine/IdleMoves.swift.
+import asyncio
+
+import pytest
+
+from origin import answering, reply
+from tls import server_context
+from world import attempts, fate, get, https, outcome
+
+
+@pytest.mark.sidecar(workers=4, idle_takeover_milliseconds=0)
+async def test_an_idle_connection_goes_to_the_worker_that_needs_it(world):
+    origin = await world.origin(answering())
+    sessions = [await world.session() for _ in range(4)]
+    for number in range(20):
+        answer = await sessions[number % 4].exchange(get(origin, f"/{number}"))
+        assert outcome(answer) == "COMPLETE" and fate(answer) == "POOLED"
+        assert answer.reply.connection.reused == (number > 0)
+    assert len(origin.peers) == 1
+
+
+@pytest.mark.sidecar(workers=2, idle_takeover_milliseconds=86_400_000)
+async def test_one_that_is_idle_for_an_instant_stays(world):
+    origin = await world.origin(answering())
+    for session in [await world.session() for _ in range(2)]:
+        answer = await session.exchange(get(origin))
+        assert not answer.reply.connection.reused and attempts(answer) == ["CONNECTED"]
+    assert len(origin.peers) == 2
+
+
+@pytest.mark.sidecar(workers=2, idle_takeover_milliseconds=0)
+async def test_it_goes_with_its_tls(world, certificates):
+    origin = await world.origin(answering(reply(b"x" * 100_000)), tls=server_context(certificates.good))
+    sessions = [await world.session() for _ in range(2)]
+    for number in range(6):
+        answer = await sessions[number % 2].exchange(https(origin, certificates))
+        assert outcome(answer) == "COMPLETE" and answer.body == b"x" * 100_000
+    assert len(origin.peers) == 1
+
+
+@pytest.mark.sidecar(workers=2, idle_takeover_milliseconds=0)
+async def test_bytes_nobody_asked_for_are_not_taken_for_a_reply_at_the_new_worker(world):
+    async def serve(peer):
+        await peer.head()
+        await peer.send(reply(b"first"))
+        if peer.number == 0:
+            await peer.send(reply(b"stray"))
+        while True:
+            await peer.head()
+            await peer.send(reply(b"next"))
+
+    origin = await world.origin(serve)
+    first, second = [await world.session() for _ in range(2)]
+    assert (await first.exchange(get(origin))).body == b"first"
+    answer = await second.exchange(get(origin))
+    assert outcome(answer) == "COMPLETE" and answer.body == b"first"
+    assert len(origin.peers) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+async def test_many_workers_open_no_more_connections_than_one(world, workers):
+    world.flags |= {"workers": workers, "idle_takeover_milliseconds": 0}
+    sidecar = await world.start_sidecar(path=f"{world.folder}/workers.sock")
+    world.sidecar = sidecar
+    origin = await world.origin(answering())
+    sessions = [await world.session() for _ in range(8)]
+    held = 16
+    for number in range(24):
+        # A connection that is between two workers is at none: first letters are sent, then they arrive.
+        for session in sessions * 2:
+            await world.barrier(session)
+        session = sessions[number % 8]
+        answers = await asyncio.gather(*(session.exchange(get(origin)) for _ in range(held)))
+        assert {outcome(answer) for answer in answers} == {"COMPLETE"}
+    assert len(origin.peers) <= held, len(origin.peers)
