@@ -60,18 +60,18 @@ let package = Package(
             "SecurityContexts",
             ["Model", "Authentication", .target(name: "CGSSAPI", condition: .when(traits: ["Kerberos"]))]
         ),
-        swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", collections]),
+        swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", "Balancing", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
         swift(
             "Sidecar",
             [
-                "Model", "Frames", "HTTP1", "Authentication", "Engine", "EventLoop", "TLS",
+                "Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine", "EventLoop", "TLS",
                 "SecurityContexts",
             ]
         ),
         swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
-        swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Engine"]),
+        swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine"]),
         .executableTarget(
             name: "outrigger",
             dependencies: [
@@ -92,7 +92,7 @@ let package = Package(
         tests("HTTP1Tests", ["HTTP1", "Model"]),
         tests("BalancingTests", ["Balancing", "Model"]),
         tests("AuthenticationTests", ["Authentication", "TLS", "Model", "FuzzOracles"]),
-        tests("EngineTests", ["Engine", "Authentication", "Frames", "HTTP1", "Model"]),
+        tests("EngineTests", ["Engine", "Authentication", "Balancing", "Frames", "HTTP1", "Model"]),
         tests("SecurityContextsTests", ["SecurityContexts", "Authentication", "Model"]),
         tests("TLSTests", ["TLS", "Model", "COpenSSL"]),
         tests("EventLoopTests", ["EventLoop"]),

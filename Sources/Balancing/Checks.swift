@@ -14,7 +14,7 @@ extension HealthLedger {
     }
 
     /// The next check that is due, the most overdue first. How it is done, `NamedGroup.check` says; its time
-    /// begins now. Each has to be answered with `checked`, also one that could not be carried out: as failed.
+    /// begins now. Each has to be answered with `checked` or `postponed`.
     /// - Returns: index of the member; `nil`: none is due.
     package mutating func checkDue(now: Instant) -> Int? {
         let next = nextCheckAt
@@ -47,6 +47,12 @@ extension HealthLedger {
         members[member].contradictions = 0
         members[member].isDown = !isPassed
         news.append(isPassed ? .up(member: member, at: now) : .down(member: member))
+    }
+
+    /// A check of `member` could not be carried out, which says nothing about it.
+    package mutating func postponed(_ member: Int, now: Instant) {
+        guard let check else { return }
+        members[member].checkAt = now.adding(milliseconds: max(1, check.intervalMilliseconds))
     }
 
     /// Whether the status of a check's reply passes.

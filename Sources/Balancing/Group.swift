@@ -91,6 +91,31 @@ package struct Group: Sendable {
         return .member(choose(isBackup ? backups : primaries, survey.usable, now, key, &random))
     }
 
+    /// Whether `pick` would choose a member that is not among `tried`, if need be after a wait.
+    package mutating func hasMember(butNot tried: Tried, now: Instant) -> Bool {
+        if now >= staleAt { refresh(now) }
+        return members.indices.contains { members[$0].level >= 0 && !tried.contains($0) }
+    }
+
+    /// Whether a request that `allAtLimit` was said to waits for `member`: it is among those that the last pick chose from.
+    package func isAwaited(_ member: Int, tried: Tried) -> Bool {
+        if members[member].level < 0 || tried.contains(member) { return false }
+        return members[member].level == 0 || primaries.allSatisfy { tried.contains($0) }
+    }
+
+    /// Who has the fewest attempts for its share among those that a request waits for.
+    package func leastCrowded(tried: Tried) -> Int? {
+        var best: Int?
+        for index in members.indices where isAwaited(index, tried: tried) {
+            if let other = best, !isLess(loadOf: index, than: other) { continue }
+            best = index
+        }
+        return best
+    }
+
+    /// When who may be chosen can change without news; it may come early.
+    package var changesAt: Instant { staleAt }
+
     /// The instant from which on a connection to `member` may be dialed; not later than now: at once. Idle
     /// connections to it may be used before.
     package func dialAfter(_ member: Int) -> Instant { members[member].dialAfter }

@@ -20,6 +20,11 @@ package enum HashKey {
         return RandomSource.mixed(hash)
     }
 
+    /// The number of a key in two parts.
+    package static func of(_ first: Span<UInt8>, _ second: Span<UInt8>) -> UInt64 {
+        RandomSource.mixed(folded(of(first), 0xA076_1D64_78BD_642F) ^ of(second))
+    }
+
     /// What `member` draws for `key`: even over all numbers, and nothing to do with what others draw.
     static func draw(key: UInt64, member: UInt64) -> UInt64 {
         RandomSource.mixed(RandomSource.mixed(key ^ member) &+ member)

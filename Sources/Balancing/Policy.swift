@@ -67,7 +67,7 @@ extension Group {
     }
 
     /// Compares (active + 1) / share, without a division.
-    private func isLess(loadOf left: Int, than right: Int) -> Bool {
+    func isLess(loadOf left: Int, than right: Int) -> Bool {
         (members[left].active + 1) * members[right].share < (members[right].active + 1) * members[left].share
     }
 

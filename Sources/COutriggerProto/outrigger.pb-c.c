@@ -1949,7 +1949,7 @@ const ProtobufCMessageDescriptor outrigger__v1__credentials__descriptor =
   (ProtobufCMessageInit) outrigger__v1__credentials__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__request__field_descriptors[19] =
+static const ProtobufCFieldDescriptor outrigger__v1__request__field_descriptors[21] =
 {
   {
     "method",
@@ -2179,9 +2179,34 @@ static const ProtobufCFieldDescriptor outrigger__v1__request__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "hash_key",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Request, hash_key),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "balancing",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Request, balancing),
+    &outrigger__v1__balancing__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__request__field_indices_by_name[] = {
   2,   /* field[2] = authority */
+  20,   /* field[20] = balancing */
   9,   /* field[9] = body */
   10,   /* field[10] = body_length */
   17,   /* field[17] = credentials */
@@ -2189,6 +2214,7 @@ static const unsigned outrigger__v1__request__field_indices_by_name[] = {
   5,   /* field[5] = endpoints */
   4,   /* field[4] = fields */
   6,   /* field[6] = group */
+  19,   /* field[19] = hash_key */
   18,   /* field[18] = hop */
   8,   /* field[8] = local_address */
   0,   /* field[0] = method */
@@ -2204,7 +2230,7 @@ static const unsigned outrigger__v1__request__field_indices_by_name[] = {
 static const ProtobufCIntRange outrigger__v1__request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 19 }
+  { 0, 21 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__request__descriptor =
 {
@@ -2214,7 +2240,7 @@ const ProtobufCMessageDescriptor outrigger__v1__request__descriptor =
   "Outrigger__V1__Request",
   "outrigger.v1",
   sizeof(Outrigger__V1__Request),
-  19,
+  21,
   outrigger__v1__request__field_descriptors,
   outrigger__v1__request__field_indices_by_name,
   1,  outrigger__v1__request__number_ranges,
@@ -2810,7 +2836,7 @@ const ProtobufCMessageDescriptor outrigger__v1__reply_head__descriptor =
   (ProtobufCMessageInit) outrigger__v1__reply_head__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__attempt__field_descriptors[5] =
+static const ProtobufCFieldDescriptor outrigger__v1__attempt__field_descriptors[6] =
 {
   {
     "endpoint_index",
@@ -2872,10 +2898,23 @@ static const ProtobufCFieldDescriptor outrigger__v1__attempt__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "member",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__Attempt, member),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__attempt__field_indices_by_name[] = {
   3,   /* field[3] = duration_us */
   0,   /* field[0] = endpoint_index */
+  5,   /* field[5] = member */
   1,   /* field[1] = result */
   2,   /* field[2] = start_us */
   4,   /* field[4] = transport_us */
@@ -2883,7 +2922,7 @@ static const unsigned outrigger__v1__attempt__field_indices_by_name[] = {
 static const ProtobufCIntRange outrigger__v1__attempt__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__attempt__descriptor =
 {
@@ -2893,7 +2932,7 @@ const ProtobufCMessageDescriptor outrigger__v1__attempt__descriptor =
   "Outrigger__V1__Attempt",
   "outrigger.v1",
   sizeof(Outrigger__V1__Attempt),
-  5,
+  6,
   outrigger__v1__attempt__field_descriptors,
   outrigger__v1__attempt__field_indices_by_name,
   1,  outrigger__v1__attempt__number_ranges,
@@ -2977,7 +3016,7 @@ const ProtobufCMessageDescriptor outrigger__v1__timings__descriptor =
   (ProtobufCMessageInit) outrigger__v1__timings__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outrigger__v1__end__field_descriptors[9] =
+static const ProtobufCFieldDescriptor outrigger__v1__end__field_descriptors[10] =
 {
   {
     "outcome",
@@ -3087,11 +3126,24 @@ static const ProtobufCFieldDescriptor outrigger__v1__end__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "member",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Outrigger__V1__End, member),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outrigger__v1__end__field_indices_by_name[] = {
   6,   /* field[6] = attempts */
   7,   /* field[7] = connection */
   1,   /* field[1] = detail */
+  9,   /* field[9] = member */
   0,   /* field[0] = outcome */
   5,   /* field[5] = repeatable */
   3,   /* field[3] = reply_body_bytes */
@@ -3102,7 +3154,7 @@ static const unsigned outrigger__v1__end__field_indices_by_name[] = {
 static const ProtobufCIntRange outrigger__v1__end__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor outrigger__v1__end__descriptor =
 {
@@ -3112,7 +3164,7 @@ const ProtobufCMessageDescriptor outrigger__v1__end__descriptor =
   "Outrigger__V1__End",
   "outrigger.v1",
   sizeof(Outrigger__V1__End),
-  9,
+  10,
   outrigger__v1__end__field_descriptors,
   outrigger__v1__end__field_indices_by_name,
   1,  outrigger__v1__end__number_ranges,
@@ -3365,6 +3417,44 @@ const ProtobufCEnumDescriptor outrigger__v1__retry_rule__descriptor =
   outrigger__v1__retry_rule__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
+static const ProtobufCEnumValue outrigger__v1__balancing__enum_values_by_number[7] =
+{
+  { "BALANCING_IN_ORDER", "OUTRIGGER__V1__BALANCING__BALANCING_IN_ORDER", 0 },
+  { "BALANCING_ROUND_ROBIN", "OUTRIGGER__V1__BALANCING__BALANCING_ROUND_ROBIN", 1 },
+  { "BALANCING_LEAST_CONNECTIONS", "OUTRIGGER__V1__BALANCING__BALANCING_LEAST_CONNECTIONS", 2 },
+  { "BALANCING_POWER_OF_TWO_CHOICES", "OUTRIGGER__V1__BALANCING__BALANCING_POWER_OF_TWO_CHOICES", 3 },
+  { "BALANCING_PEAK_EWMA", "OUTRIGGER__V1__BALANCING__BALANCING_PEAK_EWMA", 4 },
+  { "BALANCING_HASH", "OUTRIGGER__V1__BALANCING__BALANCING_HASH", 5 },
+  { "BALANCING_FIRST", "OUTRIGGER__V1__BALANCING__BALANCING_FIRST", 6 },
+};
+static const ProtobufCIntRange outrigger__v1__balancing__value_ranges[] = {
+{0, 0},{0, 7}
+};
+static const ProtobufCEnumValueIndex outrigger__v1__balancing__enum_values_by_name[7] =
+{
+  { "BALANCING_FIRST", 6 },
+  { "BALANCING_HASH", 5 },
+  { "BALANCING_IN_ORDER", 0 },
+  { "BALANCING_LEAST_CONNECTIONS", 2 },
+  { "BALANCING_PEAK_EWMA", 4 },
+  { "BALANCING_POWER_OF_TWO_CHOICES", 3 },
+  { "BALANCING_ROUND_ROBIN", 1 },
+};
+const ProtobufCEnumDescriptor outrigger__v1__balancing__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "outrigger.v1.Balancing",
+  "Balancing",
+  "Outrigger__V1__Balancing",
+  "outrigger.v1",
+  7,
+  outrigger__v1__balancing__enum_values_by_number,
+  7,
+  outrigger__v1__balancing__enum_values_by_name,
+  1,
+  outrigger__v1__balancing__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
 static const ProtobufCEnumValue outrigger__v1__pin_mode__enum_values_by_number[4] =
 {
   { "PIN_AUTO", "OUTRIGGER__V1__PIN_MODE__PIN_AUTO", 0 },
@@ -3597,7 +3687,7 @@ const ProtobufCEnumDescriptor outrigger__v1__outcome__descriptor =
   outrigger__v1__outcome__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue outrigger__v1__attempt_result__enum_values_by_number[11] =
+static const ProtobufCEnumValue outrigger__v1__attempt_result__enum_values_by_number[12] =
 {
   { "ATTEMPT_UNSPECIFIED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED", 0 },
   { "ATTEMPT_CONNECTED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_CONNECTED", 1 },
@@ -3610,14 +3700,16 @@ static const ProtobufCEnumValue outrigger__v1__attempt_result__enum_values_by_nu
   { "ATTEMPT_FAILED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_FAILED", 8 },
   { "ATTEMPT_TLS_FAILED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_TLS_FAILED", 9 },
   { "ATTEMPT_PEER_REFUSED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_PEER_REFUSED", 10 },
+  { "ATTEMPT_EXCHANGE_FAILED", "OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_EXCHANGE_FAILED", 11 },
 };
 static const ProtobufCIntRange outrigger__v1__attempt_result__value_ranges[] = {
-{0, 0},{0, 11}
+{0, 0},{0, 12}
 };
-static const ProtobufCEnumValueIndex outrigger__v1__attempt_result__enum_values_by_name[11] =
+static const ProtobufCEnumValueIndex outrigger__v1__attempt_result__enum_values_by_name[12] =
 {
   { "ATTEMPT_ABANDONED", 6 },
   { "ATTEMPT_CONNECTED", 1 },
+  { "ATTEMPT_EXCHANGE_FAILED", 11 },
   { "ATTEMPT_FAILED", 8 },
   { "ATTEMPT_PEER_REFUSED", 10 },
   { "ATTEMPT_REFUSED", 3 },
@@ -3635,9 +3727,9 @@ const ProtobufCEnumDescriptor outrigger__v1__attempt_result__descriptor =
   "AttemptResult",
   "Outrigger__V1__AttemptResult",
   "outrigger.v1",
-  11,
+  12,
   outrigger__v1__attempt_result__enum_values_by_number,
-  11,
+  12,
   outrigger__v1__attempt_result__enum_values_by_name,
   1,
   outrigger__v1__attempt_result__value_ranges,

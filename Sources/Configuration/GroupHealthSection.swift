@@ -125,6 +125,11 @@ private enum CheckKeys {
 }
 
 private enum RetryKeys {
+    static let statuses = Key(
+        "statuses",
+        "[503]",
+        "Statuses after which another member is asked: at most 16 from 200 to 599, or ranges. Default: none."
+    )
     static let numbers: [NumberKey<RetrySettings>] = [
         NumberKey(
             "percent",
@@ -168,6 +173,7 @@ enum GroupHealthLines {
 
     static func retry(_ indent: String) -> [String] {
         RetryKeys.numbers.flatMap { $0.lines(indent: indent, RetrySettings()) }
+            + RetryKeys.statuses.lines(indent: indent)
     }
 }
 
@@ -207,7 +213,11 @@ extension Reading {
     mutating func retry(_ node: Node, _ name: String) -> RetrySettings {
         var retry = RetrySettings()
         guard let entries = mapping(node, name) else { return retry }
-        takeNumbers(fields(entries, name, RetryKeys.numbers.map(\.name)), name, RetryKeys.numbers, &retry)
+        let fields = fields(entries, name, [RetryKeys.statuses.name] + RetryKeys.numbers.map(\.name))
+        takeNumbers(fields, name, RetryKeys.numbers, &retry)
+        if let node = fields[RetryKeys.statuses], let ranges = statuses(node, "\(name): statuses") {
+            retry.statuses = ranges
+        }
         return retry
     }
 

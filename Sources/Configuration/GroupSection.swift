@@ -140,8 +140,8 @@ extension Section {
         let defaults = NamedGroup()
         let member = GroupMember(name: "", endpoint: .unix(path: []))
         var lines = [
-            "# Groups of servers or peers by name (1 to 64 letters, digits, '.', '-', '_') that requests will refer",
-            "# to: they are read and checked, but a request that names one still ends BAD_REQUEST.",
+            "# Groups of servers or peers by name (1 to 64 letters, digits, '.', '-', '_') that requests refer to in",
+            "# place of endpoints.",
             "groups:", "  #origins:",
         ]
         lines += GroupKeys.policy.lines(indent: indent) + GroupKeys.members.lines(indent: indent)

@@ -207,6 +207,13 @@ extension Setting {
             10...day,
             "Head start of one address before the next is tried beside it"
         ),
+        limit(
+            "ad-hoc-groups-max",
+            \.limits.adHocGroupsMax,
+            .number,
+            1...100_000,
+            "Lists of endpoints with a balancing policy that each worker remembers"
+        ),
         // Pins.
         limit("pins-max", \.limits.pinsMax, .number, 0...count, "Pinned connections"),
         limit(

@@ -60,6 +60,8 @@ struct Connection: ~Copyable {
     var target = 0
     /// Its room in the limits; given back when it is closed.
     var room = Room.anywhere
+    /// The member of a group that it was dialed for.
+    var member = MemberTag.none
     /// The pin that it is (a slot of the table of pins).
     var pin: Int?
     /// What a CONNECT that is not answered yet carries for the peer.
@@ -109,6 +111,7 @@ struct Connection: ~Copyable {
         setupOutput.removeAll(keepingAtMost: 0)
         hasAsked = false
         isSpent = false
+        member = .none
         pin = nil
         isBinding = false
         if tunnelTry != nil { tunnelTry = nil }

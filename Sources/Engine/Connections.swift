@@ -261,8 +261,14 @@ extension WorkerEngine {
         if isPinned && isStale { setEnding(slot, .lost, "the upstream closed it") }
         forget(slot)
         // What was written on a pinned connection goes nowhere else.
-        if isStale || (!wasPinned && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
+        // At a member of a group only a connection out of the pool is tried again there.
+        let isPooled = streams[stream].group < 0 || streams[stream].isOnIdle
+        if isStale || (!wasPinned && isPooled && mayRetry(stream, hasReplyBytes: hasReplyBytes)) {
             retry(stream, isStale: isStale)
+            return
+        }
+        if exchangeFailed(stream, result(of: cause, stream, hasReplyBytes), isOnes: wasPinned) {
+            moveOn(stream)
             return
         }
         var report = EndReport(hasReplyBytes ? .truncated : .reset)

@@ -19,7 +19,7 @@ extension WorkerEngine {
     }
 
     /// Takes the newest idle connection of the first endpoint that has one.
-    private mutating func takeIdle(_ stream: Int) -> Bool {
+    mutating func takeIdle(_ stream: Int) -> Bool {
         // Nobody has used a connection for raw bytes and left it.
         if streams[stream].isRaw { return false }
         for index in streams[stream].endpoints.indices {
@@ -83,15 +83,22 @@ extension WorkerEngine {
     }
 
     /// Puts a waiter into the queue. One that was in it, or had a dial, is not turned away.
-    private mutating func enqueue(_ waiter: Int, isNew: Bool) {
+    mutating func enqueue(_ waiter: Int, isNew: Bool) {
         let endpoint = targets[waiters[waiter].target].endpoint
         if !budget.enterQueue(forced: !isNew) {
             if targets[endpoint: endpoint].blocked.count == 0 { withdrawWish(endpoint) }
             turnAway(waiter)
             return
         }
+        block(waiter, isNew: isNew)
+        beginQueueing(waiters[waiter].stream)
+    }
+
+    /// Puts a waiter into the line of its endpoint.
+    mutating func block(_ waiter: Int, isNew: Bool) {
+        let endpoint = targets[waiters[waiter].target].endpoint
         waiters[waiter].dial = .blocked
-        blockedCount += 1
+        if waiters[waiter].isCounted { blockedCount += 1 }
         // One that was before does not go behind those who came later.
         var next = isNew ? nil : targets[endpoint: endpoint].blocked.first
         while let other = next, waiters[other].startedAt <= waiters[waiter].startedAt {
@@ -99,7 +106,6 @@ extension WorkerEngine {
         }
         blockedLinks.insert(waiter, before: next, in: &targets[endpoint: endpoint].blocked)
         if targets[endpoint: endpoint].blocked.first == waiter { wishesToRenew.append(endpoint) }
-        beginQueueing(waiters[waiter].stream)
     }
 
     private mutating func turnAway(_ waiter: Int) {
@@ -132,6 +138,9 @@ extension WorkerEngine {
         let slot = connections.take { Connection(limits: limits) }
         connections[slot].reset(target: target, waiter: waiter, limits: limits, now: now)
         connections[slot].room = room
+        if streams[stream].group >= 0 {
+            connections[slot].member = groups.tag(Int(streams[stream].group), errands[stream].member)
+        }
         targets[target].connections += 1
         waiters[waiter].dial = .dialing(slot)
         beginConnecting(stream)
@@ -175,13 +184,11 @@ extension WorkerEngine {
         guard case .dialing(let owner) = connections[slot].state else {
             preconditionFailure("a dial failed in \(connections[slot].state)")
         }
-        forget(slot)
-        guard let waiter = owner else { return }
         let detail = "no endpoint could be connected to: \(failure)"
-        attemptFailed(
-            waiter,
-            AttemptFailure(result: failure, outcome: Self.outcome(of: failure), detail: detail)
-        )
+        let failure = AttemptFailure(result: failure, outcome: Self.outcome(of: failure), detail: detail)
+        dialFailed(place(ofConnection: slot), failure)
+        forget(slot)
+        if let waiter = owner { attemptFailed(waiter, failure) }
     }
 
     /// A waiter's own dial failed: its stream goes on to the next endpoint, or ends when none is left.
@@ -189,7 +196,9 @@ extension WorkerEngine {
         let stream = waiters[waiter].stream
         waiters[waiter].dial = .none
         removeWaiter(waiter, failure.result)
-        if streams[stream].endpointNext < streams[stream].endpoints.count {
+        if streams[stream].group >= 0 {
+            memberNotReached(stream, failure)
+        } else if streams[stream].endpointNext < streams[stream].endpoints.count {
             tryNextEndpoint(stream)
         } else if streams[stream].waiters.isEmpty {
             end(stream, EndReport(failure.outcome, detail: failure.detail))
@@ -200,7 +209,8 @@ extension WorkerEngine {
         switch failure {
         case .refused: .connectRefused
         case .timeout: .connectTimeout
-        case .connected, .reused, .unreachable, .abandoned, .stale, .failed, .tlsFailed, .peerRefused:
+        case .connected, .reused, .unreachable, .abandoned, .stale, .failed, .tlsFailed, .peerRefused,
+            .exchangeFailed:
             .connectUnreachable
         }
     }
@@ -218,6 +228,7 @@ extension WorkerEngine {
             park(slot)
             return
         }
+        serveQueued(waiter)
         let stream = waiters[waiter].stream
         let index = waiters[waiter].endpointIndex
         inheritDial(from: waiter, servedBy: slot)
@@ -265,6 +276,7 @@ extension WorkerEngine {
     /// Makes a dial under way another waiter's, or the pool's.
     private mutating func bequeath(_ dial: Int, to heir: Int?) {
         if let heir {
+            serveQueued(heir)
             unblock(heir)
             waiters[heir].dial = .dialing(dial)
             beginConnecting(waiters[heir].stream)
@@ -294,8 +306,10 @@ extension WorkerEngine {
         let endpoint = targets[waiters[waiter].target].endpoint
         let wasFirst = targets[endpoint: endpoint].blocked.first == waiter
         blockedLinks.remove(waiter, from: &targets[endpoint: endpoint].blocked)
-        blockedCount -= 1
-        budget.leaveQueue()
+        if waiters[waiter].isCounted {
+            blockedCount -= 1
+            budget.leaveQueue()
+        }
         if targets[endpoint: endpoint].blocked.count == 0 {
             withdrawWish(endpoint)
         } else if wasFirst {
@@ -312,7 +326,8 @@ extension WorkerEngine {
     mutating func removeWaiter(_ waiter: Int, _ result: AttemptResult?) {
         let stream = waiters[waiter].stream
         let target = waiters[waiter].target
-        if let result {
+        // One of a group's queue has tried nothing yet.
+        if let result, waiters[waiter].member < 0 {
             note(
                 stream,
                 waiters[waiter].endpointIndex,
@@ -344,15 +359,15 @@ extension WorkerEngine {
         _ transportAt: Instant?
     ) {
         if streams[stream].attempts.count >= MessageEncoder.attemptsMax { return }
-        streams[stream].attempts.append(
-            Attempt(
-                endpointIndex: endpointIndex,
-                result: result,
-                startMicroseconds: start.microseconds(since: streams[stream].openedAt),
-                durationMicroseconds: now.microseconds(since: start),
-                transportMicroseconds: transportAt?.microseconds(since: start) ?? 0
-            )
+        var attempt = Attempt(
+            endpointIndex: endpointIndex,
+            result: result,
+            startMicroseconds: start.microseconds(since: streams[stream].openedAt),
+            durationMicroseconds: now.microseconds(since: start),
+            transportMicroseconds: transportAt?.microseconds(since: start) ?? 0
         )
+        if streams[stream].group >= 0 { attempt.member = errands[stream].member }
+        streams[stream].attempts.append(attempt)
     }
 
     /// At the end of each call: whoever was blocked and can go on does, first come first served.
@@ -364,6 +379,8 @@ extension WorkerEngine {
                 renewWish(endpoint)
             } else if !pinOrphans.isEmpty {
                 dispatchOrphans()
+            } else if groups.wakeAt <= now {
+                wakeGroups()
             } else if !sessionsTooSlow.isEmpty {
                 closeSlowSessions()
             } else {

@@ -14,6 +14,7 @@ extension WorkerEngine {
     mutating func end(_ slot: Int, _ report: consuming EndReport) {
         let session = streams[slot].session
         letGo(slot, &report)
+        if streams[slot].group >= 0 { leaveGroup(slot, &report) }
         report.requestBodyBytes = streams[slot].bodyWritten
         report.replyBodyBytes = streams[slot].replyBytes
         report.requestStarted = streams[slot].isStarted
@@ -65,6 +66,7 @@ extension WorkerEngine {
         for slot in 0..<streams.slotCount where streams.isTaken(slot) && streams[slot].session == session {
             var report = EndReport(.cancelled)
             letGo(slot, &report)
+            if streams[slot].group >= 0 { leaveGroup(slot, &report) }
             free(slot)
         }
         sessions[session].streamCount = 0

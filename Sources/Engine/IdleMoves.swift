@@ -63,10 +63,17 @@ extension WorkerEngine {
     /// The connection that has been idle longest, if that is long enough.
     private mutating func spareIdle(_ key: PoolKey) -> Int? {
         guard let target = targets.find(key), let slot = targets[target].idle.first,
-            connections[slot].idleUntil > now
+            connections[slot].idleUntil > now, !isStandby(slot)
         else { return nil }
         let idleFor = now.nanoseconds &- connections[slot].idleSince.nanoseconds
         return idleFor >= Int64(limits.idleTakeoverMilliseconds) * 1_000_000 ? slot : nil
+    }
+
+    /// Whether this worker is to keep it ready for a group.
+    private func isStandby(_ slot: Int) -> Bool {
+        guard let place = groups.place(connections[slot].member) else { return false }
+        let standby = groups.states[place.group].standby
+        return standby.isWanted && targets[connections[slot].target].idle.count <= standby.countMin
     }
 
     /// Who asked for what.

@@ -73,8 +73,12 @@ extension WorkerEngine {
 
     /// Asks another worker for the pin of a stream, if one has it. - Returns: whether the stream waits for it.
     mutating func fetchPin(_ stream: Int) -> Bool {
-        for index in streams[stream].endpoints.indices {
-            let key = poolKey(stream, index)
+        for endpoint in endpointsForPins(stream) {
+            let key = PoolKey(
+                endpoint: endpoint,
+                route: streams[stream].route,
+                localAddress: streams[stream].localAddress
+            )
             let name = PinName(token: pinToken, target: portable(key))
             if let other = directory.find(name), other != worker {
                 wait(stream, for: name, key, at: other)
@@ -88,6 +92,7 @@ extension WorkerEngine {
     mutating func wait(_ stream: Int, for name: PinName, _ key: PoolKey, at other: Int) {
         let pin = addPin(name, key, .coming, streams[stream].session)
         pins[pin].queue.append(.stream(stream))
+        leaveMember(stream, .notItsFault)
         streams[stream].phase = .queued(pin)
         streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
         armDeadline(stream)

@@ -10,12 +10,13 @@ extension WorkerEngine {
 
     /// Finds a connection for a stream: its pin where it has a token, else any.
     mutating func dispatch(_ stream: Int, freshOnly: Bool = false) {
+        if streams[stream].group >= 0 { return dispatchErrand(stream, freshOnly: freshOnly) }
         if !streams[stream].pinToken.isEmpty && usePin(stream) { return }
         acquire(stream, freshOnly: freshOnly || streams[stream].needsFresh)
     }
 
     /// - Returns: whether the stream is served, waits or has ended; else it takes any connection.
-    private mutating func usePin(_ stream: Int) -> Bool {
+    mutating func usePin(_ stream: Int) -> Bool {
         if let own = streams[stream].pin, pins[own].state == .making(stream: stream) { return false }
         if streams[stream].isUnpinned {
             end(stream, EndReport(.pinLost, detail: "the token was unpinned"))
@@ -49,14 +50,17 @@ extension WorkerEngine {
                 end(stream, EndReport(.pinLost, detail: "the token has no pinned connection"))
             }
             return true
-        case .prefer, .make: return beginPin(stream)
+        case .prefer, .make:
+            if streams[stream].group >= 0 && !chooseForPin(stream) { return true }
+            return beginPin(stream)
         }
     }
 
     /// Whether a pool key is one of those that would do for a stream.
     private func isTarget(_ key: PoolKey, of stream: Int) -> Bool {
         key.route == streams[stream].route && key.localAddress == streams[stream].localAddress
-            && streams[stream].endpoints.contains(key.endpoint)
+            && (streams[stream].endpoints.contains(key.endpoint)
+                || member(at: key.endpoint, of: stream) != nil)
     }
 
     /// Serves the stream when its pin is free, else has it wait.
@@ -96,6 +100,7 @@ extension WorkerEngine {
             "a pinned connection for another token"
         )
         let endpoint = pins[pin].key.endpoint
+        if streams[stream].group >= 0 { beginPinned(stream, endpoint) }
         guard let index = streams[stream].endpoints.firstIndex(of: endpoint) else {
             preconditionFailure("a pinned connection for another target")
         }

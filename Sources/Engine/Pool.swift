@@ -94,7 +94,7 @@ extension WorkerEngine {
         if idleOfAll.count >= limits.idleMax { _ = closeOldestIdle() }
         idleLinks.append(slot, to: &targets[target].idle)
         idleOfAllLinks.append(slot, to: &idleOfAll)
-        if limits.connectionsPerEndpointMax > 0 {
+        if hasEndpointLimits {
             idleOfEndpointLinks.append(slot, to: &targets[endpoint: targets[target].endpoint].idle)
         }
         connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
@@ -118,7 +118,7 @@ extension WorkerEngine {
         countIdle(-1, slot)
         idleLinks.remove(slot, from: &targets[target].idle)
         idleOfAllLinks.remove(slot, from: &idleOfAll)
-        if limits.connectionsPerEndpointMax > 0 {
+        if hasEndpointLimits {
             idleOfEndpointLinks.remove(slot, from: &targets[endpoint: targets[target].endpoint].idle)
         }
     }
@@ -154,6 +154,7 @@ extension WorkerEngine {
             effects.append(.giveBack(connections[slot].room))
         }
         dropSecurity(ofConnection: slot)
+        if connections[slot].member.group >= 0 { memberConnectionEnded(slot) }
         connections[slot].state = .closed
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         let pin = connections[slot].pin

@@ -68,6 +68,15 @@ extension WorkerEngine {
             do throws(ReplyError) {
                 step = try connections[slot].decoder.decode(rest, head: &head, chunkBytesMax: 0)
             } catch {
+                if exchangeFailed(
+                    stream,
+                    .malformed,
+                    isOnes: isOnes(slot, stream) || connections[slot].isSpent
+                ) {
+                    close(slot)
+                    moveOn(stream)
+                    return used
+                }
                 failReply(slot, stream, EndReport(.badReply, detail: error.detail))
                 return used
             }
@@ -129,6 +138,7 @@ extension WorkerEngine {
 
     /// The head is the proxy's. - Returns: whether the exchange goes on.
     mutating func passReply(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
+        if streams[stream].group >= 0 && triesAnotherForStatus(slot, stream) { return false }
         replyBegan(stream)
         var opensTunnel = false
         if case .tunnel = head.body { opensTunnel = true }
@@ -212,6 +222,7 @@ extension WorkerEngine {
     mutating func replyBegan(_ stream: Int) {
         streams[stream].isReplyBegun = true
         if streams[stream].firstByteAt == nil { streams[stream].firstByteAt = now }
+        if streams[stream].group >= 0 { memberReplied(stream) }
         // A final reply instead of 100: the body is not sent. Source: RFC 9110 §10.1.1.
         streams[stream].continueUntil = .never
         armDeadline(stream)
@@ -420,6 +431,7 @@ extension WorkerEngine {
     mutating func finish(_ slot: Int, _ stream: Int, _ outcome: Outcome, keepsConnection: Bool) {
         var report = report(outcome, stream)
         streams[stream].phase = .none
+        exchangeEnded(stream, report.outcome)
         if keepsConnection {
             connections[slot].isPaused = false
             report.connection = giveUp(slot)

@@ -41,6 +41,7 @@ extension WorkerEngine {
             return
         }
         streams[slot].headBytes = streams[slot].upload.count
+        if requestGroup >= 0 { beginErrand(slot) }
         if !request.credentialsAside.isAbsent {
             let words = takeCredentials(slot)
             request.credentials = nil
@@ -126,14 +127,12 @@ extension WorkerEngine {
         if sessions[session].streamCount > limits.streamsPerSessionMax {
             return (.overloaded, "more than \(limits.streamsPerSessionMax) streams on one session")
         }
-        if let feature = request.unsupported {
-            return (.badRequest, "\(feature.rawValue): not supported by this version")
-        }
         if let words = request.invalid ?? applyNamedRoute() { return (.badRequest, words) }
-        if request.endpoints.isEmpty { return (.badRequest, "no endpoint") }
         if request.endpoints.count > limits.endpointsMax {
             return (.badRequest, "more than \(limits.endpointsMax) endpoints")
         }
+        if let refusal = findGroup() { return refusal }
+        if request.endpoints.isEmpty && requestGroup < 0 { return (.badRequest, "no endpoint") }
         var hasBody = true
         if case .none = request.body { hasBody = false }
         let opensBody = hasBody || !request.upgrade.isEmpty || request.isConnect

@@ -28,6 +28,8 @@ package struct RoomLedger: Sendable {
 
     private struct Entry {
         var endpoint: Endpoint
+        /// Its limit; 0: none.
+        var roomsMax: Int
         /// Rooms given out; counted when there is a limit.
         var rooms = 0
         /// The same by worker.
@@ -50,6 +52,8 @@ package struct RoomLedger: Sendable {
 
     private let roomsMax: Int
     private let roomsPerEndpointMax: Int
+    /// Of endpoints that have one of their own.
+    private let ownMax: [Endpoint: Int]
     private let workers: Int
     private var rooms = 0
     private var entries: [Entry] = []
@@ -66,8 +70,15 @@ package struct RoomLedger: Sendable {
     /// - Parameters:
     ///   - connectionsMax: in all.
     ///   - connectionsPerEndpointMax: 0: no limit.
+    ///   - ownMax: of single endpoints, where that is less.
     ///   - workers: how many share them.
-    package init(connectionsMax: Int, connectionsPerEndpointMax: Int, workers: Int) {
+    package init(
+        connectionsMax: Int,
+        connectionsPerEndpointMax: Int,
+        ownMax: [Endpoint: Int] = [:],
+        workers: Int
+    ) {
+        self.ownMax = ownMax
         roomsMax = connectionsMax
         roomsPerEndpointMax = connectionsPerEndpointMax
         self.workers = workers
@@ -102,7 +113,7 @@ package struct RoomLedger: Sendable {
         mayWait: Bool,
         by worker: Int
     ) -> RoomAnswer {
-        if roomsPerEndpointMax == 0 && rooms < roomsMax {
+        if rooms < roomsMax && roomsMax(at: endpoint) == 0 {
             rooms += 1
             return .room(.anywhere)
         }
@@ -180,12 +191,19 @@ package struct RoomLedger: Sendable {
     // Rooms.
 
     private func isOpen(_ place: Int) -> Bool {
-        roomsPerEndpointMax == 0 || entries[place].rooms < roomsPerEndpointMax
+        entries[place].roomsMax == 0 || entries[place].rooms < entries[place].roomsMax
+    }
+
+    /// 0: no limit.
+    private func roomsMax(at endpoint: Endpoint) -> Int {
+        if ownMax.isEmpty { return roomsPerEndpointMax }
+        guard let own = ownMax[endpoint] else { return roomsPerEndpointMax }
+        return roomsPerEndpointMax == 0 ? own : min(own, roomsPerEndpointMax)
     }
 
     /// Counts a room at an endpoint; in all it is counted by the caller.
     private mutating func occupy(_ place: Int, _ worker: Int) {
-        if roomsPerEndpointMax == 0 { return }
+        if entries[place].roomsMax == 0 { return }
         entries[place].rooms += 1
         entries[place].held[worker] += 1
         renew(place)
@@ -214,7 +232,7 @@ package struct RoomLedger: Sendable {
     private mutating func tell(_ place: Int, _ worker: Int) {
         let granted = BudgetNews.granted(
             entries[place].endpoint,
-            roomsPerEndpointMax == 0 ? .anywhere : Room(place: place),
+            entries[place].roomsMax == 0 ? .anywhere : Room(place: place),
             isEndpointWanted: !entries[place].wishes.isEmpty,
             isProcessWanted: !ready.isEmpty
         )
@@ -308,10 +326,12 @@ package struct RoomLedger: Sendable {
         if let last = free.popLast() {
             place = last
             entries[place].endpoint = endpoint
+            entries[place].roomsMax = roomsMax(at: endpoint)
             entries[place].isTaken = true
         } else {
             place = entries.count
-            entries.append(Entry(endpoint: endpoint, held: Array(repeating: 0, count: workers)))
+            let held = [Int32](repeating: 0, count: workers)
+            entries.append(Entry(endpoint: endpoint, roomsMax: roomsMax(at: endpoint), held: held))
         }
         placeByEndpoint[endpoint] = place
         changed.append(place)

@@ -42,6 +42,7 @@ extension WorkerEngine {
         }
         targets[endpoint: slot].wishSince = .never
         if isWanted { targets.setWanted(slot, true) }
+        serveQueued(waiter)
         unblock(waiter)
         dial(waiter, room)
         // The room may have come for a wish that was taken back, with another behind it.
@@ -98,6 +99,7 @@ extension WorkerEngine {
             let since = waiters[waiter].startedAt
             if targets[endpoint: endpoint].wishSince == since { return }
             guard case .room(let room) = takeRoom(endpoint, since: since, mayWait: true) else { return }
+            serveQueued(waiter)
             unblock(waiter)
             dial(waiter, room)
         }

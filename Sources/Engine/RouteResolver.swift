@@ -33,7 +33,7 @@ extension WorkerEngine {
         guard let named = namedSettings.routes[hop.name] else { return "no route is named \(hop.name)" }
         namedRoute = named
         if request.route == .direct { request.route = named.kind }
-        if request.endpoints.isEmpty { request.endpoints = named.endpoints }
+        if request.endpoints.isEmpty && request.group.isEmpty { request.endpoints = named.endpoints }
         if request.localAddress == nil { request.localAddress = named.localAddress }
         return nil
     }
@@ -108,7 +108,7 @@ extension WorkerEngine {
         if let destination {
             isPaired = Self.isPair(source, destination)
         } else {
-            isPaired = request.endpoints.allSatisfy { Self.isPair(source, $0) }
+            isPaired = requestEndpoints.allSatisfy { Self.isPair(source, $0) }
         }
         if !isPaired { throw RouteFault("proxy_source and destination are not of one IP family") }
         identity.proxySource = source
@@ -174,7 +174,7 @@ extension WorkerEngine {
     }
 
     /// SNI and the name to verify from the authority, where nobody has said otherwise.
-    private static func fillNames(_ hop: inout HopTLS, _ authority: Span<UInt8>) {
+    static func fillNames(_ hop: inout HopTLS, _ authority: Span<UInt8>) {
         let colon = RequestEncoder.portStart(authority).map { $0 - 1 } ?? authority.count
         var host = authority.extracting(first: colon)
         let isAddress = isIPAddress(host)

@@ -56,6 +56,12 @@ extension WorkerEngine {
                 return
             case .done:
                 connections[slot].idleSince = now
+                switch connections[slot].member.duty {
+                case .check: return continueCheck(slot)
+                case .standby: standbyDialed(slot)
+                case .attempt: break
+                }
+                dialSucceeded(slot)
                 hand(slot)
                 return
             }
@@ -188,6 +194,7 @@ extension WorkerEngine {
 
     /// Bytes of an upstream that no request has been sent to yet.
     mutating func setupReceived(_ bytes: Span<UInt8>, _ slot: Int) {
+        if connections[slot].setup == .done { return checkReceived(bytes, slot) }
         if connections[slot].setup != .tunnel || !connections[slot].hasAsked || isHeld(slot) {
             let detail = "the upstream sent bytes before it was asked for any"
             failSetup(slot, AttemptFailure(result: .failed, outcome: .badReply, detail: detail), isOpen: true)
@@ -342,6 +349,7 @@ extension WorkerEngine {
             preconditionFailure("a step failed in \(connections[slot].state)")
         }
         if isOpen { effects.append(.closeConnection(id(ofConnection: slot))) }
+        dialFailed(place(ofConnection: slot), failure)
         forget(slot)
         if let waiter = owner { attemptFailed(waiter, failure) }
     }

@@ -106,6 +106,8 @@ struct Stream: ~Copyable {
     var authenticationWords = ""
 
     // Getting a connection.
+    /// Number of its group, which `errands` has more of; negative: none.
+    var group: Int32 = -1
     var endpoints: [Endpoint] = []
     var route = RouteID.direct
     /// Whether it is a CONNECT that is answered by connecting.
@@ -206,6 +208,7 @@ struct Stream: ~Copyable {
         isDownloadDone = false
         outputMark = 0
         resetClient()
+        group = -1
         route = .direct
         isRaw = false
         localAddress = nil

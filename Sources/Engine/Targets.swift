@@ -46,6 +46,10 @@ struct Waiter {
     /// Workers from here on have not been asked for an idle connection yet, counted from this one.
     var askNext = 1
     var dial = WaiterDial.none
+    /// Of a stream that waits for any member of a group: the one that this is about; negative: it is at its member.
+    var member: Int32 = -1
+    /// Whether it counts in the queue of the process while a limit blocks it.
+    var isCounted = true
 }
 
 /// What a waiter does about getting a connection of its own.

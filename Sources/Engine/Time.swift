@@ -5,7 +5,7 @@ import Model
 extension WorkerEngine {
     /// When `advance` is wanted next; `nil`: no deadline. It may come early: then nothing happens.
     package var nextDeadline: Instant? {
-        var next = drainUntil
+        var next = min(drainUntil, min(groups.wakeAt, checksAt))
         if let due = streamDeadlines.earliest { next = min(next, due) }
         if let due = connectionDeadlines.earliest { next = min(next, due) }
         if let due = sessionDeadlines.earliest { next = min(next, due) }
@@ -26,6 +26,8 @@ extension WorkerEngine {
             if sessions.isTaken(slot) && sessions[slot].state == .awaitingHello { sessionDue(slot) }
         }
         endGraces()
+        if groups.wakeAt <= now { wakeGroups() }
+        if checksAt <= now { beginChecks() }
         if drainUntil <= now { endDrain() }
         settle()
     }
@@ -36,6 +38,7 @@ extension WorkerEngine {
         if isDraining { return }
         isDraining = true
         drainUntil = now.adding(milliseconds: limits.drainMilliseconds)
+        checksAt = .never
         while closeOldestIdle() {}
         for slot in 0..<connections.slotCount
         where connections.isTaken(slot) && connections[slot].state == .pinned {
@@ -103,7 +106,7 @@ extension WorkerEngine {
         milliseconds == 0 ? .never : start.adding(milliseconds: milliseconds)
     }
 
-    private func awaitsReply(_ stream: Int) -> Bool {
+    func awaitsReply(_ stream: Int) -> Bool {
         streams[stream].sentAt != nil && streams[stream].firstByteAt == nil
     }
 
@@ -145,10 +148,11 @@ extension WorkerEngine {
         case .waiting:
             if !streams[stream].isConnecting {
                 expire(stream, .queueTimeout, "no connection free within \(deadlines.queueMilliseconds) ms")
-            } else {
+            } else if !connectingTimedOut(stream) {
                 expire(stream, .connectTimeout, "not connected within \(deadlines.connectMilliseconds) ms")
             }
-        case .active:
+        case .active(let connection):
+            if movesOnInTime(stream, connection) { return }
             if awaitsReply(stream) {
                 expire(stream, .replyTimeout, "no reply within \(deadlines.firstByteMilliseconds) ms")
             } else {

@@ -20,8 +20,8 @@ extension WorkerEngine {
         connections[slot].isWriting = false
         streams[stream].isReplayHeld = false
         streams[stream].sentAt = now
-        replyBegan(stream)
         head.status = 200
+        replyBegan(stream)
         head.reason = Slice(start: 0, count: Self.rawReason.count)
         head.version = 11
         head.fields.removeAll(keepingCapacity: true)

@@ -2,6 +2,7 @@
 // Owns: sessions, streams, connections, pool, queue, deadlines. Never touches: sockets, the clock, threads.
 // Source: DESIGN "The way of a request", "Rules".
 import Authentication
+import Balancing
 import BasicContainers
 import Frames
 import HTTP1
@@ -72,6 +73,19 @@ package struct WorkerEngine: ~Copyable {
     /// Proxies without a session, the first to be given up first.
     var graces: [PinGrace] = []
 
+    // Groups.
+    let health: any HealthDirectory
+    var groups: GroupTable
+    /// By slot of the stream, where that has a group.
+    var errands: [Errand] = []
+    /// Of choices among members.
+    var random: RandomSource
+    /// Number of the group of `request`; negative: none.
+    var requestGroup = -1
+    let hasMemberLimits: Bool
+    /// When the next check is due; only worker 0 makes them.
+    var checksAt = Instant.never
+
     var streamDeadlines = DeadlineHeap()
     var connectionDeadlines = DeadlineHeap()
     var sessionDeadlines = DeadlineHeap()
@@ -124,10 +138,12 @@ package struct WorkerEngine: ~Copyable {
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - directory: where the pins of all workers are.
     ///   - idleDirectory: where the idle connections of all workers are; `nil`: of this one only.
-    ///   - worker: its number in all three.
+    ///   - health: where the health of members is.
+    ///   - worker: its number in all of them.
     ///   - digests: hash functions of Digest.
     ///   - seed: 32 random bytes, for nonces.
     ///   - mechanisms: of Negotiate and NTLM those for which `Effect.stepSecurity` may be ordered.
+    ///   - chance: seed of choices among members.
     ///   - now: the first reading of the clock.
     ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
     package init(
@@ -138,10 +154,12 @@ package struct WorkerEngine: ~Copyable {
         budget: any ConnectionBudget,
         directory: any PinDirectory,
         idleDirectory: (any IdleDirectory)? = nil,
+        health: any HealthDirectory,
         worker: Int,
         digests: DigestFunctions,
         seed: Secret,
         mechanisms: AuthenticationSchemes = [],
+        chance: UInt64,
         now: Instant,
         passBytesMin: Int = 4096
     ) {
@@ -153,6 +171,11 @@ package struct WorkerEngine: ~Copyable {
         authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
         self.mechanisms = mechanisms
         self.worker = worker
+        self.health = health
+        random = RandomSource(seed: chance)
+        groups = GroupTable(named, worker: worker, workers: health.workers, now: now)
+        hasMemberLimits = !named.connectionLimits.isEmpty
+        if worker == 0 { checksAt = health.nextCheckAt }
         namedSettings = named
         let profile = named.tlsProfiles["default"] ?? TLSProfile()
         defaultProfile = ResolvedProfile(profile, in: &targets.routes)

@@ -108,6 +108,14 @@ typealias Unpack<Message> = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, Uns
         unsafe Array(UnsafeBufferPointer(start: bytes.data, count: bytes.len))
     }
 
+    /// Where a string field stands in the arena; `what` names it in the error.
+    func textSlice(_ string: UnsafePointer<CChar>?, _ what: StaticString) throws(FrameError) -> Slice {
+        let count = try unsafe text(string, what).utf8.count
+        // SAFETY: text that is not empty lies in the arena.
+        guard count > 0, let string = unsafe string else { return .empty }
+        return unsafe Slice(start: UnsafeRawPointer(string) - UnsafeRawPointer(arena.base), count: count)
+    }
+
     /// A copy of a string field, which `what` names in the error.
     func text(_ string: UnsafePointer<CChar>?, _ what: StaticString) throws(FrameError) -> String {
         // SAFETY: protobuf-c points at an allocation of the arena that ends with the NUL it added, or, for

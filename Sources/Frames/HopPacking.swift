@@ -6,13 +6,16 @@ import Model
 struct WireMessage {
     private(set) var bytes: [UInt8] = []
 
-    /// `pin`, `tls`, `credentials` and `hop` of a REQUEST, fields 16 to 19; mostly nothing.
+    /// `group` and the fields from 16 on of a REQUEST; mostly nothing.
     static func way(_ request: borrowing Request, in block: Span<UInt8>) -> [UInt8] {
+        let hasGroup = !request.group.isEmpty || !request.hashKey.isEmpty || request.balancing != nil
         if request.tls == nil && request.hop == nil && request.pinToken.isEmpty && request.credentials == nil
+            && !hasGroup
         {
             return []
         }
         var message = WireMessage()
+        if hasGroup { message.appendGroup(request, in: block) }
         if !request.pinToken.isEmpty {
             var pin = WireMessage()
             let token = block.extracting(request.pinToken)
@@ -29,6 +32,13 @@ struct WireMessage {
     }
 
     init() {}
+
+    private mutating func appendGroup(_ request: borrowing Request, in block: Span<UInt8>) {
+        let (name, key) = (block.extracting(request.group), block.extracting(request.hashKey))
+        append(name.indices.map { name[$0] }, field: 7)
+        append(key.indices.map { key[$0] }, field: 20)
+        append(UInt64(request.balancing?.rawValue ?? 0), field: 21)
+    }
 
     private init(_ tls: TLSRequest) {
         append(tls.profile, field: 1)

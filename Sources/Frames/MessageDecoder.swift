@@ -47,7 +47,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
     }
 
     /// Resets and fills `request`; its slices point into `block`. What is well formed but cannot be served
-    /// (`unsupported`, `invalid`) does not throw: it ends the stream, not the session.
+    /// (`invalid`) does not throw: it ends the stream, not the session.
     package mutating func request(
         _ payload: Span<UInt8>,
         into request: inout Request,
@@ -199,7 +199,9 @@ package struct MessageDecoder: ~Copyable, Sendable {
             messageBytesMax: messageBytesMax,
             with: outrigger__v1__end__unpack,
             read: { (unpacked) throws(FrameError) in
-                (try unsafe unpacked.report(), try unsafe unpacked.attempts())
+                var report = try unsafe unpacked.report()
+                let attempts = try unsafe unpacked.attempts(&report)
+                return (report, attempts)
             }
         )
     }

@@ -115,8 +115,8 @@ package struct MessageEncoder: ~Copyable, Sendable {
     }
 
     // What a proxy sends.
-    /// `endsStream` is set with a body of `.none` unless an upgrade is asked for. The request's `unsupported` and
-    /// `invalid` are not looked at. Returns whether the payload is within `payloadBytesMax`, what the other side
+    /// `endsStream` is set with a body of `.none` unless an upgrade is asked for. The request's `invalid`
+    /// is not looked at. Returns whether the payload is within `payloadBytesMax`, what the other side
     /// accepts; if not, nothing is appended.
     @discardableResult
     package mutating func request(

@@ -38,7 +38,7 @@ private enum MessageSize {
     }
 
     /// A text field; absent when empty.
-    private static func text(_ words: String) -> Int {
+    fileprivate static func text(_ words: String) -> Int {
         words.isEmpty ? 0 : WireSize.bytes(words.utf8.count)
     }
 
@@ -51,6 +51,11 @@ private enum MessageSize {
             &+ WireSize.number(clamped(attempt.startMicroseconds))
             &+ WireSize.number(clamped(attempt.durationMicroseconds))
             &+ WireSize.number(clamped(attempt.transportMicroseconds))
+    }
+
+    /// Of a group: the member's name behind all else.
+    static func attempt(_ attempt: Attempt, _ members: borrowing [String]) -> Int {
+        self.attempt(attempt) &+ text(MessageEncoder.name(attempt.member, members))
     }
 
     static func timings(_ timings: Timings) -> Int {
@@ -134,11 +139,42 @@ extension OutputSpan<UInt8> {
 
     fileprivate mutating func append(_ attempt: Attempt, field: UInt8) {
         appendPrefix(MessageSize.attempt(attempt), field: field)
+        appendContent(attempt)
+    }
+
+    @inline(__always)
+    private mutating func appendContent(_ attempt: Attempt) {
         appendNumber(UInt64(attempt.endpointIndex), field: 1)
         appendNumber(UInt64(attempt.result.rawValue), field: 2)
         appendNumber(MessageSize.clamped(attempt.startMicroseconds), field: 3)
         appendNumber(MessageSize.clamped(attempt.durationMicroseconds), field: 4)
         appendNumber(MessageSize.clamped(attempt.transportMicroseconds), field: 5)
+    }
+
+    /// Of a group.
+    fileprivate mutating func append(_ attempt: Attempt, _ members: borrowing [String], field: UInt8) {
+        appendPrefix(MessageSize.attempt(attempt, members), field: field)
+        appendContent(attempt)
+        let name = MessageEncoder.name(attempt.member, members)
+        if !name.isEmpty { appendBytes(name.utf8.span, field: 6) }
+    }
+
+    /// Of an END, what stands in front of the attempts.
+    @inline(__always)
+    fileprivate mutating func appendHead(_ report: borrowing EndReport, _ textBytes: Int) {
+        appendNumber(UInt64(report.outcome.rawValue), field: 1)
+        if textBytes > 0 { appendBytes(report.detail.utf8.span.extracting(first: textBytes), field: 2) }
+        appendNumber(report.requestBodyBytes, field: 3)
+        appendNumber(report.replyBodyBytes, field: 4)
+        appendNumber(report.requestStarted ? 1 : 0, field: 5)
+        appendNumber(report.repeatable ? 1 : 0, field: 6)
+    }
+
+    /// And behind them.
+    @inline(__always)
+    fileprivate mutating func appendTail(_ report: borrowing EndReport) {
+        appendNumber(UInt64(report.connection.rawValue), field: 8)
+        append(report.timings, field: 9)
     }
 
     fileprivate mutating func append(_ timings: Timings, field: UInt8) {
@@ -205,19 +241,49 @@ extension MessageEncoder {
             &+ (report.repeatable ? 2 : 0) &+ WireSize.number(UInt64(report.connection.rawValue))
             &+ WireSize.bytes(MessageSize.timings(report.timings))
         if textBytes > 0 { size &+= WireSize.bytes(textBytes) }
+        if !report.members.isEmpty {
+            return namedEnd(report, attempts, size, textBytes, stream, &output)
+        }
         for index in 0..<count { size &+= WireSize.bytes(MessageSize.attempt(attempts[index])) }
         output.appendFrame(.end, stream: stream, endsStream: true, payloadBytes: size) { output in
-            output.appendNumber(UInt64(report.outcome.rawValue), field: 1)
-            if textBytes > 0 {
-                output.appendBytes(report.detail.utf8.span.extracting(first: textBytes), field: 2)
-            }
-            output.appendNumber(report.requestBodyBytes, field: 3)
-            output.appendNumber(report.replyBodyBytes, field: 4)
-            output.appendNumber(report.requestStarted ? 1 : 0, field: 5)
-            output.appendNumber(report.repeatable ? 1 : 0, field: 6)
+            output.appendHead(report, textBytes)
             for index in 0..<count { output.append(attempts[index], field: 7) }
-            output.appendNumber(UInt64(report.connection.rawValue), field: 8)
-            output.append(report.timings, field: 9)
+            output.appendTail(report)
+        }
+    }
+
+    /// The name of a member; empty for none.
+    static func name(_ member: Int, _ members: borrowing [String]) -> String {
+        members.indices.contains(member) ? members[member] : ""
+    }
+
+    /// Payload bytes of an END that names members: attempts that do not fit are left out. The least that a HELLO can ask
+    /// for.
+    private static let namedEndBytesMax = 1024
+
+    /// END of a group's request: as `end`, with the names of members.
+    private func namedEnd(
+        _ report: borrowing EndReport,
+        _ attempts: borrowing [Attempt],
+        _ base: Int,
+        _ textBytes: Int,
+        _ stream: UInt32,
+        _ output: inout ByteBuffer
+    ) {
+        let name = Self.name(report.member, report.members)
+        var size = base &+ MessageSize.text(name)
+        var count = 0
+        while count < min(attempts.count, Self.attemptsMax) {
+            let more = WireSize.bytes(MessageSize.attempt(attempts[count], report.members))
+            if size &+ more > Self.namedEndBytesMax { break }
+            size &+= more
+            count &+= 1
+        }
+        output.appendFrame(.end, stream: stream, endsStream: true, payloadBytes: size) { output in
+            output.appendHead(report, textBytes)
+            for index in 0..<count { output.append(attempts[index], report.members, field: 7) }
+            output.appendTail(report)
+            if !name.isEmpty { output.appendBytes(name.utf8.span, field: 10) }
         }
     }
 

@@ -124,10 +124,13 @@ extension Unpacked<Outrigger__V1__End> {
             report.timings.firstByteMicroseconds = unsafe timings.pointee.first_byte_us
             report.timings.totalMicroseconds = unsafe timings.pointee.total_us
         }
+        let name = try unsafe text(message.pointee.member, "member")
+        if !name.isEmpty { report.member = report.number(ofMember: name) }
         return report
     }
 
-    func attempts() throws(FrameError) -> [Attempt] {
+    /// Names of members go into `report`.
+    func attempts(_ report: inout EndReport) throws(FrameError) -> [Attempt] {
         var attempts: [Attempt] = []
         // SAFETY: the message's arena is alive; `attempts` has `n_attempts` pointers to messages.
         for index in unsafe 0..<message.pointee.n_attempts {
@@ -135,16 +138,26 @@ extension Unpacked<Outrigger__V1__End> {
             guard let result = unsafe AttemptResult(rawValue: Int(attempt.pointee.result.rawValue)) else {
                 throw .badMessage("result of an attempt is unknown")
             }
-            attempts.append(
-                unsafe Attempt(
-                    endpointIndex: Int(attempt.pointee.endpoint_index),
-                    result: result,
-                    startMicroseconds: UInt64(attempt.pointee.start_us),
-                    durationMicroseconds: UInt64(attempt.pointee.duration_us),
-                    transportMicroseconds: UInt64(attempt.pointee.transport_us)
-                )
+            var copy = unsafe Attempt(
+                endpointIndex: Int(attempt.pointee.endpoint_index),
+                result: result,
+                startMicroseconds: UInt64(attempt.pointee.start_us),
+                durationMicroseconds: UInt64(attempt.pointee.duration_us),
+                transportMicroseconds: UInt64(attempt.pointee.transport_us)
             )
+            let name = try unsafe text(attempt.pointee.member, "member")
+            if !name.isEmpty { copy.member = report.number(ofMember: name) }
+            attempts.append(copy)
         }
         return attempts
+    }
+}
+
+extension EndReport {
+    /// Index of a name among `members`, to which it is added when it is new.
+    fileprivate mutating func number(ofMember name: String) -> Int {
+        if let index = members.firstIndex(of: name) { return index }
+        members.append(name)
+        return members.count - 1
     }
 }

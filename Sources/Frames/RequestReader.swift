@@ -18,6 +18,8 @@ enum RequestBound {
     static let protocolsMax = 8
     static let pinsMax = 16
     static let tokenBytesMax = 64
+    static let groupBytesMax = 64
+    static let hashKeyBytesMax = 256
     /// Of a SHA-256 digest.
     static let pinBytes = 32
 }
@@ -110,7 +112,24 @@ struct RequestReader: Sendable {
         if longest > RequestBound.deadlineMillisecondsMax { request.refuse("a deadline over 86400000 ms") }
     }
 
-    /// In field order, so that the first one stays in `unsupported`.
+    private func readGroup(
+        _ unpacked: Unpacked<Outrigger__V1__Request>,
+        into request: inout Request
+    ) throws(FrameError) {
+        // SAFETY: the message's arena is alive.
+        let message = unsafe unpacked.message
+        request.group = try unsafe unpacked.textSlice(message.pointee.group, "group")
+        if request.group.count > RequestBound.groupBytesMax { request.refuse("group over 64 bytes") }
+        request.hashKey = unsafe unpacked.slice(message.pointee.hash_key)
+        if request.hashKey.count > RequestBound.hashKeyBytesMax { request.refuse("hash_key over 256 bytes") }
+        let policy = unsafe Int(message.pointee.balancing.rawValue)
+        request.balancing = GroupPolicy(rawValue: policy)
+        if request.balancing == nil && policy != 0 { throw .badMessage("balancing is unknown") }
+        if request.group.isEmpty { return }
+        if !request.endpoints.isEmpty { request.refuse("a group beside endpoints") }
+        if request.balancing != nil { request.refuse("balancing beside a group") }
+    }
+
     private func readWay(
         _ unpacked: Unpacked<Outrigger__V1__Request>,
         into request: inout Request,
@@ -118,7 +137,7 @@ struct RequestReader: Sendable {
     ) throws(FrameError) {
         // SAFETY: the message's arena is alive.
         let message = unsafe unpacked.message
-        if try unsafe !unpacked.text(message.pointee.group, "group").isEmpty { request.note(.group) }
+        try unsafe readGroup(unpacked, into: &request)
         switch unsafe message.pointee.route {
         case OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT: request.route = .direct
         case OUTRIGGER__V1__ROUTE_KIND__ROUTE_PEER: request.route = .peer
@@ -137,7 +156,7 @@ struct RequestReader: Sendable {
         if let hop = unsafe message.pointee.hop {
             try unsafe readHop(hop, unpacked, into: &request, endpoints: &endpoints)
         }
-        if request.endpoints.isEmpty && request.unsupported != .group && request.hop?.name.isEmpty != false {
+        if request.endpoints.isEmpty && request.group.isEmpty && request.hop?.name.isEmpty != false {
             request.refuse("neither endpoints nor group nor a named route")
         }
     }
@@ -169,10 +188,6 @@ struct RequestReader: Sendable {
 extension Request {
     mutating func refuse(_ words: String) {
         if invalid == nil { invalid = words }
-    }
-
-    fileprivate mutating func note(_ feature: UnsupportedFeature) {
-        if unsupported == nil { unsupported = feature }
     }
 }
 

@@ -11,8 +11,7 @@ private struct WireCursor {
 
     var isAtEnd: Bool { offset >= end }
 
-    /// The next key as its bytes, the second one above the first: of a field above 15 the pin is all that a plain request
-    /// has.
+    /// The next key as its bytes, the second one above the first, which fields above 15 have.
     @inline(__always)
     mutating func key(_ bytes: Span<UInt8>) -> UInt16? {
         let byte = bytes[offset]
@@ -83,7 +82,9 @@ struct RequestScanner: Sendable {
             case 0x72: guard set(&request.upgrade, &cursor, bytes) else { return false }
             case 0x7A: guard set(&request.tag, &cursor, bytes) else { return false }
             case 0x0182: guard setPin(&request, &cursor, bytes) else { return false }
-            case 0x10, 0x40, 0x50, 0x58, 0x68:
+            case 0x3A: guard set(&request.group, &cursor, bytes) else { return false }
+            case 0x01A2: guard set(&request.hashKey, &cursor, bytes) else { return false }
+            case 0x10, 0x40, 0x50, 0x58, 0x68, 0x01A8:
                 guard let value = cursor.varint(bytes) else { return false }
                 switch key {
                 case 0x10:
@@ -92,6 +93,7 @@ struct RequestScanner: Sendable {
                 case 0x40: guard setRoute(value, &request) else { return false }
                 case 0x50: bodyKind = value
                 case 0x58: bodyLength = value
+                case 0x01A8: guard setBalancing(value, &request) else { return false }
                 default: guard setRetry(value, &request) else { return false }
                 }
             default: return false
@@ -105,8 +107,20 @@ struct RequestScanner: Sendable {
             && request.authority.count <= RequestBound.authorityBytesMax
             && request.upgrade.count <= RequestBound.upgradeBytesMax
             && request.tag.count <= RequestBound.tagBytesMax
-            && !request.endpoints.isEmpty && (request.upgrade.isEmpty || request.body == .none)
+            && (request.group.isEmpty ? !request.endpoints.isEmpty : isPlainGroup(request, bytes))
+            && request.hashKey.count <= RequestBound.hashKeyBytesMax
+            && (request.upgrade.isEmpty || request.body == .none)
             && !Self.isConnect(bytes.extracting(request.method))
+    }
+
+    /// Whether a group's name is one that a configuration can have, and nothing beside it is in its place.
+    private func isPlainGroup(_ request: borrowing Request, _ bytes: Span<UInt8>) -> Bool {
+        guard request.group.count <= RequestBound.groupBytesMax, request.endpoints.isEmpty,
+            request.balancing == nil
+        else { return false }
+        let name = bytes.extracting(request.group)
+        for index in name.indices where !(0x21...0x7E).contains(name[index]) { return false }
+        return true
     }
 
     private static func isConnect(_ method: Span<UInt8>) -> Bool {
@@ -225,6 +239,12 @@ struct RequestScanner: Sendable {
         case 1: request.route = .peer
         default: return false
         }
+        return true
+    }
+
+    private func setBalancing(_ value: UInt64, _ request: inout Request) -> Bool {
+        guard value <= 6 else { return false }
+        request.balancing = GroupPolicy(rawValue: Int(value))
         return true
     }
 

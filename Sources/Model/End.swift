@@ -39,6 +39,7 @@ package enum AttemptResult: Int, CaseIterable, Sendable {
     case failed
     case tlsFailed
     case peerRefused
+    case exchangeFailed
 }
 
 /// One try to get a connection.
@@ -51,6 +52,8 @@ package struct Attempt: Equatable, Sendable {
     package var durationMicroseconds: UInt64
     /// Of that, until the transport stood; 0 for an idle connection.
     package var transportMicroseconds: UInt64
+    /// Of a group: index into `EndReport.members`; negative: no group.
+    package var member = -1
 
     package init(
         endpointIndex: Int,
@@ -96,6 +99,10 @@ package struct EndReport: Equatable, Sendable {
     package var repeatable = false
     package var connection = ConnectionFate.none
     package var timings = Timings()
+    /// Names that `member`, and that of attempts, refer to; empty: no group.
+    package var members: [String] = []
+    /// Who served the request, or was the last that it was tried at; negative: nobody.
+    package var member = -1
 
     package init(_ outcome: Outcome, detail: String = "") {
         self.outcome = outcome

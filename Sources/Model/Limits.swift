@@ -65,6 +65,10 @@ package struct Limits: Sendable {
     /// Head start of one address before the next is tried beside it (RFC 8305 §5).
     package var racingDelayMilliseconds = 250
 
+    /// Lists of endpoints with a balancing policy that each worker remembers load and health of. Reached: the one used longest
+    /// ago is forgotten; are all in use: END OVERLOADED.
+    package var adHocGroupsMax = 256
+
     // Pins.
     /// Pinned connections of the process, over all workers. Reached: END OVERLOADED; one that would bind itself is closed.
     package var pinsMax = 8192

@@ -3,10 +3,11 @@
 // the names follow HAProxy (weight, backup, slow start, rise, fall) and Envoy (ejection, panic, retry
 // budget).
 
-/// How a member is chosen for a request. What each does exactly is said in Sources/Balancing/Policy.swift.
-package enum GroupPolicy: Hashable, Sendable {
+/// How a member is chosen for a request. What each does exactly is said in Sources/Balancing/Policy.swift. Raw values are
+/// those of the protocol.
+package enum GroupPolicy: Int, CaseIterable, Sendable {
     /// In turn, smoothly, by weight.
-    case roundRobin
+    case roundRobin = 1
     /// The one with the fewest requests for its weight.
     case leastConnections
     /// Of two taken at random, the one with fewer requests for its weight.
@@ -113,6 +114,8 @@ package struct RetrySettings: Hashable, Sendable {
     package var concurrencyMin = 10
     /// Members that one request is tried at, the first one included.
     package var attemptsMax = 3
+    /// Statuses after which a request that may be repeated is tried at another member; the last one's is passed on.
+    package var statuses: [ClosedRange<Int>] = []
 
     package init() {}
 }

@@ -66,5 +66,21 @@ package struct NamedSettings: Equatable, Sendable {
     package var credentials: [String: Credential] = [:]
     package var groups: [String: NamedGroup] = [:]
 
+    /// Groups in the order of their names: that of the numbers by which workers speak of them.
+    package var numberedGroups: [(name: String, group: NamedGroup)] {
+        groups.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    /// Connections that the process may have to single endpoints: the least that members of groups say.
+    package var connectionLimits: [Endpoint: Int] {
+        var limits: [Endpoint: Int] = [:]
+        for (_, group) in groups {
+            for member in group.members where member.connectionsMax > 0 {
+                limits[member.endpoint] = min(limits[member.endpoint] ?? .max, member.connectionsMax)
+            }
+        }
+        return limits
+    }
+
     package init() {}
 }

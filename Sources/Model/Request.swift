@@ -33,11 +33,6 @@ package struct Deadlines: Equatable, Sendable {
     package init() {}
 }
 
-/// A part of the protocol that this version refuses with BAD_REQUEST.
-package enum UnsupportedFeature: String, Sendable {
-    case group
-}
-
 /// How the origin is reached from the endpoints.
 package enum Route: Hashable, Sendable {
     /// The endpoint is the origin.
@@ -128,8 +123,12 @@ package struct Request: Sendable {
     package var pinMode = PinMode.auto
     /// Whether the method is CONNECT.
     package var isConnect = false
-    /// The first part of the message, in field order, that cannot be served yet.
-    package var unsupported: UnsupportedFeature?
+    /// Name of a group, which is in place of endpoints; empty: none.
+    package var group = Slice.empty
+    /// What the policy `hash` goes by; empty: authority and target.
+    package var hashKey = Slice.empty
+    /// How one of the endpoints is chosen; `nil`: in order.
+    package var balancing: GroupPolicy?
     /// Why the request has to end BAD_REQUEST though its message is well formed, in words; `nil`: nothing found yet.
     package var invalid: String?
 
@@ -156,7 +155,9 @@ package struct Request: Sendable {
         pinToken = .empty
         pinMode = .auto
         isConnect = false
-        unsupported = nil
+        group = .empty
+        hashKey = .empty
+        balancing = nil
         invalid = nil
     }
 }

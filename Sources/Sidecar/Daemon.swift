@@ -37,6 +37,8 @@ package struct Daemon: ~Copyable {
     private static let drainGraceMilliseconds = 1000
 
     private let configuration: SidecarConfiguration
+    /// Reads the groups of the configuration again; `nil`: it could not, and has said why.
+    private let rereadGroups: () -> [String: NamedGroup]?
     private let server: SidecarServer
     private var administration: Administration?
     private let signals: Signals
@@ -48,9 +50,17 @@ package struct Daemon: ~Copyable {
     private var drainDeadline: Instant?
 
     /// Runs until a signal ends it.
+    /// - Parameters:
+    ///   - path: where it listens.
+    ///   - configuration: what it begins with.
+    ///   - rereadGroups: reads the configuration's groups again, at SIGHUP; `nil`: that failed, and was logged. Of them weights
+    ///     are taken over, and nothing else.
+    /// - Returns: how it ended.
+    /// - Throws: why it cannot begin.
     package static func serve(
         path: [UInt8],
-        _ configuration: SidecarConfiguration
+        _ configuration: SidecarConfiguration,
+        rereadGroups: @escaping () -> [String: NamedGroup]?
     ) throws(DaemonError) -> DaemonEnd {
         Signals.ignoreBrokenPipe()
         logStart(configuration, descriptors: ProcessLimits.raiseDescriptors())
@@ -60,6 +70,7 @@ package struct Daemon: ~Copyable {
         do throws(SocketError) {
             daemon = try Daemon(
                 configuration,
+                rereadGroups,
                 listener,
                 Signals([SIGTERM, SIGINT, SIGHUP]),
                 Poller(eventsMax: 16),
@@ -73,6 +84,7 @@ package struct Daemon: ~Copyable {
 
     private init(
         _ configuration: SidecarConfiguration,
+        _ rereadGroups: @escaping () -> [String: NamedGroup]?,
         _ listener: consuming UnixListener,
         _ signals: consuming Signals,
         _ poller: consuming Poller,
@@ -82,6 +94,7 @@ package struct Daemon: ~Copyable {
         try poller.add(signals.descriptor, token: Token.signals, writable: false)
         try poller.add(server.control.descriptor, token: Token.control, writable: false)
         self.configuration = configuration
+        self.rereadGroups = rereadGroups
         self.server = server
         self.signals = signals
         self.poller = poller
@@ -160,11 +173,21 @@ package struct Daemon: ~Copyable {
 
     // Signals.
 
+    private func takeWeights() {
+        if configuration.named.groups.isEmpty { return }
+        guard let groups = rereadGroups() else { return }
+        server.takeWeights(groups)
+        Log.write(.info, "weights", ["groups": String(groups.count)])
+    }
+
     /// The first SIGTERM or SIGINT begins draining. Returns the second: it ends the process at once.
     private mutating func handleSignals() -> Int32? {
         while let signal = signals.next() {
             // A terminal that goes away is no reason to stop serving.
-            if signal == SIGHUP { continue }
+            if signal == SIGHUP {
+                takeWeights()
+                continue
+            }
             if drainDeadline != nil { return signal }
             let milliseconds = configuration.limits.drainMilliseconds
             Log.write(

@@ -165,7 +165,7 @@ extension Worker {
     /// Has the step taken that the engine wants for a connection.
     mutating func stepSecurity(_ connection: ConnectionID) {
         guard let order = engine.securityOrder(of: connection) else { return }
-        guard let words = commons.security.post(order, of: number) else { return }
+        guard let words = shared.security.post(order, of: number) else { return }
         engine.stepped(order.context, on: connection, .failed(words), now: now)
     }
 }

@@ -20,12 +20,14 @@ final class SharedBudget: ConnectionBudget, Sendable {
 
     /// - Parameters:
     ///   - limits: of the process.
+    ///   - named: whose groups say limits of single endpoints.
     ///   - mailboxes: of all workers.
-    init(_ limits: Limits, _ mailboxes: [Mailbox<WorkerMessage>]) {
+    init(_ limits: Limits, _ named: NamedSettings, _ mailboxes: [Mailbox<WorkerMessage>]) {
         ledger = Mutex(
             RoomLedger(
                 connectionsMax: limits.connectionsMax,
                 connectionsPerEndpointMax: limits.connectionsPerEndpointMax,
+                ownMax: named.connectionLimits,
                 workers: mailboxes.count
             )
         )

@@ -32,10 +32,41 @@ package enum ControlMessage: Sendable {
     case drained
 }
 
+/// What all workers of a process have in common.
+struct SharedState: Sendable {
+    let budget: SharedBudget
+    let pins: SharedPins
+    /// `nil`: there is one worker.
+    let idles: SharedIdles?
+    let health: SharedHealth
+    /// Of all workers, by number.
+    let mailboxes: [Mailbox<WorkerMessage>]
+    /// Who takes steps of Negotiate and NTLM.
+    let security: SecurityThreads
+    /// Wakes whoever waits for `WorkerShare.isDrained`.
+    let control: Mailbox<ControlMessage>
+
+    init(
+        _ configuration: SidecarConfiguration,
+        _ mailboxes: [Mailbox<WorkerMessage>],
+        security: SecurityThreads,
+        control: Mailbox<ControlMessage>
+    ) {
+        budget = SharedBudget(configuration.limits, configuration.named, mailboxes)
+        pins = SharedPins(configuration.limits, workers: mailboxes.count)
+        idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
+        health = SharedHealth(configuration.named, mailboxes)
+        self.mailboxes = mailboxes
+        self.security = security
+        self.control = control
+    }
+}
+
 /// A running sidecar. Call `stop` once.
 package final class SidecarServer: Sendable {
     /// Readable when a worker has something to say; then look at `isDrained`.
     package let control: Mailbox<ControlMessage>
+    private let health: SharedHealth
     private let shares: [WorkerShare]
     private let threads: [Thread]
     private let security: SecurityThreads
@@ -57,10 +88,11 @@ package final class SidecarServer: Sendable {
             let mailboxes = shares.map(\.messages)
             let steps = try SecurityThreads(configuration.limits, mailboxes)
             security = steps
-            let commons = Commons(configuration.limits, mailboxes, security: steps, control: control)
+            let shared = SharedState(configuration, mailboxes, security: steps, control: control)
+            health = shared.health
             for number in shares.indices {
                 let share = shares[number]
-                let body = Self.body(configuration, instanceID, number, share, commons, started)
+                let body = Self.body(configuration, instanceID, number, share, shared, started)
                 threads.append(try Thread(name: "worker-\(number)", body))
             }
             var answers = 0
@@ -87,7 +119,7 @@ package final class SidecarServer: Sendable {
         _ instanceID: [UInt8],
         _ number: Int,
         _ share: WorkerShare,
-        _ commons: Commons,
+        _ shared: SharedState,
         _ started: Mailbox<SocketError?>
     ) -> @Sendable () -> Void {
         var limits = configuration.limits
@@ -102,7 +134,7 @@ package final class SidecarServer: Sendable {
                     software: software,
                     number: number,
                     share: share,
-                    commons: commons
+                    shared: shared
                 )
                 started.post(nil)
                 worker.run()
@@ -173,6 +205,10 @@ package final class SidecarServer: Sendable {
         }
         return pins
     }
+
+    /// Has all workers use the weights of members that a configuration says now. Groups and members that are new in it, or
+    /// gone, are left as they are.
+    package func takeWeights(_ groups: [String: NamedGroup]) { health.takeWeights(groups) }
 
     /// CPU time that all workers have used, nanoseconds. Not after `stop`.
     package var workerCPUNanoseconds: Int64 { threads.reduce(0) { $0 + $1.cpuNanoseconds } }

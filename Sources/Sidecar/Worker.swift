@@ -20,6 +20,7 @@ enum WorkerMessage: Sendable {
     case budget(BudgetNews)
     case pins(PinNews)
     case idle(IdleNews)
+    case group(GroupNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
     /// What came of a step of a security context.
@@ -35,34 +36,6 @@ final class WorkerShare: Sendable {
     let isDrained = Atomic<Bool>(false)
 
     init() throws(SocketError) { messages = try Mailbox() }
-}
-
-/// What all workers of a process have in common.
-struct Commons: Sendable {
-    let budget: SharedBudget
-    let pins: SharedPins
-    /// `nil`: there is one worker.
-    let idles: SharedIdles?
-    /// Of all workers, by number.
-    let mailboxes: [Mailbox<WorkerMessage>]
-    /// Who takes steps of Negotiate and NTLM.
-    let security: SecurityThreads
-    /// Wakes whoever waits for `WorkerShare.isDrained`.
-    let control: Mailbox<ControlMessage>
-
-    init(
-        _ limits: Limits,
-        _ mailboxes: [Mailbox<WorkerMessage>],
-        security: SecurityThreads,
-        control: Mailbox<ControlMessage>
-    ) {
-        budget = SharedBudget(limits, mailboxes)
-        pins = SharedPins(limits, workers: mailboxes.count)
-        idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
-        self.mailboxes = mailboxes
-        self.security = security
-        self.control = control
-    }
 }
 
 /// The loop. It lives on its thread only.
@@ -99,7 +72,7 @@ struct Worker: ~Copyable {
     var unverifiedNames: Set<String> = []
     var poller: Poller
     let share: WorkerShare
-    let commons: Commons
+    let shared: SharedState
     /// Its number in all of them.
     let number: Int
     var now: Instant
@@ -141,7 +114,7 @@ struct Worker: ~Copyable {
         software: String,
         number: Int,
         share: WorkerShare,
-        commons: Commons
+        shared: SharedState
     ) throws(SocketError) {
         let poller = try Poller()
         try poller.add(share.messages.descriptor, token: Token.mailbox, writable: false)
@@ -152,9 +125,10 @@ struct Worker: ~Copyable {
             named: named,
             instanceID: instanceID,
             software: software,
-            budget: commons.budget,
-            directory: commons.pins,
-            idleDirectory: commons.idles,
+            budget: shared.budget,
+            directory: shared.pins,
+            idleDirectory: shared.idles,
+            health: shared.health,
             worker: number,
             digests: DigestFunctions(
                 md5: { MessageDigest.md5($0, &$1) },
@@ -162,7 +136,8 @@ struct Worker: ~Copyable {
                 sha512256: { MessageDigest.sha512256($0, &$1) }
             ),
             seed: Self.randomSeed(),
-            mechanisms: commons.security.mechanisms,
+            mechanisms: shared.security.mechanisms,
+            chance: .random(in: .min ... .max),
             now: now
         )
         var tlsLimits = TLSClient.Limits()
@@ -173,7 +148,7 @@ struct Worker: ~Copyable {
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
         self.share = share
-        self.commons = commons
+        self.shared = shared
         self.number = number
     }
 
@@ -196,7 +171,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins, .idle, .stepped: break
+            case .drain, .stop, .budget, .pins, .idle, .group, .stepped: break
             }
         }
     }
@@ -223,7 +198,7 @@ struct Worker: ~Copyable {
 
         if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
             share.isDrained.store(true, ordering: .releasing)
-            commons.control.post(.drained)
+            shared.control.post(.drained)
         }
     }
 
@@ -269,6 +244,7 @@ struct Worker: ~Copyable {
             case .budget(let news): engine.told(news, now: now)
             case .pins(let news): engine.told(news, now: now)
             case .idle(let news): engine.told(news, now: now)
+            case .group(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
             case .stepped(let context, let connection, let result):
@@ -341,11 +317,11 @@ struct Worker: ~Copyable {
         case .startTLS(let id, let hop): startTLS(id, hop)
         case .notifyClose(let id): notifyClose(id)
         case .closeConnection(let id): close(id)
-        case .giveBack(let room): tell(commons.budget.giveBack(room, by: number))
-        case .handOver(let room, let heir): tell(commons.budget.handOver(room, to: heir, by: number))
+        case .giveBack(let room): tell(shared.budget.giveBack(room, by: number))
+        case .handOver(let room, let heir): tell(shared.budget.handOver(room, to: heir, by: number))
         case .sendLetters: sendLetters()
         case .stepSecurity(let id): stepSecurity(id)
-        case .dropSecurity(let context): commons.security.drop(context, of: number)
+        case .dropSecurity(let context): shared.security.drop(context, of: number)
         case .closeSession(let id): closeAsOrdered(id)
         }
     }

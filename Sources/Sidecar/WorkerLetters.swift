@@ -21,8 +21,8 @@ extension Worker {
     mutating func sendLetters() {
         for letter in engine.takeLetters() {
             switch letter.content {
-            case .news(let news): commons.mailboxes[letter.worker].post(.pins(news))
-            case .idle(let news): commons.mailboxes[letter.worker].post(.idle(news))
+            case .news(let news): shared.mailboxes[letter.worker].post(.pins(news))
+            case .idle(let news): shared.mailboxes[letter.worker].post(.idle(news))
             case .parcel(let id, let pin): send(id, .pin(pin), to: letter.worker)
             case .idleParcel(let id, let idle): send(id, .idle(idle), to: letter.worker)
             }
@@ -40,7 +40,7 @@ extension Worker {
         connections[index].secure = nil
         secure?.leaveThread()
         let parcel = ConnectionParcel(content: content, socket: socket, secure: secure)
-        commons.mailboxes[other].post(.parcel(Handover(parcel)))
+        shared.mailboxes[other].post(.parcel(Handover(parcel)))
     }
 
     mutating func adopt(_ parcel: ConnectionParcel) {

@@ -2,6 +2,7 @@
 import ArgumentParser
 import Configuration
 import EventLoop
+import Model
 import Sidecar
 
 /// `outrigger serve`.
@@ -73,7 +74,10 @@ struct Serve: ParsableCommand {
     /// What file, environment and flags say together; set by `validate`.
     private var read: Result<SettingsSources.Answer, CommandFailure>?
 
-    /// What comes from the command line: `read` does not.
+    /// Where that came from.
+    private var sources = SettingsSources(file: nil)
+
+    /// What comes from the command line: `read` and `sources` do not.
     enum CodingKeys: CodingKey { case config, socket, adminSocket, workers, allowedUserIDs, limitOptions }
 
     mutating func validate() throws {
@@ -85,6 +89,7 @@ struct Serve: ParsableCommand {
             sources.flags.append((.allowedUserIDs, allowedUserIDs.map { String($0) }))
         }
         sources.flags += limitOptions.given.map { ($0.setting, [$0.text]) }
+        self.sources = sources
         do throws(CommandFailure) { read = .success(try sources.read()) } catch { read = .failure(error) }
         // Here and not in `run`, so that usage is shown with what is wrong with it.
         guard case .success(let answer)? = read else { return }
@@ -109,7 +114,9 @@ struct Serve: ParsableCommand {
         configuration.adminPath = Array(settings.adminSocket.utf8)
         let end: DaemonEnd
         do throws(DaemonError) {
-            end = try Daemon.serve(path: Array(settings.socket.utf8), configuration)
+            end = try Daemon.serve(path: Array(settings.socket.utf8), configuration) { [sources] in
+                Self.groups(of: sources)
+            }
         } catch {
             Log.write(.error, "cannot serve", ["socket": settings.socket, "error": error.detail])
             throw error.exitCode
@@ -118,6 +125,20 @@ struct Serve: ParsableCommand {
         case .drained: break
         // As a shell reports a process that a signal ended.
         case .killed(let signal): throw ExitCode(128 + signal)
+        }
+    }
+
+    /// The groups that the sources say now; `nil`: something is wrong with them.
+    private static func groups(of sources: SettingsSources) -> [String: NamedGroup]? {
+        do throws(CommandFailure) {
+            let (settings, problems) = try sources.read()
+            for problem in problems.sorted where problem.severity == .error {
+                Log.write(.error, "configuration", ["place": "\(problem.place)", "detail": problem.text])
+            }
+            return problems.hasErrors ? nil : settings.named.groups
+        } catch {
+            Log.write(.error, "configuration", ["detail": error.detail])
+            return nil
         }
     }
 

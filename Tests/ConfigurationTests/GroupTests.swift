@@ -207,7 +207,7 @@ struct GroupTests {
                 back-off: {base-milliseconds: 12, max-milliseconds: 13}
                 check: {kind: https, path: /a, host: h.example, statuses: [204], tls: t, interval-milliseconds: 114,
                   timeout-milliseconds: 15, rise: 16, fall: 17}
-                retry: {percent: 18, concurrency-min: 19, attempts-max: 5}
+                retry: {percent: 18, concurrency-min: 19, attempts-max: 5, statuses: [503]}
               least: {members: ["192.0.2.1:80"]}
             """
         let answer = World().read(text)
@@ -233,6 +233,7 @@ struct GroupTests {
         check.tls = profile
         all.check = check
         (all.retry.percent, all.retry.concurrencyMin, all.retry.attemptsMax) = (18, 19, 5)
+        all.retry.statuses = [503...503]
         var least = NamedGroup()
         least.members = [GroupMember(name: "192.0.2.1:80", endpoint: .ip(.v4(0xC000_0201), port: 80))]
         #expect(answer.settings.named.groups == ["all": all, "least": least])

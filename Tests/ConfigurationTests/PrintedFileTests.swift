@@ -51,6 +51,7 @@ struct PrintedFileTests {
         var group = NamedGroup()
         group.members = [GroupMember(name: "a", endpoint: .ip(.v4(0xC000_0201), port: 80))]
         group.ejection.statuses = [502...502, 503...504]
+        group.retry.statuses = [503...503]
         var check = CheckSettings(kind: .https)
         (check.path, check.host, check.tls) = ("/health", "origin.example", profile)
         group.check = check

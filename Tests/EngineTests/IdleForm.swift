@@ -27,6 +27,9 @@ extension Rig {
         idles.neighbours.insert(IdleBuckets.bucket(of: .lettered(endpoint), RouteIdentity()))
     }
 
+    /// The neighbour has news of idle connections.
+    func neighbourTells(_ news: IdleNews) { tell { $0.told(news, now: $1) } }
+
     /// The neighbour asks for an idle connection.
     func neighbourWantsIdle(_ endpoint: Character = "a") {
         neighbourTells(.wanted(engine.portable(key(endpoint)), by: 1, WaiterID(slot: 0, generation: 0)))

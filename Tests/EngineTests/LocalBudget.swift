@@ -8,10 +8,11 @@ final class LocalBudget: ConnectionBudget {
     private let queueLengthMax: Int
     private var queueLength = 0
 
-    init(_ limits: Limits, workers: Int) {
+    init(_ limits: Limits, _ named: NamedSettings, workers: Int) {
         ledger = RoomLedger(
             connectionsMax: limits.connectionsMax,
             connectionsPerEndpointMax: limits.connectionsPerEndpointMax,
+            ownMax: named.connectionLimits,
             workers: workers
         )
         queueLengthMax = limits.queueLengthMax

@@ -46,6 +46,9 @@ extension Rig {
         )
     }
 
+    /// The neighbour has news of pins.
+    func neighbourTells(_ news: PinNews) { tell { $0.told(news, now: $1) } }
+
     /// The neighbour makes a pin.
     func neighbourPins(_ token: String, _ endpoint: Character = "a", owner: Int = 1) {
         if directory.register(name(token, endpoint, owner: owner), worker: 1) != .made { note("refused") }

@@ -134,9 +134,15 @@ struct ProxySide {
         case .goAway: record.add("\(name)goaway \(try decoder.goAway(payload.span).0)")
         case .end:
             let (report, attempts) = try decoder.end(payload.span)
-            let tries = attempts.map { "\($0.result)\($0.endpointIndex)" }.joined(separator: " ")
+            let tries = attempts.map { attempt in
+                attempt.member < 0
+                    ? "\(attempt.result)\(attempt.endpointIndex)"
+                    : "\(attempt.result) at \(report.members[attempt.member])"
+            }
+            .joined(separator: " ")
+            let member = report.member < 0 ? "" : " by \(report.members[report.member])"
             let facts = report.requestStarted ? (report.repeatable ? "" : " unrepeatable") : " unsent"
-            record.add("\(stream) end \(report.outcome) \(report.connection) [\(tries)]\(facts)")
+            record.add("\(stream) end \(report.outcome) \(report.connection) [\(tries)]\(member)\(facts)")
         case .request, .cancel, .unpin, .ping, nil: record.add("\(stream) unexpected frame")
         }
     }

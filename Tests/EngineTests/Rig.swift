@@ -30,6 +30,7 @@ final class Rig {
     private var gathered: [UInt8]?
     var engine: WorkerEngine
     let directory: LocalPins
+    let health: LocalHealth
     let idles = LocalIdles()
     /// Pinned connections that the neighbour was sent, with their sockets; and idle ones.
     private var isNextStale = false
@@ -58,7 +59,8 @@ final class Rig {
         workers: Int = 1,
         mechanisms: AuthenticationSchemes = .connectionBound
     ) {
-        budget = LocalBudget(limits, workers: workers)
+        budget = LocalBudget(limits, named, workers: workers)
+        health = LocalHealth(named, workers: workers, now: now)
         directory = LocalPins(limits, workers: workers)
         engine = WorkerEngine(
             limits: limits,
@@ -68,10 +70,12 @@ final class Rig {
             budget: budget,
             directory: directory,
             idleDirectory: workers > 1 ? idles : nil,
+            health: health,
             worker: 0,
             digests: .toy,
             seed: Secret("rig"),
             mechanisms: mechanisms,
+            chance: 7,
             now: now
         )
     }
@@ -106,6 +110,12 @@ final class Rig {
 
     func drain() {
         engine.drain(now: now)
+        run()
+    }
+
+    /// The configuration says another weight for a member of the first group.
+    func setWeight(_ member: Int, _ weight: Int) {
+        engine.told(.weight(group: 0, member: member, weight), now: now)
         run()
     }
 
@@ -329,8 +339,8 @@ final class Rig {
         var effects: [Effect] = []
         repeat {
             effects.removeAll()
-            engine.takeEffects(into: &effects)
             spreadNews()
+            engine.takeEffects(into: &effects)
             var index = 0
             while index < effects.count {
                 run(effects[index])
@@ -423,9 +433,9 @@ final class Rig {
         }
     }
 
-    /// It has news of pins.
-    func neighbourTells(_ news: PinNews) {
-        engine.told(news, now: now)
+    /// One call of the engine's, and what follows from it.
+    func tell(_ call: (inout WorkerEngine, Instant) -> Void) {
+        call(&engine, now)
         run()
     }
 
@@ -447,12 +457,6 @@ final class Rig {
         } else {
             record.add("socket \(socket) is closed")
         }
-        run()
-    }
-
-    /// It has news of idle connections.
-    func neighbourTells(_ news: IdleNews) {
-        engine.told(news, now: now)
         run()
     }
 
@@ -494,6 +498,7 @@ final class Rig {
 
     /// It is told at once. What the neighbour is told is written down.
     private func spreadNews() {
+        for news in health.book.takeNews() { engine.told(news, now: now) }
         for (worker, news) in budget.ledger.takeNews() {
             if worker == 0 {
                 engine.told(news, now: now)
@@ -587,20 +592,3 @@ private struct UpstreamSide {
     var isEndProven = false
     var isEndTold = false
 }
-
-extension Endpoint {
-    /// Endpoints of tests are 0.0.0.1, 0.0.0.2 …, port 80: a, b …
-    static func lettered(_ letter: Character) -> Endpoint {
-        .ip(.v4(UInt32(letter.asciiValue ?? 0) - 96), port: 80)
-    }
-
-    var letter: String {
-        guard case .ip(.v4(let number), _) = self else { return "?" }
-        return String(UnicodeScalar(UInt8(number + 96)))
-    }
-}
-
-func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
-
-/// A copy of bytes.
-func array(_ bytes: Span<UInt8>) -> [UInt8] { bytes.indices.map { bytes[$0] } }

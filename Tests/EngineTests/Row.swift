@@ -88,6 +88,10 @@ struct Form {
     var tls: TLSRequest?
     var hop: HopRequest?
     var pin: (token: String, mode: PinMode)?
+    /// In place of endpoints.
+    var group = ""
+    var key = ""
+    var balancing: GroupPolicy?
     /// The origin's user, and the peer's; the password is "p".
     var originUser = ""
     var peerUser = ""
@@ -123,7 +127,10 @@ extension Rig {
         request.tls = form.tls
         request.hop = form.hop
         request.fields = form.fields.map { FieldSlice(name: put($0.0), value: put($0.1)) }
-        request.endpoints = form.endpoints.map { Endpoint.lettered($0) }
+        request.endpoints = form.group.isEmpty ? form.endpoints.map { Endpoint.lettered($0) } : []
+        request.group = put(form.group)
+        request.hashKey = put(form.key)
+        request.balancing = form.balancing
         request.body = form.body
         request.deadlines = form.deadlines
         request.retry = form.retry

@@ -125,6 +125,51 @@ struct DetailRow: CustomTestStringConvertible, Sendable {
         #expect(try read(payload).1 == Array(attempts.prefix(28)))
     }
 
+    @Test func `members are named by END and by each attempt`() throws {
+        var report = EndReport(.complete)
+        report.members = ["b", "a"]
+        report.member = 0
+        let attempts = [1, 0].map { member in
+            var attempt = Attempt(
+                endpointIndex: 0,
+                result: .refused,
+                startMicroseconds: 0,
+                durationMicroseconds: 0
+            )
+            attempt.member = member
+            return attempt
+        }
+        let expected = Wire().number(1, 1).message(7, Wire().number(2, 3).text(6, "a"))
+            .message(7, Wire().number(2, 3).text(6, "b")).data(9, []).text(10, "b")
+        let payload = try packed(report, attempts)
+        #expect(payload.hex == expected.bytes.hex)
+        let (readReport, readAttempts) = try read(payload)
+        #expect(readReport == report)
+        #expect(readAttempts == attempts)
+    }
+
+    @Test(arguments: [1, 64, 112, 336])
+    func `long names leave out attempts, and the frame stays within 1024 bytes`(
+        count: Int
+    ) throws {
+        var report = EndReport(.connectRefused, detail: String(repeating: "d", count: 300))
+        report.members = [String(repeating: "m", count: count)]
+        report.member = 0
+        var attempt = Attempt(
+            endpointIndex: 0,
+            result: .refused,
+            startMicroseconds: .max,
+            durationMicroseconds: .max,
+            transportMicroseconds: .max
+        )
+        attempt.member = 0
+        let payload = try packed(report, Array(repeating: attempt, count: 99))
+        let (readReport, readAttempts) = try read(payload)
+        #expect(payload.count <= 1024)
+        #expect(readReport.members == report.members)
+        #expect(!readAttempts.isEmpty && readAttempts.allSatisfy { $0.member == 0 })
+    }
+
     @Test(arguments: boundaries) func `an attempt's times stay at the largest of 32 bits`(time: UInt64) throws
     {
         let attempt = Attempt(

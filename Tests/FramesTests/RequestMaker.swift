@@ -75,6 +75,17 @@ struct RequestMaker {
 
     private mutating func text(_ field: Int, _ text: String) -> [UInt8] { data(field, Array(text.utf8)) }
 
+    /// A group, its key, a policy; not all that goes together.
+    private mutating func groupParts() -> [[UInt8]] {
+        var parts: [[UInt8]] = []
+        if chance(1, of: 2) {
+            parts.append(text(7, ["", "g", "a b", "\u{e9}", "x\u{0}"].randomElement(using: &random) ?? ""))
+        }
+        if chance(1, of: 2) { parts.append(data(20, data(upTo: 300))) }
+        if chance(1, of: 2) { parts.append(number(21, UInt64.random(in: 0...8, using: &random))) }
+        return parts
+    }
+
     // What can be served.
     private mutating func plainParts() -> [[UInt8]] {
         var parts = [
@@ -82,9 +93,10 @@ struct RequestMaker {
             text(3, "example.com"), text(4, "/a?b=c"),
         ]
         for _ in 0..<Int.random(in: 0...4, using: &random) { parts.append(fieldPart()) }
-        for _ in 0..<Int.random(in: 1...3, using: &random) { parts.append(endpointPart()) }
+        for _ in 0..<Int.random(in: 0...3, using: &random) { parts.append(endpointPart()) }
         if chance(1, of: 8) { parts.append(number(2, UInt64.random(in: 0...1, using: &random))) }
         if chance(1, of: 4) { parts.append(number(8, UInt64.random(in: 0...1, using: &random))) }
+        if chance(1, of: 8) { parts += groupParts() }
         switch Int.random(in: 0..<8, using: &random) {
         case 0: parts += [number(10, 1), number(11, number())]
         case 1: parts.append(number(10, 2))

@@ -104,7 +104,9 @@ struct PlainRequest: Equatable {
     var pinToken = ""
     var pinMode = PinMode.auto
     var isConnect = false
-    var unsupported: UnsupportedFeature?
+    var group = ""
+    var hashKey = ""
+    var balancing: GroupPolicy?
     var invalid: String?
 
     init() {}
@@ -128,7 +130,9 @@ struct PlainRequest: Equatable {
         pinToken = block.text(request.pinToken)
         pinMode = request.pinMode
         isConnect = request.isConnect
-        unsupported = request.unsupported
+        group = block.text(request.group)
+        hashKey = block.text(request.hashKey)
+        balancing = request.balancing
         invalid = request.invalid
     }
 
@@ -166,6 +170,9 @@ struct PlainRequest: Equatable {
         request.hop = hop
         request.pinToken = block.put(pinToken)
         request.pinMode = pinMode
+        request.group = block.put(group)
+        request.hashKey = block.put(hashKey)
+        request.balancing = balancing
         var encoder = MessageEncoder(fieldCountMax: 1)
         var output = ByteBuffer()
         let isWritten = encoder.request(

@@ -31,6 +31,7 @@ WORKS = {
     for work in (
         Work("empty-64", "/empty"),
         Work("empty-64-sessions-8", "/empty", sessions=8),
+        Work("empty-64-sessions-2", "/empty", sessions=2),
         Work("empty-1", "/empty", outstanding=1),
         Work("pinned-64", "/empty", is_pinned=True),
         Work("reply-64k", "/64k", reply_bytes=65_536),

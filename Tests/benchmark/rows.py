@@ -40,6 +40,14 @@ COUNTED_ROWS = (
     Row("allocations-tls", "the same over TLS, OpenSSL's own four among them", "tls-empty-64", value_max=4.02, unit=""),
     Row("allocations-pinned", "the same on pinned connections", "pinned-64", value_max=0.001, unit=""),
     Row("pinned-64", "CPU time of a pinned request, of a pooled one's", "pinned-64", value_max=1.1, unit="×"),
+    Row("workers-2", "CPU time of a request with 2 workers, of that with 1", "empty-64-sessions-2", value_max=1.1, unit="×"),
+    Row(
+        "workers-connections",
+        "connections opened with 2 and with 8 workers, of those with 1",
+        "empty-64-sessions-8",
+        value_max=1.1,
+        unit="×",
+    ),
     Row("idle-memory", "memory for 10,000 idle upstream connections", "", value_max=20.0, unit="MB"),
     Row("system-calls", "system calls per request, no body, 64 outstanding", "empty-64", value_max=2.3, unit=""),
 )

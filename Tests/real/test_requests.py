@@ -228,18 +228,6 @@ async def test_endpoints_that_cannot_be_are_refused(world, endpoints):
     await refused(world, get(endpoints))
 
 
-LATER_ROWS = {
-    "group": (dict(group="g"), "group"),
-}
-
-
-@pytest.mark.parametrize("fields, words", LATER_ROWS.values(), ids=LATER_ROWS)
-async def test_parts_of_the_protocol_that_come_later_are_refused_by_name(world, fields, words):
-    origin = await world.origin(answering())
-    message = ask(**{"method": "GET", "origin": origin, **fields})
-    await refused(world, message, words=words)
-
-
 async def test_an_upgrade_is_asked_for_in_connection_and_upgrade(world):
     origin = await world.origin()
     session = await world.session()

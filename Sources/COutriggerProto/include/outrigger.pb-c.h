@@ -99,6 +99,41 @@ typedef enum _Outrigger__V1__RetryRule {
   OUTRIGGER__V1__RETRY_RULE__RETRY_REPLAYABLE = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__RETRY_RULE)
 } Outrigger__V1__RetryRule;
+/*
+ * How one of a request's endpoints is chosen. With all but the first, the endpoints are a group without a name: members of
+ * weight 1 whose load and health the sidecar remembers, for as long as requests with the same list and policy come.
+ */
+typedef enum _Outrigger__V1__Balancing {
+  /*
+   * In order of preference, the next one beside the first after a head start (RFC 8305). The default.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_IN_ORDER = 0,
+  /*
+   * In turn.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_ROUND_ROBIN = 1,
+  /*
+   * The one with the fewest requests.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_LEAST_CONNECTIONS = 2,
+  /*
+   * Of two taken at random, the one with fewer requests.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_POWER_OF_TWO_CHOICES = 3,
+  /*
+   * Of two taken at random, the one whose recent latency promises the earlier reply.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_PEAK_EWMA = 4,
+  /*
+   * By `hash_key`.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_HASH = 5,
+  /*
+   * The first that can be used.
+   */
+  OUTRIGGER__V1__BALANCING__BALANCING_FIRST = 6
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__BALANCING)
+} Outrigger__V1__Balancing;
 typedef enum _Outrigger__V1__PinMode {
   /*
    * The default. The pinned connection of this token where it has one for this target, else any connection. A reply or
@@ -285,7 +320,11 @@ typedef enum _Outrigger__V1__AttemptResult {
   /*
    * Connected, but the peer refused the tunnel, or its reply to CONNECT could not be read.
    */
-  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_PEER_REFUSED = 10
+  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_PEER_REFUSED = 10,
+  /*
+   * There was a connection to this member of a group, but the exchange on it failed, and another member was tried.
+   */
+  OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_EXCHANGE_FAILED = 11
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__ATTEMPT_RESULT)
 } Outrigger__V1__AttemptResult;
 typedef enum _Outrigger__V1__ConnectionFate {
@@ -465,11 +504,11 @@ struct  Outrigger__V1__Deadlines
 {
   ProtobufCMessage base;
   /*
-   * Waiting for a connection slot: QUEUE_TIMEOUT. Sidecar's default 10000.
+   * Waiting for a connection slot, or for a member of a group: QUEUE_TIMEOUT. Sidecar's default 10000.
    */
   uint32_t queue_ms;
   /*
-   * Establishing a connection, all endpoints together: CONNECT_TIMEOUT. Sidecar's default 10000.
+   * Establishing a connection, all endpoints together, but each member of a group: CONNECT_TIMEOUT. Sidecar's default 10000.
    */
   uint32_t connect_ms;
   /*
@@ -716,13 +755,14 @@ struct  Outrigger__V1__Request
   size_t n_fields;
   Outrigger__V1__Field **fields;
   /*
-   * Where to connect, in order of preference. 1..16 endpoints, or `group`. None, too many, or one that is no address:
-   * BAD_REQUEST.
+   * Where to connect. 1..16 endpoints, in order of preference unless `balancing` says otherwise; or `group`. None, too
+   * many, one that is no address, or a group beside them: BAD_REQUEST.
    */
   size_t n_endpoints;
   Outrigger__V1__Endpoint **endpoints;
   /*
-   * Named group of servers in the sidecar's configuration. Not yet: BAD_REQUEST.
+   * Named group of servers or peers in the sidecar's configuration: one member is chosen for the request, and another
+   * one when that fails and the request may be repeated. Limit 64 bytes; one that does not exist: BAD_REQUEST.
    */
   char *group;
   Outrigger__V1__RouteKind route;
@@ -756,10 +796,19 @@ struct  Outrigger__V1__Request
    * The way to the endpoints, where it is more than a clear connection.
    */
   Outrigger__V1__Hop *hop;
+  /*
+   * What the balancing policy "hash" goes by: equal keys go to the same member for as long as it can be used. Default:
+   * authority and target. Limit 256 bytes (BAD_REQUEST). Without a meaning to all else.
+   */
+  ProtobufCBinaryData hash_key;
+  /*
+   * How one of `endpoints` is chosen. Not with `group`, which has a policy of its own (BAD_REQUEST).
+   */
+  Outrigger__V1__Balancing balancing;
 };
 #define OUTRIGGER__V1__REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__request__descriptor) \
-    , {0,NULL}, OUTRIGGER__V1__SCHEME__SCHEME_HTTP, {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT, NULL, OUTRIGGER__V1__BODY_KIND__BODY_NONE, 0, NULL, OUTRIGGER__V1__RETRY_RULE__RETRY_IDEMPOTENT, {0,NULL}, {0,NULL}, NULL, NULL, NULL, NULL }
+    , {0,NULL}, OUTRIGGER__V1__SCHEME__SCHEME_HTTP, {0,NULL}, {0,NULL}, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, OUTRIGGER__V1__ROUTE_KIND__ROUTE_DIRECT, NULL, OUTRIGGER__V1__BODY_KIND__BODY_NONE, 0, NULL, OUTRIGGER__V1__RETRY_RULE__RETRY_IDEMPOTENT, {0,NULL}, {0,NULL}, NULL, NULL, NULL, NULL, {0,NULL}, OUTRIGGER__V1__BALANCING__BALANCING_IN_ORDER }
 
 
 /*
@@ -898,7 +947,7 @@ struct  Outrigger__V1__ConnectionFacts
    */
   protobuf_c_boolean reused;
   /*
-   * Which of Request.endpoints it goes to, counted from 0.
+   * Which of Request.endpoints it goes to, counted from 0. Of a group: 0; END names the member.
    */
   uint32_t endpoint_index;
   /*
@@ -1000,10 +1049,14 @@ struct  Outrigger__V1__Attempt
    * How much of that passed until the transport stood, microseconds. 0 for an idle connection.
    */
   uint32_t transport_us;
+  /*
+   * Name of the member of a group; `endpoint_index` is 0 then. Empty: no group.
+   */
+  char *member;
 };
 #define OUTRIGGER__V1__ATTEMPT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__attempt__descriptor) \
-    , 0, OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED, 0, 0, 0 }
+    , 0, OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED, 0, 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -1062,16 +1115,20 @@ struct  Outrigger__V1__End
    */
   protobuf_c_boolean repeatable;
   /*
-   * In the order in which they began, at most the first 28.
+   * In the order in which they began, at most the first 28, and of a group's no more than fit 1024 bytes of payload.
    */
   size_t n_attempts;
   Outrigger__V1__Attempt **attempts;
   Outrigger__V1__ConnectionFate connection;
   Outrigger__V1__Timings *timings;
+  /*
+   * Name of the group's member that served the request, or was the last it was tried at. Empty: none.
+   */
+  char *member;
 };
 #define OUTRIGGER__V1__END__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outrigger__v1__end__descriptor) \
-    , OUTRIGGER__V1__OUTCOME__OUTCOME_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0,NULL, OUTRIGGER__V1__CONNECTION_FATE__FATE_NONE, NULL }
+    , OUTRIGGER__V1__OUTCOME__OUTCOME_UNSPECIFIED, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0,NULL, OUTRIGGER__V1__CONNECTION_FATE__FATE_NONE, NULL, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -1654,6 +1711,7 @@ extern const ProtobufCEnumDescriptor    outrigger__v1__scheme__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__route_kind__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__body_kind__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__retry_rule__descriptor;
+extern const ProtobufCEnumDescriptor    outrigger__v1__balancing__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__pin_mode__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__tls_trust__descriptor;
 extern const ProtobufCEnumDescriptor    outrigger__v1__tls_version__descriptor;

@@ -10,7 +10,9 @@ enum WorldEvent: Equatable {
     case workerTurn(worker: Int)
     /// News of the budget are found in a worker's mailbox.
     case mail(worker: Int, BudgetNews)
-    /// A letter about pins is found there, by its place in `SimWorld.workerMail`.
+    /// News of groups are found there.
+    case groupMail(worker: Int, GroupNews)
+    /// A letter of another worker is found there, by its place in `SimWorld.workerMail`.
     case workerMail(worker: Int, letter: Int)
     /// A connect call is answered.
     case dialAnswer(link: Int)

@@ -37,7 +37,7 @@ extension SimWorld {
         takeNews()
     }
 
-    /// Notes which wishes were met, and posts what the budget has to say to workers.
+    /// Notes which wishes were met, and posts what budget and ledgers have to say to workers.
     private func takeNews() {
         for wish in budget.met { observe(.wishMet(wish)) }
         budget.met.removeAll(keepingCapacity: true)
@@ -46,6 +46,16 @@ extension SimWorld {
             plan(.mail(worker: number, news), at: now.adding(microseconds: delay))
         }
         budget.news.removeAll(keepingCapacity: true)
+        for news in health.news {
+            for number in workers.indices {
+                // Mail of one worker does not overtake.
+                let delay = random.small(upTo: scenario.mailMicrosecondsMax)
+                let time = max(health.mailAt[number], now.adding(microseconds: delay))
+                health.mailAt[number] = time
+                plan(.groupMail(worker: number, news), at: time)
+            }
+        }
+        health.news.removeAll(keepingCapacity: true)
     }
 
     private func link(of connection: ConnectionID) -> Link? {

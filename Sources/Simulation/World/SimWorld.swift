@@ -42,6 +42,7 @@ package final class SimWorld {
     let budget: SimBudget
     let pins: SimPins
     let idles: SimIdles?
+    let health: SimHealth
     var workerMail: [WorkerMail] = []
     /// When the last letter to a worker arrives.
     var workerMailAt: [Int: Instant] = [:]
@@ -93,6 +94,7 @@ package final class SimWorld {
         budget = SimBudget(scenario, sabotage)
         pins = SimPins(scenario)
         idles = scenario.workerCount > 1 ? SimIdles(scenario) : nil
+        health = SimHealth(scenario, NamedSettings(), seed: seed, now: now)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
         for number in 0..<scenario.workerCount {
@@ -105,9 +107,11 @@ package final class SimWorld {
                         budget: budget,
                         directory: pins,
                         idleDirectory: idles,
+                        health: health,
                         worker: number,
                         digests: .simulated,
                         seed: Secret("simulated"),
+                        chance: seed &+ UInt64(number),
                         now: now,
                         passBytesMin: scenario.passBytesMin
                     )
@@ -230,6 +234,9 @@ package final class SimWorld {
         case .mail(let number, let news):
             active = number
             callEngine { $0.told(news, now: $1) }
+        case .groupMail(let number, let news):
+            active = number
+            callEngine { $0.told(news, now: $1) }
         case .workerMail(let number, let letter): deliver(letter, to: number)
         case .dialAnswer(let link): dialAnswer(links[link])
         case .handshake(let link, let failure): endHandshake(links[link], failure)
@@ -270,7 +277,9 @@ package final class SimWorld {
         case .upstreamWake(let link):
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
-        case .arrival, .workerTurn, .mail, .workerMail, .dialAnswer, .handshake, .handshakeCut, .drain: break
+        case .arrival, .workerTurn, .mail, .groupMail, .workerMail, .dialAnswer, .handshake, .handshakeCut,
+            .drain:
+            break
         }
         queue.add(event, at: time)
     }

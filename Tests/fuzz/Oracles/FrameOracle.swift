@@ -86,10 +86,10 @@ enum FrameOracle {
         mustDecode(".request") { () throws(FrameError) in
             try decoder.request(output.payload, into: &again, block: &blockAgain)
         }
-        // Features that the model has no place for are not sent again, and lists over a limit are cut.
-        if request.unsupported != nil || request.invalid != nil { return }
+        // Lists over a limit are cut.
+        if request.invalid != nil { return }
         precondition(PlainRequest(again, blockAgain.bytes) == plain, "request changed")
-        precondition(again.unsupported == nil && again.invalid == nil, "request refused")
+        precondition(again.invalid == nil, "request refused")
     }
 
     /// A request that is read in place, and any other, is what protobuf-c's reader says.

@@ -15,14 +15,15 @@ struct PlainRequest: Equatable {
     let tls: TLSRequest?
     let hop: HopRequest?
     let isConnect: Bool
-    let unsupported: UnsupportedFeature?
+    let balancing: GroupPolicy?
     let invalid: String?
 
     init(_ request: Request, _ block: Span<UInt8>) {
         parts = [
             block.extracting(request.method).array, block.extracting(request.authority).array,
             block.extracting(request.target).array, block.extracting(request.upgrade).array,
-            block.extracting(request.tag).array,
+            block.extracting(request.tag).array, block.extracting(request.group).array,
+            block.extracting(request.hashKey).array,
         ]
         fields = block.fields(request.fields)
         endpoints = request.endpoints
@@ -35,7 +36,7 @@ struct PlainRequest: Equatable {
         tls = request.tls
         hop = request.hop
         isConnect = request.isConnect
-        unsupported = request.unsupported
+        balancing = request.balancing
         invalid = request.invalid
     }
 }

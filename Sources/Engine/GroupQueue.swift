@@ -1,0 +1,142 @@
+// GroupQueue.swift: requests that wait for a member: all are at their limits, or are not to be dialed yet.
+// Owns: their order, first come first served, over all members. Never touches: who gets a room (RoomLedger.swift): each
+// waits in the line of every member that would do, and leaves all of them with the first that it gets.
+// Source: issue "Groups": connection limit per member with a queue per group.
+import Balancing
+import Model
+
+extension WorkerEngine {
+    /// Has a stream wait for a member, or ends it when too many wait. - Parameter wantsRoom: any member that has room will
+    /// do; else it is looked at again when the group wakes.
+    mutating func lineUp(_ stream: Int, wantsRoom: Bool) {
+        let group = Int(streams[stream].group)
+        let wasQueued = errands[stream].isQueued
+        if !wasQueued && !enterGroupQueue(group, forced: errands[stream].tried.count > 0) {
+            let length = groups.states[group].settings.queueLengthMax
+            end(
+                stream,
+                EndReport(.overloaded, detail: "more than \(length) requests wait for a member of the group")
+            )
+            return
+        }
+        streams[stream].phase = .waiting
+        if !wasQueued {
+            streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+            insert(stream, group)
+        }
+        streams[stream].isConnecting = false
+        streams[stream].raceAt = .never
+        wake(group, at: groups.states[group].balancing.changesAt)
+        armDeadline(stream)
+        if wantsRoom { awaitRoom(stream, group, isNew: !wasQueued && errands[stream].tried.count == 0) }
+    }
+
+    private mutating func insert(_ stream: Int, _ group: Int) {
+        errands[stream].isQueued = true
+        var next = groups.states[group].queue.last
+        var behind: Int?
+        // Mostly the last one; a retry keeps its age.
+        if let last = next, errands[last].since > errands[stream].since {
+            next = groups.states[group].queue.first
+            while let other = next, errands[other].since <= errands[stream].since {
+                next = groups.links.next(after: other)
+            }
+            behind = next
+        }
+        groups.links.insert(stream, before: behind, in: &groups.states[group].queue)
+    }
+
+    private mutating func enterGroupQueue(_ group: Int, forced: Bool) -> Bool {
+        if !groups.isAdHoc(group) { return health.enterQueue(group, forced: forced) }
+        return forced || groups.states[group].queue.count < groups.states[group].settings.queueLengthMax
+    }
+
+    /// Takes a stream out of its group's queue, if it is in it. Its waiters are the caller's.
+    mutating func leaveGroupQueue(_ stream: Int) {
+        if !errands[stream].isQueued { return }
+        let group = Int(streams[stream].group)
+        errands[stream].isQueued = false
+        groups.links.remove(stream, from: &groups.states[group].queue)
+        if !groups.isAdHoc(group) { health.leaveQueue(group) }
+    }
+
+    /// Lines a stream up at every member that it can go to.
+    private mutating func awaitRoom(_ stream: Int, _ group: Int, isNew: Bool) {
+        let tried = errands[stream].tried
+        for member in groups.states[group].endpoints.indices
+        where groups.states[group].balancing.isAwaited(member, tried: tried) {
+            let key = PoolKey(
+                endpoint: groups.states[group].endpoints[member],
+                route: streams[stream].route,
+                localAddress: streams[stream].localAddress
+            )
+            let waiter = addWaiter(stream, targets.make(key), since: errands[stream].since)
+            waiters[waiter].member = Int32(member)
+            waiters[waiter].isFreshOnly = streams[stream].needsFresh
+            // One request is one in the queue of the process.
+            waiters[waiter].isCounted = streams[stream].waiters.count == 1
+            if waiters[waiter].isCounted && !budget.enterQueue(forced: !isNew) {
+                waiters[waiter].isCounted = false
+                let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
+                end(stream, EndReport(.overloaded, detail: detail))
+                return
+            }
+            block(waiter, isNew: false)
+        }
+    }
+
+    /// A waiter of a stream that waits for any member gets a connection: the stream goes to its member, and waits for no
+    /// other any more.
+    mutating func serveQueued(_ waiter: Int) {
+        if waiters[waiter].member < 0 { return }
+        let stream = waiters[waiter].stream
+        let member = Int(waiters[waiter].member)
+        waiters[waiter].member = -1
+        dropWaiters(stream, butNot: waiter)
+        begin(stream, member)
+        waiters[waiter].startedAt = now
+    }
+
+    private mutating func dropWaiters(_ stream: Int, butNot kept: Int) {
+        while let other = streams[stream].waiters.last(where: { Int($0) != kept }) {
+            removeWaiter(Int(other), nil)
+        }
+    }
+
+    // Waking.
+
+    /// Has the group look at its queue at `instant` at the latest.
+    mutating func wake(_ group: Int, at instant: Instant) {
+        groups.states[group].wakeAt = min(
+            groups.states[group].wakeAt,
+            max(instant, now.adding(milliseconds: 1))
+        )
+        groups.wakeAt = min(groups.wakeAt, groups.states[group].wakeAt)
+    }
+
+    /// Looks at the queues that are due.
+    mutating func wakeGroups() {
+        groups.wakeAt = .never
+        for group in groups.states.indices where groups.states[group].wakeAt < .never {
+            if groups.states[group].wakeAt <= now {
+                groups.states[group].wakeAt = .never
+                reconsider(group)
+                keepReady(group)
+            }
+            groups.wakeAt = min(groups.wakeAt, groups.states[group].wakeAt)
+        }
+    }
+
+    /// Who may be chosen has changed: whoever waits looks again, in order.
+    mutating func reconsider(_ group: Int) {
+        var next = groups.states[group].queue.first
+        var left = groups.states[group].queue.count
+        while let stream = next, left > 0 {
+            left -= 1
+            next = groups.links.next(after: stream)
+            dropWaiters(stream, butNot: -1)
+            dispatchErrand(stream, freshOnly: false)
+        }
+        if groups.states[group].queue.count > 0 { wake(group, at: groups.states[group].balancing.changesAt) }
+    }
+}

@@ -1,0 +1,38 @@
+// SimHealth.swift: the real ledgers of groups' members between the workers of a world.
+// Owns: news that are on their way. Never touches: time; the world delivers them.
+import Balancing
+import Engine
+import Model
+
+/// The ledgers without a lock.
+final class SimHealth: HealthDirectory {
+    private(set) var book: HealthBook
+    let workers: Int
+    /// Since the world has taken them.
+    var news: [GroupNews] = []
+    /// When the last ones arrive at each worker.
+    var mailAt: [Instant]
+
+    init(_ scenario: Scenario, _ named: NamedSettings, seed: UInt64, now: Instant) {
+        book = HealthBook(named, seed: seed, now: now)
+        workers = scenario.workerCount
+        mailAt = Array(repeating: now, count: scenario.workerCount)
+    }
+
+    func record(_ result: MemberResult, of place: MemberPlace, now: Instant) {
+        book.record(result, of: place, now: now)
+        news += book.takeNews()
+    }
+
+    func enterQueue(_ group: Int, forced: Bool) -> Bool { book.enterQueue(group, forced: forced) }
+    func leaveQueue(_ group: Int) { book.leaveQueue(group) }
+
+    var nextCheckAt: Instant { book.nextCheckAt }
+
+    func checkDue(now: Instant) -> MemberPlace? { book.checkDue(now: now) }
+
+    func checked(_ place: MemberPlace, _ result: CheckResult, now: Instant) {
+        book.checked(place, result, now: now)
+        news += book.takeNews()
+    }
+}

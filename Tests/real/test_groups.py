@@ -1,0 +1,216 @@
+# test_groups.py: groups of real servers: who serves, who is left alone, what is tried again.
+# Source: issue "Groups"; proto/outrigger.proto, Request.group and Request.balancing.
+import asyncio
+import collections
+import os
+import pathlib
+import signal
+
+from nginx import Nginx
+from origin import answering, reply
+from outrigger import pb
+from test_profiles import configured
+from world import ask, get, outcome, until
+
+EJECTION = "ejection: {dial-failures: 3, reply-failures: 3, base-milliseconds: 60000}"
+
+
+def place(endpoint):
+    return f"{'.'.join(str(byte) for byte in endpoint.ip)}:{endpoint.port}"
+
+
+def group(members, *settings):
+    """A configuration with the group "g" of members by name."""
+    lines = "".join(f"      - {{name: {name}, endpoint: '{place(endpoint)}'}}\n" for name, endpoint in members.items())
+    return f"groups:\n  g:\n    members:\n{lines}" + "".join(f"    {line}\n" for line in settings)
+
+
+def from_group(target="/", method="GET", **more):
+    return ask(method, [], target, group="g", **more)
+
+
+async def many(session, count, width=8, make=from_group):
+    """`count` exchanges, `width` at a time."""
+    answers, left = [], iter(range(count))
+
+    async def client():
+        for _ in left:
+            answers.append(await session.exchange(make()))
+
+    await asyncio.gather(*(client() for _ in range(width)))
+    return answers
+
+
+def served(answers):
+    """How many each member served."""
+    return collections.Counter(answer.end.member for answer in answers)
+
+
+def kill(nginx):
+    """Its workers first: they would outlive it."""
+    pid = nginx.process.pid
+    for worker in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        os.kill(int(worker), signal.SIGKILL)
+    nginx.process.kill()
+    nginx.process.wait()
+
+
+async def resetting(peer):
+    """Takes a request and resets."""
+    await peer.head()
+    peer.reset()
+
+
+async def silent(peer):
+    """Takes a request and says nothing."""
+    await peer.head()
+    await peer.ended()
+
+
+async def test_no_get_fails_while_one_member_is_killed_and_one_resets(world):
+    resets = await world.origin(resetting)
+    world.keeps_connections = True
+    with Nginx() as one, Nginx() as two, Nginx() as three:
+        members = {"a": one.endpoint, "b": two.endpoint, "c": three.endpoint, "r": resets.endpoint}
+        session = await configured(world, group(members, EJECTION))
+        make = lambda: from_group("/1k")
+        before = await many(session, 100, make=make)
+        kill(two)
+        after = await many(session, 300, make=make)
+        wrong = [str(answer.end) for answer in before + after if outcome(answer) != "COMPLETE"]
+        assert not wrong, wrong[:3]
+        assert all(answer.reply.status == 200 for answer in before + after)
+        assert set(served(before)) == {"a", "b", "c"}
+        assert served(after)["a"] >= 90 and served(after)["c"] >= 90 and served(after)["b"] <= 1
+        tries = [attempt for answer in before + after for attempt in answer.end.attempts]
+        assert 3 <= sum(attempt.member == "r" for attempt in tries) <= 12, "it is ejected after 3 failures in a row"
+        results = {pb.AttemptResult.Name(attempt.result) for attempt in tries if attempt.member == "r"}
+        assert results == {"ATTEMPT_EXCHANGE_FAILED"}
+
+
+async def test_a_post_is_not_sent_twice(world):
+    resets = await world.origin(resetting)
+    good = await world.origin(answering())
+    members = {"r": resets.endpoint, "a": good.endpoint}
+    session = await configured(world, group(members, "policy: first"))
+    answer = await session.exchange(from_group("/", "POST", length=1), b"x")
+    assert outcome(answer) == "RESET" and answer.end.member == "r" and not answer.end.repeatable
+    assert not good.peers
+
+
+async def test_a_dial_that_is_refused_goes_to_the_next_member(world):
+    gone, good = await world.origin(), await world.origin(answering())
+    gone.server.close()
+    await gone.server.wait_closed()
+    session = await configured(world, group({"x": gone.endpoint, "a": good.endpoint}, "policy: first"))
+    answer = await session.exchange(from_group("/", "POST", length=1), b"x")
+    assert outcome(answer) == "COMPLETE" and answer.end.member == "a"
+    assert [attempt.member for attempt in answer.end.attempts] == ["x", "a"]
+
+
+async def test_a_member_that_stands_still_is_passed_over(world):
+    still, good = await world.origin(silent), await world.origin(answering())
+    session = await configured(world, group({"s": still.endpoint, "a": good.endpoint}, "policy: first", EJECTION))
+    make = lambda: from_group("/", deadlines=pb.Deadlines(first_byte_ms=100))
+    answers = await many(session, 20, 1, make)
+    assert [outcome(answer) for answer in answers] == ["COMPLETE"] * 20
+    assert served(answers) == {"a": 20} and len(still.peers) == 3, "ejected after 3 in a row"
+
+
+async def test_the_limit_of_a_member_holds_over_workers_and_who_waits_is_served(world):
+    world.flags["workers"] = 2
+    open_now, most = 0, 0
+
+    async def slow(peer):
+        nonlocal open_now, most
+        while True:
+            await peer.head()
+            open_now += 1
+            most = max(most, open_now)
+            await asyncio.sleep(0.005)
+            open_now -= 1
+            await peer.send(reply(b"ok"))
+
+    origin = await world.origin(slow)
+    text = group({"a": origin.endpoint}).replace("a, endpoint", "a, connections-max: 3, endpoint")
+    sessions = [await configured(world, text), await world.session()]
+    answers = await asyncio.gather(*(many(session, 60, 20) for session in sessions))
+    assert [outcome(answer) for part in answers for answer in part] == ["COMPLETE"] * 120
+    assert most == 3
+
+
+async def test_a_member_that_fails_its_checks_is_not_asked_until_it_passes_again(world):
+    is_well = True
+
+    async def serve(peer):
+        while True:
+            head = await peer.head()
+            sick = head.target == b"/health" and not is_well
+            await peer.send(reply(b"", b"503 Sick" if sick else b"200 OK"))
+
+    checked, other = await world.origin(serve), await world.origin(answering())
+    check = "check: {kind: http, path: /health, interval-milliseconds: 100, timeout-milliseconds: 1000, rise: 2, fall: 2}"
+    members = {"a": checked.endpoint, "b": other.endpoint}
+    session = await configured(world, group(members, "policy: first", "slow-start-milliseconds: 0", check))
+
+    async def goes_to(member):
+        for _ in range(500):
+            answer = await session.exchange(from_group("/work"))
+            assert outcome(answer) == "COMPLETE"
+            if answer.end.member == member:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"never at {member}")
+
+    await goes_to("a")
+    is_well = False
+    await goes_to("b")
+    is_well = True
+    await goes_to("a")
+
+
+async def test_equal_keys_go_to_one_member_and_all_members_are_used(world):
+    origins = [await world.origin(answering()) for _ in range(3)]
+    members = {name: origin.endpoint for name, origin in zip("abc", origins)}
+    session = await configured(world, group(members, "policy: hash"))
+    keys = [f"key {number}".encode() for number in range(30)]
+    homes = [(await session.exchange(from_group(hash_key=key))).end.member for key in keys]
+    again = [(await session.exchange(from_group(hash_key=key))).end.member for key in keys]
+    assert homes == again and set(homes) == set("abc")
+
+
+async def test_weights_are_read_again_at_sighup(world):
+    origins = [await world.origin(answering()) for _ in range(2)]
+    members = {name: origin.endpoint for name, origin in zip("ab", origins)}
+    session = await configured(world, group(members))
+    assert served(await many(session, 20, 1)) == {"a": 10, "b": 10}
+    path = f"{world.folder}/outrigger.yaml"
+    with open(path, "w") as file:
+        file.write(group(members).replace("a, endpoint", "a, weight: 0, endpoint"))
+    world.sidecar.process.send_signal(signal.SIGHUP)
+    await until(lambda: "weights" in world.sidecar.words(), "no line in the log")
+    await world.barrier(session)
+    assert served(await many(session, 20, 1)) == {"b": 20}
+
+
+async def test_a_list_of_endpoints_is_balanced(world):
+    origins = [await world.origin(answering()) for _ in range(3)]
+    session = await world.session()
+    make = lambda: get([origin.endpoint for origin in origins], balancing=pb.BALANCING_ROUND_ROBIN)
+    answers = await many(session, 30, 1, make)
+    assert served(answers) == {place(origin.endpoint): 10 for origin in origins}
+
+
+async def test_a_group_that_does_not_exist_is_refused(world):
+    session = await world.session()
+    answer = await session.exchange(from_group())
+    assert outcome(answer) == "BAD_REQUEST" and "group" in answer.end.detail
+
+
+async def test_idle_connections_are_kept_ready(world):
+    origin = await world.origin(answering())
+    session = await configured(world, group({"a": origin.endpoint}, "standby-connections-min: 3"))
+    await session.exchange(from_group())
+    await until(lambda: len(origin.peers) >= 3, "no connections are kept ready")
+    origin.peers[0].close()
+    await until(lambda: len(origin.peers) >= 4, "none in its place")
