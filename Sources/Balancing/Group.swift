@@ -15,6 +15,20 @@ package enum Pick: Equatable, Sendable {
     case noMember
 }
 
+/// What a worker knows of a member, for people.
+package struct MemberView: Equatable, Sendable {
+    package var weight: Int
+    package var isBackup: Bool
+    /// Attempts that are under way.
+    package var active: Int
+    /// Checks say that it is down.
+    package var isDown: Bool
+    /// So long it is still ejected; 0: it is not.
+    package var ejectedMilliseconds: Int
+    /// So long it is not to be dialed; 0: it may be.
+    package var backOffMilliseconds: Int
+}
+
 /// One group of one worker.
 package struct Group: Sendable {
     let policy: GroupPolicy
@@ -185,6 +199,22 @@ package struct Group: Sendable {
         case .backOff(let member, let until): members[member].dialAfter = until
         }
         staleAt = Instant(nanoseconds: .min)
+    }
+
+    /// A member for people.
+    package func view(of member: Int, now: Instant) -> MemberView {
+        let state = members[member]
+        func left(_ instant: Instant) -> Int {
+            instant > now ? Int(instant.microseconds(since: now) / 1000) : 0
+        }
+        return MemberView(
+            weight: state.weight,
+            isBackup: state.isBackup,
+            active: state.active,
+            isDown: state.isDown,
+            ejectedMilliseconds: left(state.ejectedUntil),
+            backOffMilliseconds: left(state.dialAfter)
+        )
     }
 
     /// Whether `member` is neither ejected nor down.

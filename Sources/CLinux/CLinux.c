@@ -198,6 +198,19 @@ int64_t linux_peer(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid) {
     return 0;
 }
 
+int64_t linux_splice(int from, int to, size_t count) {
+    return linux_result(splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+}
+
+int64_t linux_pipe(int *input) {
+    int ends[2];
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0) return -errno;
+    *input = ends[1];
+    return ends[0];
+}
+
+int64_t linux_pipe_room(int fd, int bytes) { return linux_result(fcntl(fd, F_SETPIPE_SZ, bytes)); }
+
 int64_t linux_event_create(void) { return linux_result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
 
 int64_t linux_event_add(int fd) {

@@ -129,6 +129,20 @@ extension Setting {
             0...gibibyte,
             "Body of a challenge that is answered here"
         ),
+        limit(
+            "splice-bytes-min",
+            \.limits.spliceBytesMin,
+            .bytes,
+            65_536...gibibyte,
+            "Missing bytes of a clear-text reply from which on it goes through a pipe"
+        ),
+        limit(
+            "pipes-max",
+            \.limits.pipesMax,
+            .number,
+            0...4096,
+            "Pipes of one worker for large replies; 0: none"
+        ),
         // Connections.
         limit(
             "connections-per-endpoint-max",

@@ -37,7 +37,7 @@ extension WorkerEngine {
         case (.peer, true): state.tunnel = own
         case (.peer, false): state.peer = own
         }
-        state.isDropping = answer == .resubmit
+        streams[stream].isDropping = answer == .resubmit
         state.droppedBytes = 0
         streams[stream].authentication = state
         if case .step(let step) = answer {
@@ -140,7 +140,7 @@ extension WorkerEngine {
     }
 
     /// Whether what comes is the rest of a challenge that is answered.
-    func isDropping(_ stream: Int) -> Bool { streams[stream].authentication?.isDropping ?? false }
+    func isDropping(_ stream: Int) -> Bool { streams[stream].isDropping }
 
     /// Drops so many bytes of its body. - Returns: whether there may be more.
     mutating func drop(_ count: Int, _ slot: Int, _ stream: Int) -> Bool {
@@ -203,7 +203,7 @@ extension WorkerEngine {
     /// Back to the request's first byte.
     private mutating func rewind(_ stream: Int) {
         precondition(streams[stream].isReplayHeld, "a request without its beginning")
-        streams[stream].authentication?.isDropping = false
+        streams[stream].isDropping = false
         if streams[stream].gate == .shut {
             let asksForUpgrade = streams[stream].authentication?.asksForUpgrade ?? false
             let expects = streams[stream].encoded.expectsContinue

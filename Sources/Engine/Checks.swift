@@ -10,7 +10,8 @@ import Model
 extension WorkerEngine {
     /// Begins every check that is due.
     mutating func beginChecks() {
-        guard worker == 0, checksAt <= now, !isDraining else { return }
+        if isDraining { checksAt = .never }
+        guard checksAt <= now else { return }
         while let place = health.checkDue(now: now) {
             if !beginCheck(place) { health.checked(place, .postponed, now: now) }
         }
@@ -144,6 +145,6 @@ extension WorkerEngine {
         connections[slot].member = .none
         guard let place = groups.place(tag) else { return }
         health.checked(place, isDraining ? .postponed : isPassed ? .passed : .failed, now: now)
-        checksAt = health.nextCheckAt
+        if !isDraining { checksAt = health.nextCheckAt }
     }
 }

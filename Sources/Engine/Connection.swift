@@ -65,7 +65,11 @@ struct Connection: ~Copyable {
     /// The pin that it is (a slot of the table of pins).
     var pin: Int?
     /// What a CONNECT that is not answered yet carries for the peer.
-    var tunnelTry: AuthenticationTry?
+    var tunnelTryAside = Aside<AuthenticationTry>()
+    var tunnelTry: AuthenticationTry? {
+        get { tunnelTryAside.value }
+        set { tunnelTryAside.value = newValue }
+    }
     /// A context that is being established on it.
     var security: SecurityExchange?
     /// Whether a token of such a one has left on it: it never enters the pool.
@@ -114,7 +118,7 @@ struct Connection: ~Copyable {
         member = .none
         pin = nil
         isBinding = false
-        if tunnelTry != nil { tunnelTry = nil }
+        tunnelTryAside.clear()
         carriesTokens = false
         if !users.isEmpty { users = [] }
         isTunnelOnIdle = false

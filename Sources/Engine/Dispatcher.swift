@@ -51,7 +51,13 @@ extension WorkerEngine {
         streams[stream].endpointNext += 1
         let target = targets.make(poolKey(stream, index))
         let waiter = waiters.take { Waiter() }
-        waiters[waiter] = Waiter(stream: stream, target: target, endpointIndex: index, startedAt: now)
+        waiters[waiter] = Waiter(
+            stream: stream,
+            target: target,
+            endpointIndex: index,
+            startedAt: now,
+            queuedAt: now
+        )
         waiters[waiter].isFreshOnly = streams[stream].needsFresh
         streams[stream].waiters.append(Int32(waiter))
         waiterLinks.append(waiter, to: &targets[target].waiters)
@@ -75,7 +81,7 @@ extension WorkerEngine {
         }
         if asksNeighbour(waiter) { return }
         let mayWait = !isNew || budget.hasQueueRoom
-        switch takeRoom(endpoint, since: waiters[waiter].startedAt, mayWait: mayWait) {
+        switch takeRoom(endpoint, since: waiters[waiter].queuedAt, mayWait: mayWait) {
         case .room(let room): dial(waiter, room)
         case .coming: enqueue(waiter, isNew: false)
         case .none: enqueue(waiter, isNew: isNew)
@@ -90,7 +96,7 @@ extension WorkerEngine {
             turnAway(waiter)
             return
         }
-        block(waiter, isNew: isNew)
+        if !standBehind(waiter) { block(waiter, isNew: isNew) }
         beginQueueing(waiters[waiter].stream)
     }
 
@@ -101,7 +107,7 @@ extension WorkerEngine {
         if waiters[waiter].isCounted { blockedCount += 1 }
         // One that was before does not go behind those who came later.
         var next = isNew ? nil : targets[endpoint: endpoint].blocked.first
-        while let other = next, waiters[other].startedAt <= waiters[waiter].startedAt {
+        while let other = next, waiters[other].queuedAt <= waiters[waiter].queuedAt {
             next = blockedLinks.next(after: other)
         }
         blockedLinks.insert(waiter, before: next, in: &targets[endpoint: endpoint].blocked)
@@ -124,7 +130,7 @@ extension WorkerEngine {
         for waiter in streams[stream].waiters {
             switch waiters[Int(waiter)].dial {
             case .dialing, .asking: return
-            case .none, .blocked: break
+            case .none, .blocked, .lined: break
             }
         }
         streams[stream].isConnecting = false
@@ -260,7 +266,7 @@ extension WorkerEngine {
         }
         if let donor { waiters[donor].dial = .none }
         switch waiters[waiter].dial {
-        case .none, .asking:
+        case .none, .asking, .lined:
             break
         case .blocked:
             unblock(waiter)
@@ -306,6 +312,7 @@ extension WorkerEngine {
         let endpoint = targets[waiters[waiter].target].endpoint
         let wasFirst = targets[endpoint: endpoint].blocked.first == waiter
         blockedLinks.remove(waiter, from: &targets[endpoint: endpoint].blocked)
+        leaveLine(waiter)
         if waiters[waiter].isCounted {
             blockedCount -= 1
             budget.leaveQueue()
@@ -337,7 +344,7 @@ extension WorkerEngine {
             )
         }
         unblock(waiter)
-        waiterLinks.remove(waiter, from: &targets[target].waiters)
+        if !stepOut(waiter) { waiterLinks.remove(waiter, from: &targets[target].waiters) }
         if case .dialing(let own) = waiters[waiter].dial {
             if let heir = blockedWaiter(of: target) {
                 bequeath(own, to: heir)
@@ -375,6 +382,8 @@ extension WorkerEngine {
         while true {
             if let waiter = waitersWithoutDial.popLast() {
                 if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admit(waiter) }
+            } else if let line = linesToAdvance.popLast() {
+                advance(line)
             } else if let endpoint = wishesToRenew.popLast() {
                 renewWish(endpoint)
             } else if !pinOrphans.isEmpty {

@@ -122,8 +122,8 @@ extension WorkerEngine {
         dropSecurity(ofStream: slot)
         targets.routes.release(streams[slot].route)
         streams[slot].route = .direct
-        if streams[slot].authentication != nil {
-            streams[slot].authentication = nil
+        if !streams[slot].authenticationAside.isAbsent {
+            streams[slot].authenticationAside.clear()
             streams[slot].upload.wipe()
         }
         streams[slot].upload.removeAll()

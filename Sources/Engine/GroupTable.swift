@@ -127,6 +127,11 @@ struct GroupTable {
         return true
     }
 
+    /// Empty: it has none.
+    func name(_ number: Int) -> String {
+        isAdHoc(number) ? "" : String(decoding: names[number], as: UTF8.self)
+    }
+
     /// Whether the group has no name, and so no ledger that workers share.
     func isAdHoc(_ number: Int) -> Bool { number >= namedCount }
 

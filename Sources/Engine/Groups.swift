@@ -55,7 +55,11 @@ extension WorkerEngine {
 
     /// Finds a connection for a stream of a group: at the member that it is at, else at one that is chosen now.
     mutating func dispatchErrand(_ stream: Int, freshOnly: Bool) {
-        if !streams[stream].pinToken.isEmpty && usePin(stream) { return }
+        if !streams[stream].pinToken.isEmpty && usePin(stream) {
+            // It waits for its pin now, if it has not ended.
+            if streams[stream].group >= 0 { leaveGroupQueue(stream) }
+            return
+        }
         let group = Int(streams[stream].group)
         clearFull(group)
         while true {
@@ -204,7 +208,13 @@ extension WorkerEngine {
 
     mutating func addWaiter(_ stream: Int, _ target: Int, since: Instant) -> Int {
         let waiter = waiters.take { Waiter() }
-        waiters[waiter] = Waiter(stream: stream, target: target, endpointIndex: 0, startedAt: since)
+        waiters[waiter] = Waiter(
+            stream: stream,
+            target: target,
+            endpointIndex: 0,
+            startedAt: since,
+            queuedAt: since
+        )
         streams[stream].waiters.append(Int32(waiter))
         waiterLinks.append(waiter, to: &targets[target].waiters)
         return waiter
@@ -218,7 +228,7 @@ extension WorkerEngine {
         }
         let endpoint = targets[waiters[waiter].target].endpoint
         if targets[endpoint: endpoint].blocked.count > 0 { return false }
-        switch takeRoom(endpoint, since: waiters[waiter].startedAt, mayWait: false) {
+        switch takeRoom(endpoint, since: waiters[waiter].queuedAt, mayWait: false) {
         case .room(let room):
             dial(waiter, room)
             return true

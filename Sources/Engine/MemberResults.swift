@@ -160,7 +160,8 @@ extension WorkerEngine {
         // Whoever is at the far end of a tunnel may cut it.
         if streams[stream].isTunnel { return .notItsFault }
         switch cause {
-        case .reset: return .cutShort
+        // One out of the pool may have been closed before the request came.
+        case .reset: return streams[stream].isOnIdle && !hasReplyBytes ? .stale : .cutShort
         case .stale: return .stale
         // A client certificate that is not accepted, for instance.
         case .broken: return hasReplyBytes ? .cutShort : .notItsFault
@@ -195,7 +196,7 @@ extension WorkerEngine {
             streams[stream].attempts[last].result = .exchangeFailed
         }
         streams[stream].phase = .none
-        streams[stream].authentication?.isDropping = false
+        streams[stream].isDropping = false
         streams[stream].uploadWritten = 0
         streams[stream].isCommitted = false
         streams[stream].sentAt = nil

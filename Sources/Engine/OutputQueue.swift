@@ -1,7 +1,18 @@
 // OutputQueue.swift: frames waiting for one session. Control frames overtake bodies, never inside a frame.
-// Owns: the order of frames. Never touches: sockets. Source: DESIGN "Control frames overtake body frames".
+// Owns: the order of frames, those included whose data waits in a pipe. Never touches: sockets. Source: DESIGN "Control frames overtake body frames".
 import Frames
 import Model
+
+/// A BODY frame whose header is in `bulk` and whose data is in a pipe.
+private struct PipedFrame {
+    /// Where its header begins and ends, counted as `bulkWritten` is.
+    var headerStart: UInt64
+    var headerEnd: UInt64
+    /// As the worker numbers them.
+    var pipe: Int
+    /// Data that is not written yet, bytes.
+    var bytes: Int
+}
 
 /// Two queues: `urgent` is written first; `bulk` takes bodies once `urgent` holds enough of them. The frames of one
 /// stream keep their order: while bytes of a stream wait in `bulk`, its later frames go there too.
@@ -12,6 +23,9 @@ struct OutputQueue: ~Copyable {
     private var bulkWritten: UInt64 = 0
     /// Bytes at the front of `bulk` that finish a frame whose beginning is written.
     private var bulkPartial = 0
+    /// In their order. Data comes right behind its header, and before anything else.
+    private var piped: [PipedFrame] = []
+    private var pipedBytes = 0
 
     /// Body bytes that may stand in front of a control frame.
     private static let urgentBytesMax = 65_536
@@ -25,16 +39,33 @@ struct OutputQueue: ~Copyable {
         case bulk
     }
 
-    var count: Int { urgent.count &+ bulk.count }
-    var isEmpty: Bool { urgent.isEmpty && bulk.isEmpty }
+    var count: Int { urgent.count &+ bulk.count &+ pipedBytes }
+    var isEmpty: Bool { urgent.isEmpty && bulk.isEmpty && pipedBytes == 0 }
 
-    /// In the order to be written: the rest of a begun frame, the urgent ones, the others.
+    /// The pipe whose bytes have to be written before the segments, and how many of them.
+    var due: (pipe: Int, bytes: Int)? {
+        guard pipedBytes > 0, piped[0].headerEnd == bulkWritten else { return nil }
+        return (piped[0].pipe, piped[0].bytes)
+    }
+
+    /// In the order to be written: the rest of a begun frame, the urgent ones, the others; up to the first data that has
+    /// to come out of a pipe.
     @_lifetime(borrow self)
     func segment(_ index: Int) -> Span<UInt8> {
+        if pipedBytes > 0 {
+            let end = Int(piped[0].headerEnd &- bulkWritten)
+            // Nothing may come between a header and its data.
+            let endsInPartial = end <= bulkPartial
+            switch index {
+            case 0: return bulk.bytes.extracting(first: min(bulkPartial, end))
+            case 1: return endsInPartial ? Span() : urgent.bytes
+            default: return endsInPartial ? Span() : bulk.bytes.extracting(bulkPartial..<end)
+            }
+        }
         switch index {
-        case 0: bulk.bytes.extracting(first: bulkPartial)
-        case 1: urgent.bytes
-        default: bulk.bytes.extracting(droppingFirst: bulkPartial)
+        case 0: return bulk.bytes.extracting(first: bulkPartial)
+        case 1: return urgent.bytes
+        default: return bulk.bytes.extracting(droppingFirst: bulkPartial)
         }
     }
 
@@ -72,6 +103,28 @@ struct OutputQueue: ~Copyable {
         }
     }
 
+    /// Appends a frame to the bodies whose data is in a pipe.
+    /// - Parameters:
+    ///   - bytes: of it, at least 1. What a pipe holds is named in the order in which it was put there.
+    ///   - pipe: which.
+    ///   - header: appends what stands before the data.
+    mutating func append(_ bytes: Int, of pipe: Int, behind header: (inout ByteBuffer) -> Void) {
+        let start = bulkWritten &+ UInt64(bulk.count)
+        header(&bulk)
+        let end = bulkWritten &+ UInt64(bulk.count)
+        piped.append(PipedFrame(headerStart: start, headerEnd: end, pipe: pipe, bytes: bytes))
+        pipedBytes &+= bytes
+    }
+
+    /// `count` bytes of the pipe that is due are written.
+    mutating func wroteDue(_ count: Int) {
+        precondition(count <= piped[0].bytes, "more than the frame has")
+        pipedBytes &-= count
+        piped[0].bytes &-= count
+        if piped[0].bytes == 0 { piped.removeFirst() }
+        trim()
+    }
+
     /// `count` bytes of the segments are written, in their order.
     mutating func wrote(_ count: Int) {
         let finishing = min(count, bulkPartial)
@@ -80,6 +133,10 @@ struct OutputQueue: ~Copyable {
         let first = min(count &- finishing, urgent.count)
         urgent.consume(first)
         wroteWhole(count &- finishing &- first)
+        trim()
+    }
+
+    private mutating func trim() {
         if isEmpty {
             urgent.removeAll(keepingAtMost: Self.capacityKeptBytesMax)
             bulk.removeAll(keepingAtMost: Self.capacityKeptBytesMax)
@@ -92,6 +149,8 @@ struct OutputQueue: ~Copyable {
         bulk.removeAll(keepingAtMost: 0)
         bulkWritten = 0
         bulkPartial = 0
+        piped.removeAll(keepingCapacity: true)
+        pipedBytes = 0
     }
 
     /// Finds the frame that the last of `count` bytes lies in.
@@ -110,8 +169,12 @@ struct OutputQueue: ~Copyable {
         bulkWritten &+= UInt64(count)
     }
 
-    /// Header and payload of the frame that begins at `offset` of `bulk`; its length stands first, big-endian.
+    /// Bytes in `bulk` of the frame that begins at `offset` of it: header and payload, or what stands before the data in
+    /// a pipe. Its length stands first, big-endian.
     private func frameBytes(at offset: Int) -> Int {
+        if pipedBytes > 0, piped[0].headerStart == bulkWritten &+ UInt64(offset) {
+            return Int(piped[0].headerEnd &- piped[0].headerStart)
+        }
         var length = 0
         for index in offset..<offset &+ 4 { length = length &<< 8 | Int(bulk.bytes[index]) }
         return FrameHeader.byteCount &+ length

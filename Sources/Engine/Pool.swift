@@ -18,7 +18,7 @@ extension WorkerEngine {
         if targets.routes.bindsPeer(targets[connections[slot].target].key.route) {
             connections[slot].isSpent = true
         }
-        if streams[stream].authentication != nil { authorize(slot, stream) }
+        if !streams[stream].authenticationAside.isAbsent { authorize(slot, stream) }
         streams[stream].isOnIdle = wasIdle
         note(stream, endpointIndex, result, since: start ?? now, transportAt)
         if wasIdle { totals.reusesTotal &+= 1 }
@@ -159,8 +159,8 @@ extension WorkerEngine {
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         let pin = connections[slot].pin
         connections[slot].pin = nil
-        if connections[slot].tunnelTry != nil {
-            connections[slot].tunnelTry = nil
+        if !connections[slot].tunnelTryAside.isAbsent {
+            connections[slot].tunnelTryAside.clear()
             connections[slot].setupOutput.wipe()
         }
         connections.release(slot)

@@ -128,7 +128,7 @@ extension WorkerEngine {
 
     /// The head of a final reply. - Returns: whether the exchange goes on.
     mutating func takeHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
-        if streams[stream].authentication == nil { return passReply(bytes, slot, stream) }
+        if streams[stream].authenticationAside.isAbsent { return passReply(bytes, slot, stream) }
         return switch answersChallenge(bytes, slot, stream) {
         case .passed: passReply(bytes, slot, stream)
         case .dropped: true
@@ -229,7 +229,7 @@ extension WorkerEngine {
     }
 
     /// How many of `count` body bytes the proxy can take now.
-    private func sendable(_ stream: Int, upTo count: Int) -> Int {
+    func sendable(_ stream: Int, upTo count: Int) -> Int {
         if sessions[streams[stream].session].isCongested { return 0 }
         return Int(min(Int64(count), streams[stream].replyCredit))
     }

@@ -96,7 +96,7 @@ extension WorkerEngine {
     /// Has the wish be as old as the first who is blocked, and dials for as many as there is room for.
     mutating func renewWish(_ endpoint: Int) {
         while targets.isEndpointTaken(endpoint), let waiter = targets[endpoint: endpoint].blocked.first {
-            let since = waiters[waiter].startedAt
+            let since = waiters[waiter].queuedAt
             if targets[endpoint: endpoint].wishSince == since { return }
             guard case .room(let room) = takeRoom(endpoint, since: since, mayWait: true) else { return }
             serveQueued(waiter)
@@ -116,7 +116,7 @@ extension WorkerEngine {
         }
         let tenure = connections[slot].createdAt.adding(milliseconds: Self.tenureMilliseconds)
         if connections[slot].requests == 0 || tenure > now { return false }
-        return offer(slot, olderThan: waiters[waiter].startedAt)
+        return offer(slot, olderThan: waiters[waiter].queuedAt)
     }
 
     /// Closes a connection that is in no list when an older wish has use for its room. - Returns: whether it has.

@@ -250,7 +250,7 @@ extension WorkerEngine {
             own.value = secret
             own.isAnswer = true
         }
-        streams[stream].authentication?.isDropping = true
+        streams[stream].isDropping = true
         streams[stream].authentication?.droppedBytes = 0
         streams[stream].authenticationWords = ""
         return true

@@ -86,7 +86,8 @@ extension WorkerEngine {
         settle()
     }
 
-    /// Output of a session in the order to be written: segments 0, 1 and 2, any of them empty.
+    /// Output of a session in the order to be written: segments 0, 1 and 2, any of them empty. All are while a pipe is
+    /// due (`pipeDue`).
     @_lifetime(borrow self)
     package func outputSegment(_ index: Int, of session: SessionID) -> Span<UInt8> {
         guard let slot = sessions.find(session.slot, session.generation) else { return Span() }
@@ -98,6 +99,11 @@ extension WorkerEngine {
         guard let slot = sessions.find(session.slot, session.generation) else { return }
         self.now = now
         sessions[slot].output.wrote(count)
+        wroteSome(slot)
+    }
+
+    /// Some of a session's output is written.
+    mutating func wroteSome(_ slot: Int) {
         if sessions[slot].output.isEmpty { sessions[slot].isWriting = false }
         if sessions[slot].isCongested && sessions[slot].output.count <= limits.sessionOutputPauseBytes / 2 {
             sessions[slot].isCongested = false

@@ -262,7 +262,7 @@ extension WorkerEngine {
             case .interim: used += step.consumed
             case .head:
                 if head.body != .tunnel { return (.refusal, used) }
-                if connections[slot].tunnelTry != nil {
+                if !connections[slot].tunnelTryAside.isAbsent {
                     let key = targets[connections[slot].target].key
                     let route = targets.routes.identity(key.route)
                     noteTunnelToken(slot, bytes.extracting(droppingFirst: used))

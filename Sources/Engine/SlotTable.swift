@@ -74,6 +74,9 @@ struct SlotLinks: Sendable {
     /// The slot behind `slot` in its list.
     func next(after slot: Int) -> Int? { next[slot] < 0 ? nil : Int(next[slot]) }
 
+    /// The slot in front of `slot` in its list.
+    func previous(before slot: Int) -> Int? { previous[slot] < 0 ? nil : Int(previous[slot]) }
+
     /// Makes `slot` the last of `list`. It must be in no list of these links.
     mutating func append(_ slot: Int, to list: inout SlotList) {
         while next.count <= slot {

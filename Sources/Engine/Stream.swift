@@ -99,7 +99,13 @@ struct Stream: ~Copyable {
     /// Whether the request carries credentials of NTLM or Negotiate.
     var hasBindingCredentials = false
     /// What it can answer challenges with; `nil`: nothing.
-    var authentication: StreamAuthentication?
+    var authenticationAside = Aside<StreamAuthentication>()
+    var authentication: StreamAuthentication? {
+        get { authenticationAside.value }
+        set { authenticationAside.value = newValue }
+    }
+    /// Whether what follows is the body of a challenge that is answered.
+    var isDropping = false
     /// A context on its way to the connection on which it begins.
     var security: SecurityExchange?
     /// Why a challenge was passed on, or a connection not pinned.
@@ -138,7 +144,7 @@ struct Stream: ~Copyable {
 
     /// Bytes of `upload` that may be written now.
     var uploadLimit: Int {
-        if awaitsRest || authentication?.isDropping == true { return uploadWritten }
+        if awaitsRest || isDropping { return uploadWritten }
         return switch gate {
         case .open: upload.count
         case .awaitsContinue, .awaitsUpgrade: headBytes
@@ -225,7 +231,8 @@ struct Stream: ~Copyable {
         isUnpinned = false
         needsFresh = false
         hasBindingCredentials = false
-        if authentication != nil { authentication = nil }
+        authenticationAside.clear()
+        isDropping = false
         if !authenticationWords.isEmpty { authenticationWords = "" }
     }
 

@@ -41,8 +41,6 @@ struct StreamAuthentication {
     let host: [UInt8]
     /// Whether the authority is empty.
     let isNameless: Bool
-    /// Whether what follows is the body of a challenge that is answered.
-    var isDropping = false
-    /// Bytes of it.
+    /// Bytes of the body of a challenge that is answered.
     var droppedBytes = 0
 }

@@ -13,6 +13,8 @@ struct Target {
     var idle = SlotList()
     /// Waiters, first come first.
     var waiters = SlotList()
+    /// Waiters behind others of their session, which are not among those.
+    var lined = 0
     /// Connections in any state.
     var connections = 0
 }
@@ -39,6 +41,10 @@ struct Waiter {
     /// Index into the stream's endpoints.
     var endpointIndex = 0
     var startedAt = Instant(nanoseconds: 0)
+    /// Since when it stands in the line of all; those of earlier times come first.
+    var queuedAt = Instant(nanoseconds: 0)
+    /// Its session's line, when it is in it.
+    var line: Int?
     /// When a transport stood for it.
     var transportAt: Instant?
     /// Whether an idle connection to its tunnel's peer has failed it.
@@ -60,6 +66,8 @@ enum WaiterDial: Equatable {
     case dialing(Int)
     /// A limit is reached.
     case blocked
+    /// A limit is reached, and another of its session waits for the same.
+    case lined
     /// Another worker was asked for an idle connection.
     case asking
 }
@@ -124,7 +132,9 @@ struct TargetTable: ~Copyable {
 
     /// Forgets the target when nothing refers to it any more.
     mutating func removeIfUnused(_ slot: Int) {
-        guard targets.isTaken(slot), targets[slot].connections == 0, targets[slot].waiters.count == 0 else {
+        guard targets.isTaken(slot), targets[slot].connections == 0, targets[slot].waiters.count == 0,
+            targets[slot].lined == 0
+        else {
             return
         }
         precondition(targets[slot].idle.count == 0, "an idle connection is not counted")

@@ -47,7 +47,13 @@ package struct WorkerEngine: ~Copyable {
     var idleOfEndpointLinks = SlotLinks()
     /// Links of `EndpointState.blocked`.
     var blockedLinks = SlotLinks()
-    /// Waiters in any list of blocked ones.
+    var lines = SlotTable<SessionLine>()
+    var lineByKey: [SessionLine.Key: Int] = [:]
+    /// Links of `SessionLine.others`.
+    var lineLinks = SlotLinks()
+    /// Lines whose first has left the line of all.
+    var linesToAdvance: [Int] = []
+    /// Waiters in any list of blocked ones, and behind others of their session.
     var blockedCount = 0
     /// Endpoints whose list of blocked ones has another first than the budget may know.
     var wishesToRenew: [Int] = []

@@ -270,7 +270,7 @@ extension Socket {
         result == -Int64(EAGAIN) || result == -Int64(EINTR)
     }
 
-    private static func transfer(_ result: Int64) -> Transfer {
+    static func transfer(_ result: Int64) -> Transfer {
         if result > 0 { return .bytes(Int(result)) }
         return isWouldBlock(result) ? .wouldBlock : .failed(SocketError(code: Int32(-result)))
     }

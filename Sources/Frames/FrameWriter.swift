@@ -48,6 +48,27 @@ extension ByteBuffer {
         return fits
     }
 
+    /// Appends a BODY frame up to its `count` bytes of data.
+    mutating func appendBodyFront(_ count: Int, stream: UInt32) {
+        let lengthBytes = BodyPlace.varintBytes(count)
+        let words = FrameHeader.words(
+            payloadBytes: 1 + lengthBytes + count,
+            stream: stream,
+            type: .body,
+            endsStream: false
+        )
+        append(upTo: FrameHeader.byteCount + 1 + lengthBytes) { output in
+            // The words hold their bytes in the order of memory.
+            for index in 0..<8 { output.append(UInt8(truncatingIfNeeded: words.0 >> (8 * index))) }
+            for index in 0..<4 { output.append(UInt8(truncatingIfNeeded: words.1 >> (8 * index))) }
+            output.append(BodyPlace.key)
+            for index in 0..<lengthBytes {
+                let more: UInt8 = index == lengthBytes - 1 ? 0 : 0x80
+                output.append(UInt8(truncatingIfNeeded: count >> (7 * index)) & 0x7f | more)
+            }
+        }
+    }
+
     /// Appends one BODY frame with up to `countMax` bytes that `read` puts in place; nothing when that is
     /// nothing. Returns how many bytes `read` added.
     mutating func appendBodyFrame(

@@ -55,6 +55,11 @@ package struct MessageEncoder: ~Copyable, Sendable {
         output.appendBodyFrame(upTo: countMax, stream: stream, endsStream: false, read: read)
     }
 
+    /// What stands before `count` bytes of data, at least 1, in a BODY frame: they follow from elsewhere.
+    package mutating func bodyFront(_ count: Int, stream: UInt32, into output: inout ByteBuffer) {
+        output.appendBodyFront(count, stream: stream)
+    }
+
     /// Returns whether the payload is within `payloadBytesMax`; if not, nothing is appended.
     @discardableResult
     package mutating func trailers(

@@ -4,7 +4,7 @@
 
 /// An optional value that is mostly absent. It is a property of its own beside a computed one for the value, so that
 /// asking whether there is one, and moving it, copies nothing.
-package struct Aside<Value: Equatable & Sendable>: Equatable, Sendable {
+package struct Aside<Value: Sendable>: Sendable {
     @usableFromInline
     final class Box: Sendable {
         @usableFromInline let value: Value
@@ -36,7 +36,9 @@ package struct Aside<Value: Equatable & Sendable>: Equatable, Sendable {
     @inlinable
     @inline(__always)
     package mutating func clear() { if box != nil { box = nil } }
+}
 
+extension Aside: Equatable where Value: Equatable {
     /// Compares what is held.
     package static func == (one: Aside<Value>, other: Aside<Value>) -> Bool {
         one.box === other.box || one.value == other.value

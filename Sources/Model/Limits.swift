@@ -38,6 +38,10 @@ package struct Limits: Sendable {
     /// Body of a challenge that is answered by the sidecar, which nobody reads, bytes. Reached: the connection is closed and
     /// the request sent again on another.
     package var challengeBodyBytesMax = 65_536
+    /// Missing bytes of a reply from which on it goes to its session through a pipe, without being copied to us.
+    package var spliceBytesMin = 262_144
+    /// Pipes of one worker for that; 0: never. Reached: the reply is copied.
+    package var pipesMax = 64
 
     // Connections.
     /// Connections of the process to one endpoint, dialing ones included, over all workers; 0: no limit. Reached: an idle

@@ -206,6 +206,31 @@ package final class SidecarServer: Sendable {
         return pins
     }
 
+    /// Every group of the configuration, with the load of all workers; then each worker's lists of endpoints. Waits for each
+    /// worker to answer.
+    package func groups() throws(SocketError) -> [GroupReport] {
+        let reply = try Mailbox<[GroupReport]>()
+        for share in shares { share.messages.post(.listGroups(reply)) }
+        var named: [GroupReport] = []
+        var lists: [GroupReport] = []
+        var answers = 0
+        while answers < shares.count {
+            for reports in try reply.waitAndTakeAll() {
+                answers += 1
+                for (number, report) in reports.enumerated() {
+                    if report.name.isEmpty {
+                        lists.append(report)
+                    } else if number < named.count {
+                        named[number].add(report)
+                    } else {
+                        named.append(report)
+                    }
+                }
+            }
+        }
+        return named + lists
+    }
+
     /// Has all workers use the weights of members that a configuration says now. Groups and members that are new in it, or
     /// gone, are left as they are.
     package func takeWeights(_ groups: [String: NamedGroup]) { health.takeWeights(groups) }

@@ -25,6 +25,7 @@ enum WorkerMessage: Sendable {
     case listPins(Mailbox<[PinReport]>)
     /// What came of a step of a security context.
     case stepped(SecurityContextID, ConnectionID, SecurityContextResult)
+    case listGroups(Mailbox<[GroupReport]>)
 }
 
 /// What a worker shares with other threads.
@@ -89,6 +90,10 @@ struct Worker: ~Copyable {
     var memoryLookAt = Instant.never
     /// Connections that have given memory back since the system got it.
     var releasedSinceTrim = 0
+    /// What large replies go through.
+    var pipes: PipePool
+    /// Whether any was used since the last look at memory.
+    var arePipesUsed = false
 
     // Work of this turn. Each list keeps its memory.
     private var effects: [Effect] = []
@@ -147,6 +152,7 @@ struct Worker: ~Copyable {
         tlsLimits.sessionsMax = limits.tlsSessionsMax
         tlsLimits.fileCheckMilliseconds = limits.tlsFileCheckMilliseconds
         tls = TLSClient(limits: tlsLimits)
+        pipes = PipePool(countMax: limits.pipesMax)
         self.share = share
         self.shared = shared
         self.number = number
@@ -165,11 +171,13 @@ struct Worker: ~Copyable {
         while !isStopping { turn() }
         for slot in connections where slot.isOpen { slot.socket.close() }
         for slot in sessions where slot.isOpen { slot.socket.close() }
+        pipes.closeAll()
         for message in share.messages.takeAll() {
             switch message {
             case .session(let socket, _), .refusedSession(let socket, _): socket.close()
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
+            case .listGroups(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
             case .drain, .stop, .budget, .pins, .idle, .group, .stepped: break
             }
@@ -249,6 +257,7 @@ struct Worker: ~Copyable {
             case .listPins(let reply): reply.post(engine.pinReports)
             case .stepped(let context, let connection, let result):
                 engine.stepped(context, on: connection, result, now: now)
+            case .listGroups(let reply): reply.post(engine.groupReports)
             }
             runEffects()
         }

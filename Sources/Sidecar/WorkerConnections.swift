@@ -176,6 +176,7 @@ extension Worker {
             return
         }
         if let secure = connections[index].secure { return readOnceSecurely(index, secure) }
+        if connections[index].bringsMuch && readIntoPipe(index) { return }
         let socket = connections[index].socket
         var room = connections[index].bringsMuch ? Self.headReadBytesMax : Self.connectionReadBytesMax
         var transfer = Transfer.wouldBlock
@@ -200,6 +201,15 @@ extension Worker {
             unflushedBytes += count
             // A short read has emptied the socket, but does not tell of an end that stands behind the bytes.
             if count < room && !connections[index].isEnding { hasRead(index) }
+        case .wouldBlock, .endOfFile, .failed: ended(index, transfer)
+        }
+    }
+
+    /// A read brought nothing.
+    mutating func ended(_ index: Int, _ transfer: Transfer) {
+        let id = connections[index].id
+        switch transfer {
+        case .bytes: break
         case .wouldBlock: hasRead(index)
         case .endOfFile:
             connections[index].isReadReady = false

@@ -109,6 +109,10 @@ extension Worker {
         sessions[index].isInWriteList = false
         let socket = sessions[index].socket
         while true {
+            if let due = engine.pipeDue(of: id) {
+                if write(due.bytes, fromPipe: due.pipe, to: index) { continue }
+                return
+            }
             let (transfer, total) = writeSegments(of: id, to: socket)
             if total == 0 { return }
             switch transfer {
@@ -136,7 +140,7 @@ extension Worker {
 
     /// Watches for room from now on. It is unwatched only when it is reported and nobody wants it (`hasRoom`): a session
     /// that blocked once blocks again as a rule, and each change is a system call.
-    private mutating func blockSession(_ index: Int) {
+    mutating func blockSession(_ index: Int) {
         sessions[index].isWriteBlocked = true
         if !sessions[index].isWatchingRoom { watchRoom(index, true) }
     }
@@ -166,10 +170,11 @@ extension Worker {
     }
 
     /// The session is over.
-    private mutating func lose(_ id: SessionID) {
+    mutating func lose(_ id: SessionID) {
         guard let index = index(of: id) else { return }
         sessions[index].isOpen = false
         sessions[index].socket.close()
+        pipes.drop(id)
         share.sessions.subtract(1, ordering: .relaxed)
         engine.closed(id, now: now)
     }

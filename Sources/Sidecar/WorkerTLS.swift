@@ -156,7 +156,7 @@ extension Worker {
     // Memory.
 
     /// Has idle connections looked at before long.
-    private mutating func noteUse() {
+    mutating func noteUse() {
         if memoryLookAt == .never { memoryLookAt = now.adding(milliseconds: Self.memoryLookMilliseconds) }
     }
 
@@ -172,6 +172,7 @@ extension Worker {
             case .released: releasedSinceTrim += 1
             }
         }
+        if !releasePipes() { isOver = false }
         if !isOver { return noteUse() }
         // Before, what was released is of use for the connections that are busy.
         if releasedSinceTrim >= Self.releasesBeforeTrim {

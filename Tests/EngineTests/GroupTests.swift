@@ -427,6 +427,25 @@ struct GroupTests {
         ),
     ]
 
+    @Test func `groups are listed with load and health`() {
+        let named = NamedSettings.group("ab", .first) { group in
+            group.ejection.dialFailures = 1
+            group.ejection.baseMilliseconds = 1000
+            group.ejection.jitterPercent = 0
+            group.members[1].connectionsMax = 1
+        }
+        let rig = Rig(named: named)
+        rig.greet()
+        rig.refuseGroup(1, 0)
+        rig.askGroup(2)
+        let report = rig.groupReports[0]
+        #expect(report.name == "g" && report.policy == .first && !report.isPanicking)
+        #expect(report.requests == 2 && report.waiting == 1)
+        #expect(report.members.map(\.name) == ["a", "b"])
+        #expect(report.members.map(\.view.active) == [0, 1])
+        #expect(report.members.map(\.view.ejectedMilliseconds) == [1000, 0])
+    }
+
     @Test(arguments: policies) func `the policy chooses the member`(_ row: Row) {
         #expect(row.actual == row.expected)
     }

@@ -347,6 +347,25 @@ struct MemberTests {
                 """
         ),
         Row(
+            "nor is it one when the request may not be sent again",
+            named: .group("ab", .first) { $0.ejection.replyFailures = 1 },
+            script: { rig in
+                rig.serveGroup(1, 0)
+                rig.forget()
+                rig.ask(2, "") { form in
+                    form.group = "g"
+                    form.method = "POST"
+                }
+                rig.reset(0)
+                rig.askGroup(3)
+            },
+            expected: """
+                0 got POST /2
+                2 end reset closed [reused at a] by a unrepeatable
+                dial 1 a
+                """
+        ),
+        Row(
             "a dial that is given up is none",
             named: .group("ab", .first) { $0.ejection.dialFailures = 1 },
             script: { rig in

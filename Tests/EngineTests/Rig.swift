@@ -21,6 +21,10 @@ final class Rig {
 
     /// Bytes that were read in place.
     private(set) var inPlaceBytes = 0
+    /// Bytes that went through a pipe.
+    private(set) var pipedBytes = 0
+    /// What is in each pipe that was ever used.
+    private var pipes: [[UInt8]] = []
     /// Body bytes of requests that went to a socket without being kept.
     private(set) var passedBytes = 0
     /// Reads that the engine held.
@@ -86,6 +90,7 @@ final class Rig {
     var counts: Counts { engine.counts }
     var nextDeadline: Instant? { engine.nextDeadline }
     var isDrained: Bool { engine.isDrained }
+    var groupReports: [GroupReport] { engine.groupReports }
     /// Pool keys that the engine remembers.
     var targetCount: Int { engine.targets.count }
     /// Ways and TLS settings that the engine remembers beside those it began with.
@@ -303,12 +308,19 @@ final class Rig {
     private func deliver(_ socket: Int) {
         while !sockets[socket].isClosed && !sockets[socket].isPaused && !sockets[socket].arrived.isEmpty {
             let id = sockets[socket].id
-            if reading == .inPlace, engine.holdsReading(id) {
+            if reading == .inPlace || reading == .piped, engine.holdsReading(id) {
                 sockets[socket].isPaused = true
                 holds += 1
                 return
             }
-            if reading == .inPlace, engine.bytesInPlaceMax(id) > 0 {
+            let pipedMax = reading == .piped ? engine.bytesThroughPipeMax(id) : 0
+            if pipedMax > 0 {
+                let piece = Array(sockets[socket].arrived.prefix(pipedMax))
+                sockets[socket].arrived.removeFirst(piece.count)
+                pipes.append(piece)
+                pipedBytes += piece.count
+                _ = engine.piped(piece.count, into: pipes.count - 1, from: id, now: now)
+            } else if reading == .inPlace, engine.bytesInPlaceMax(id) > 0 {
                 engine.receivedInPlace(from: id, now: now) { place in
                     let count = min(place.freeCapacity, sockets[socket].arrived.count)
                     for byte in sockets[socket].arrived[..<count] { place.append(byte) }
@@ -487,7 +499,7 @@ final class Rig {
     /// It has closed a connection.
     func neighbourGivesBack(_ room: Room?) {
         guard let room else { return record.add("neighbour has no room") }
-        neighbourRooms.removeAll { $0 == room }
+        if let index = neighbourRooms.firstIndex(of: room) { neighbourRooms.remove(at: index) }
         budget.ledger.giveBack(room, by: 1)
         spreadNews()
         run()
@@ -561,34 +573,21 @@ final class Rig {
     }
 
     private func writeSession(_ session: Int, bytesMax: Int) {
-        let piece = Array(output(session).prefix(bytesMax))
-        if piece.isEmpty { return }
-        engine.wrote(piece.count, to: proxies[session].id, now: now)
-        proxies[session].hear(piece, &record)
+        let id = proxies[session].id
+        var rest = bytesMax
+        repeat {
+            let piece: [UInt8]
+            if let due = engine.pipeDue(of: id) {
+                piece = Array(pipes[due.pipe].prefix(min(due.bytes, rest)))
+                pipes[due.pipe].removeFirst(piece.count)
+                engine.wroteDue(piece.count, to: id, now: now)
+            } else {
+                piece = Array(output(session).prefix(rest))
+                if piece.isEmpty { return }
+                engine.wrote(piece.count, to: id, now: now)
+            }
+            proxies[session].hear(piece, &record)
+            rest -= piece.count
+        } while rest > 0 && engine.pipeDue(of: id) != nil
     }
-}
-
-/// How the rig reads a socket.
-enum Reading: CaseIterable, Sendable {
-    case whole
-    case byteByByte
-    /// Into the session's output wherever the engine offers that.
-    case inPlace
-}
-
-/// What the rig holds of a socket to an upstream.
-private struct UpstreamSide {
-    let id: ConnectionID
-    var isClosed = false
-    var isPaused = false
-    var wasResumed = false
-    var isWriteOrdered = false
-    var probesFirst = false
-    var isStale = false
-    var isStaleInTLS = false
-    var arrived: [UInt8] = []
-    var got: [UInt8] = []
-    var hasEnded = false
-    var isEndProven = false
-    var isEndTold = false
 }

@@ -46,11 +46,11 @@ struct Row: Sendable, CustomTestStringConvertible {
         rig.greet()
         script(rig)
         let lines = rig.lines
-        return lines + leaks(rig)
+        return lines + Self.leaks(rig)
     }
 
     /// What is left when every session is gone and the longest time has passed: nothing.
-    private func leaks(_ rig: Rig) -> [String] {
+    static func leaks(_ rig: Rig) -> [String] {
         rig.loseAll()
         var found: [String] = []
         if rig.counts.streams != 0 { found.append("streams left: \(rig.counts.streams)") }

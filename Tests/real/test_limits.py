@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import outrigger
 from origin import Blackhole, answering, reply
 from outrigger import pb
 from world import attempts, fate, get, outcome
@@ -241,8 +242,9 @@ async def test_the_limit_of_an_endpoint_holds_over_all_workers_and_each_gets_its
     first = min(times[-1] for times in ends)
     shares = [sum(end <= first for end in times) for times in ends]
     assert min(shares) >= 20, shares
-    # A connection that changed hands at each request would make three times as many.
-    assert len(origin.peers) <= 240, len(origin.peers)
+    # Changing hands at each request would make 480. On a machine so busy that a request takes longer than the time that a
+    # connection is kept by its worker, many do.
+    assert len(origin.peers) <= 400, len(origin.peers)
 
 
 @pytest.mark.sidecar(
@@ -306,3 +308,36 @@ async def test_the_length_of_the_queue_holds_over_all_workers(world):
         peer = await origin.connection()
         assert (await peer.head()).target == b"/%d" % number, "the worker that waits longest comes first"
         await answered(stream, peer)
+
+
+@pytest.mark.sidecar(connections_per_endpoint_max=16, queue_milliseconds=0)
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_one_greedy_session_does_not_starve_the_others(world, workers):
+    """64 sessions, one of them greedy: the others' p99 stays within twice what they have alone."""
+    sidecar = await world.start_sidecar(path=f"{world.folder}/fair.sock", workers=workers)
+    origin = await world.origin(slow(0.02))
+    sessions = [await outrigger.Session.open(sidecar.path) for _ in range(64)]
+    world.sessions += sessions
+    greedy, modest = sessions[0], sessions[1:]
+
+    async def times(session):
+        taken = []
+        for number in range(12):
+            began = time.monotonic()
+            assert outcome(await session.exchange(get(origin, f"/{number}"))) == "COMPLETE"
+            taken.append(time.monotonic() - began)
+        return taken
+
+    async def p99():
+        taken = sorted(sum(await asyncio.gather(*(times(session) for session in modest)), []))
+        return taken[len(taken) * 99 // 100]
+
+    alone = await p99()
+    streams = [greedy.start(get(origin, "/greedy")) for _ in range(1000)]
+    await world.barrier(greedy)
+    beside = await p99()
+    assert beside <= 2 * alone, (beside, alone)
+    for stream in streams:
+        stream.cancel()
+    ends = [outcome(await stream.answer()) for stream in streams]
+    assert 10 <= ends.count("COMPLETE") and set(ends) == {"COMPLETE", "CANCELLED"}

@@ -65,6 +65,9 @@ static inline int64_t linux_send3(int fd, const void *b0, size_t n0, const void 
     return linux_result(sendmsg(fd, &message, MSG_NOSIGNAL));
 }
 
+// Moves pages from a socket to a pipe or from a pipe to a socket. 0: end of file.
+int64_t linux_splice(int from, int to, size_t count);
+
 // The environment: pointers to `NAME=VALUE`, the last of them NULL.
 extern char **environ;
 static inline char **linux_environment(void) { return environ; }
@@ -87,6 +90,9 @@ struct linux_address linux_local_address(int fd);
 int64_t linux_set_option(int fd, int level, int name, int value);
 int64_t linux_get_option(int fd, int level, int name);
 int64_t linux_peer(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid);
+// Returns the end to read from.
+int64_t linux_pipe(int *input);
+int64_t linux_pipe_room(int fd, int bytes);
 int64_t linux_event_create(void);
 int64_t linux_event_add(int fd);
 // `signals` is a bit mask, bit n for signal n: blocked in this thread and those it will start.

@@ -148,10 +148,7 @@ extension SimWorld {
             writeSession(links[id], session)
         case .closeSession(let session):
             guard let id = worker.linkOfSession[session], links[id].workerSide == .open else { return }
-            let count = writeSegments(links[id], session)
-            if count > 0 && scenario.reportsLastWrites {
-                callEngine { $0.wrote(count, to: session, now: $1) }
-            }
+            writeOnce(links[id], session, isReported: scenario.reportsLastWrites)
             loseSession(links[id], session, byEngine: true)
         }
     }

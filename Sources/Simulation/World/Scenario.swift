@@ -151,6 +151,9 @@ package struct Scenario {
         limits.idlePerKeyMax = random.pick([256, 256, 1, 0])
         limits.replayBytesMax = random.pick([65_536, 65_536, 1000, 0])
         passBytesMin = random.pick([4096, 100, 1])
+        // Drawn from what is there, so that the seeds mean what they meant.
+        limits.spliceBytesMin = limits.initialCreditBytes == 4096 ? 1_000_000 : 2
+        limits.pipesMax = 2
         limits.queueMilliseconds = 600_000
         limits.idleMilliseconds = 600_000
         limits.firstByteMilliseconds = 600_000

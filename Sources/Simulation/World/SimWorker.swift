@@ -18,6 +18,22 @@ struct SimWorker {
     var linkOfSession: [SessionID: Int] = [:]
     /// Links whose worker side is not over, in order of their making.
     var live: [Int] = []
+    /// By their numbers.
+    var pipes: [SimPipe] = []
+
+    /// An empty pipe's number; `nil`: all have bytes.
+    mutating func emptyPipe(countMax: Int) -> Int? {
+        if let number = pipes.firstIndex(where: { $0.bytes.isEmpty }) { return number }
+        if pipes.count >= countMax { return nil }
+        pipes.append(SimPipe())
+        return pipes.count - 1
+    }
+}
+
+/// Bytes on their way from an upstream to a session.
+struct SimPipe {
+    var bytes: [UInt8] = []
+    var session: SessionID?
 }
 
 extension SimWorld {
@@ -152,7 +168,22 @@ extension SimWorld {
             link.isPaused = true
             return
         }
-        if inPlaceMax > 0 && random.chance(70) {
+        let pipedMax = min(engine.bytesThroughPipeMax(connection), scenario.readBytesMax)
+        if pipedMax > 0, random.chance(70),
+            let number = worker.emptyPipe(countMax: scenario.limits.pipesMax)
+        {
+            let bytes = pipe.read(upTo: pipedMax)
+            observe(.read(link: link.id, count: bytes.count, inPlace: true))
+            worker.pipes[number].bytes = bytes
+            callEngine { engine, now in
+                self.worker.pipes[number].session = engine.piped(
+                    bytes.count,
+                    into: number,
+                    from: connection,
+                    now: now
+                )
+            }
+        } else if inPlaceMax > 0 && random.chance(70) {
             let countMax = min(inPlaceMax, scenario.readBytesMax)
             let before = pipe.readTotal
             callEngine { engine, now in
@@ -265,6 +296,9 @@ extension SimWorld {
     func loseSession(_ link: Link, _ session: SessionID, byEngine: Bool) {
         closeAtWorker(link)
         if case .proxy(let proxy) = link.farEnd { observe(.sessionOver(proxy: proxy, byEngine: byEngine)) }
+        for number in worker.pipes.indices where worker.pipes[number].session == session {
+            worker.pipes[number] = SimPipe()
+        }
         if sabotages(.forgetSession) { return }
         callEngine { $0.closed(session, now: $1) }
     }
@@ -277,13 +311,27 @@ extension SimWorld {
             }
             if link.toEngine.isReset { return loseSession(link, session, byEngine: false) }
             guard link.fromEngine.room > 0, !random.chance(scenario.spuriousPercent) else { return }
+            writeOnce(link, session)
+        }
+    }
+
+    /// One write, of the pipe that is due or gathering what else waits; the engine is told of it if `isReported`.
+    func writeOnce(_ link: Link, _ session: SessionID, isReported: Bool = true) {
+        if let due = engine.pipeDue(of: session) {
+            var count = min(due.bytes, link.fromEngine.room)
+            if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
+            if count == 0 { return }
+            send(.bytes(Array(worker.pipes[due.pipe].bytes.prefix(count))), on: link, towardsEngine: false)
+            worker.pipes[due.pipe].bytes.removeFirst(count)
+            if isReported { callEngine { $0.wroteDue(count, to: session, now: $1) } }
+        } else {
             let count = writeSegments(link, session)
-            callEngine { $0.wrote(count, to: session, now: $1) }
+            if isReported && count > 0 { callEngine { $0.wrote(count, to: session, now: $1) } }
         }
     }
 
     /// One gathering write. - Returns: bytes written.
-    func writeSegments(_ link: Link, _ session: SessionID) -> Int {
+    private func writeSegments(_ link: Link, _ session: SessionID) -> Int {
         let output = engine.copyOutput(of: session, upTo: link.fromEngine.room)
         var count = output.count
         if count > 1 && random.chance(scenario.spuriousPercent) { count = random.between(1, count) }
@@ -320,7 +368,7 @@ extension WorkerEngine {
 
     borrowing func outputCount(of session: SessionID) -> Int {
         outputSegment(0, of: session).count + outputSegment(1, of: session).count
-            + outputSegment(2, of: session).count
+            + outputSegment(2, of: session).count + (pipeDue(of: session)?.bytes ?? 0)
     }
 
     /// Bytes that wait to be written to a proxy.
