@@ -381,7 +381,7 @@ extension WorkerEngine {
     mutating func settle() {
         while true {
             if let waiter = waitersWithoutDial.popLast() {
-                if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admit(waiter) }
+                if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admitAgain(waiter) }
             } else if let line = linesToAdvance.popLast() {
                 advance(line)
             } else if let endpoint = wishesToRenew.popLast() {

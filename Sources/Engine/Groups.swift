@@ -65,11 +65,30 @@ extension WorkerEngine {
         while true {
             if errands[stream].member < 0 && !choose(stream) { return }
             if approach(stream, freshOnly: freshOnly || streams[stream].needsFresh) { return }
-            let member = errands[stream].member
-            leaveMember(stream, .notItsFault)
-            groups.states[group].balancing.setFull(member, true)
-            groups.states[group].fullUntil = now.adding(milliseconds: Self.fullMilliseconds)
+            noteFull(stream)
         }
+    }
+
+    /// There is no room for a connection to the stream's member.
+    private mutating func noteFull(_ stream: Int) {
+        let group = Int(streams[stream].group)
+        let member = errands[stream].member
+        leaveMember(stream, .notItsFault)
+        groups.states[group].balancing.setFull(member, true)
+        groups.states[group].fullUntil = now.adding(milliseconds: Self.fullMilliseconds)
+    }
+
+    /// Dials for a waiter that has hoped for another connection; one of a group goes to another member when its own has no
+    /// room.
+    mutating func admitAgain(_ waiter: Int) {
+        let stream = waiters[waiter].stream
+        let isAtMember =
+            streams[stream].group >= 0 && waiters[waiter].member < 0 && errands[stream].member >= 0
+        guard isAtMember, !isMakingPin(stream) else { return admit(waiter) }
+        if admitAtOnce(waiter) { return }
+        removeWaiter(waiter, nil)
+        noteFull(stream)
+        dispatchErrand(stream, freshOnly: false)
     }
 
     private mutating func clearFull(_ group: Int) {
@@ -228,6 +247,7 @@ extension WorkerEngine {
         }
         let endpoint = targets[waiters[waiter].target].endpoint
         if targets[endpoint: endpoint].blocked.count > 0 { return false }
+        if asksNeighbour(waiter) { return true }
         switch takeRoom(endpoint, since: waiters[waiter].queuedAt, mayWait: false) {
         case .room(let room):
             dial(waiter, room)

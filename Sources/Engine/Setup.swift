@@ -325,7 +325,7 @@ extension WorkerEngine {
             forget(slot)
             waiters[waiter].dial = .none
             waiters[waiter].isFreshOnly = true
-            admit(waiter)
+            admitAgain(waiter)
             return
         }
         if case .broken(let failure) = cause {

@@ -18,7 +18,10 @@ extension WorkerEngine {
             connections[slot].inbound.isEmpty, !streams[stream].isTunnel, !isDropping(stream),
             !isHeld(slot)
         else { return 0 }
-        let count = sendable(stream, upTo: Int(min(remaining - 1, UInt64(Int32.max))))
+        // No more above the mark at which the session's streams pause than a read in place can bring.
+        let session = streams[stream].session
+        let room = limits.sessionOutputPauseBytes - sessions[session].output.count + payloadBytesMax(stream)
+        let count = sendable(stream, upTo: Int(min(remaining - 1, UInt64(max(0, room)))))
         return count < min(Self.pipedBytesMin, limits.spliceBytesMin) ? 0 : count
     }
 

@@ -1,7 +1,5 @@
-// AdministrationReply.swift: what is answered to an operator, as a table for people or as JSON for programs.
-// Source: RFC 9110 sections 9 and 15, RFC 9112 sections 2 and 3; RFC 8259 for JSON.
-import Engine
-import Model
+// AdministrationReply.swift: what an operator's request is, and the reply that it gets.
+// Owns: the little of HTTP that is spoken. Source: RFC 9110 sections 9 and 15, RFC 9112 sections 2 and 3.
 
 /// The request line of an operator's request.
 struct AdministrationRequest: Equatable {
@@ -45,8 +43,9 @@ struct AdministrationReply: Equatable {
 
     static let index = """
         /pins         pinned connections
+        /groups       groups of servers: load and health of their members
         /counts       what is open, and what was done
-        /pins.json, /counts.json
+        /pins.json, /groups.json, /counts.json
 
         """
 
@@ -62,6 +61,8 @@ struct AdministrationReply: Equatable {
             case "/": return Self(status: 200, text: index)
             case "/pins": return Self(status: 200, text: PinListing.table(try server.pins()))
             case "/pins.json": return json(PinListing.json(try server.pins()))
+            case "/groups": return Self(status: 200, text: GroupListing.table(try server.groups()))
+            case "/groups.json": return json(GroupListing.json(try server.groups()))
             case "/counts": return Self(status: 200, text: CountListing.table(try server.counts()))
             case "/counts.json": return json(CountListing.json(try server.counts()))
             default: return Self(status: 404, text: "there is:\n" + index)
@@ -91,112 +92,5 @@ struct AdministrationReply: Equatable {
         if status == 405 { head += "Allow: GET, HEAD\r\n" }
         head += "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
         return Array((request?.method == "HEAD" ? head : head + text).utf8)
-    }
-}
-
-/// Pinned connections, as they are listed.
-enum PinListing {
-    private static func token(_ pin: PinReport) -> String {
-        pin.token.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
-    }
-
-    private static func step(_ pin: PinReport) -> String {
-        switch pin.authentication {
-        case .none: "none"
-        case .challenged: "challenged"
-        case .underWay: "under-way"
-        case .established: "established"
-        }
-    }
-
-    static func table(_ pins: [PinReport]) -> String {
-        var rows = [["OWNER", "TOKEN", "ENDPOINT", "STATE", "WAITING", "AGE", "USES", "AUTHENTICATION"]]
-        for pin in pins {
-            let age = "\(pin.ageMilliseconds / 1000).\(pin.ageMilliseconds % 1000 / 100) s"
-            rows.append([
-                "\(pin.owner)", token(pin), Listing.cell(pin.endpoint.text), pin.isBusy ? "busy" : "idle",
-                "\(pin.waiting)", age,
-                "\(pin.uses)", step(pin),
-            ])
-        }
-        return Listing.table(rows)
-    }
-
-    static func json(_ pins: [PinReport]) -> String {
-        let objects = pins.map { pin in
-            """
-            {"owner":\(pin.owner),"token":"\(token(pin))","endpoint":\(Listing.quoted(pin.endpoint.text)),\
-            "busy":\(pin.isBusy),"waiting":\(pin.waiting),"age_milliseconds":\(pin.ageMilliseconds),\
-            "uses":\(pin.uses),"authentication":"\(step(pin))"}
-            """
-        }
-        return "[" + objects.joined(separator: ",\n ") + "]\n"
-    }
-}
-
-/// What is open, as it is listed.
-enum CountListing {
-    private static func entries(_ counts: Counts) -> [(name: String, value: UInt64)] {
-        [
-            ("sessions", UInt64(counts.sessions)), ("streams", UInt64(counts.streams)),
-            ("connections", UInt64(counts.connections)), ("idle_connections", UInt64(counts.idleConnections)),
-            ("pins", UInt64(counts.pins)), ("waiting", UInt64(counts.waiting)),
-            ("requests_total", counts.requestsTotal), ("dials_total", counts.dialsTotal),
-            ("reuses_total", counts.reusesTotal), ("retries_total", counts.retriesTotal),
-        ]
-    }
-
-    static func table(_ counts: Counts) -> String {
-        Listing.table(entries(counts).map { [$0.name, "\($0.value)"] })
-    }
-
-    static func json(_ counts: Counts) -> String {
-        "{" + entries(counts).map { "\"\($0.name)\":\($0.value)" }.joined(separator: ",") + "}\n"
-    }
-}
-
-/// Forms that all listings have.
-enum Listing {
-    /// Columns two spaces apart.
-    static func table(_ rows: [[String]]) -> String {
-        var widths: [Int] = []
-        for row in rows {
-            for (column, cell) in row.enumerated() {
-                if column == widths.count { widths.append(0) }
-                widths[column] = max(widths[column], cell.count)
-            }
-        }
-        var text = ""
-        for row in rows {
-            var line = ""
-            for (column, cell) in row.enumerated() {
-                line += cell
-                if column < row.count - 1 {
-                    line += String(repeating: " ", count: widths[column] - cell.count + 2)
-                }
-            }
-            text += line + "\n"
-        }
-        return text
-    }
-
-    /// A text that cannot break its line or its column.
-    static func cell(_ text: String) -> String {
-        text.unicodeScalars.allSatisfy { $0 > " " && $0 != "\"" } ? text : quoted(text)
-    }
-
-    /// A JSON string (RFC 8259 section 7).
-    static func quoted(_ text: String) -> String {
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"", "\\": quoted += "\\\(scalar)"
-            case "\u{20}"...: quoted.unicodeScalars.append(scalar)
-            default:
-                let digits = String(scalar.value, radix: 16)
-                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            }
-        }
-        return quoted + "\""
     }
 }

@@ -90,6 +90,21 @@ struct SpliceTests {
         #expect(rig.lines.last == "1 end complete pooled [connected0]")
     }
 
+    @Test func `a pipe brings no more beyond the session's mark for a pause than one frame could`() {
+        var limits = Limits()
+        Self.small(&limits)
+        limits.sessionOutputPauseBytes = 300
+        let rig = Rig(limits)
+        let session = rig.greet(credit: 1_000_000, payload: 1024)
+        rig.ask(1, "a", session)
+        rig.connect(0)
+        rig.hear(0, "HTTP/1.1 200 OK|Content-Length: 9000||")
+        rig.reading = .piped
+        rig.setReading(false, session)
+        rig.hearBytes(0, Self.bytes)
+        #expect(rig.pipedBytes == 300 + 1024)
+    }
+
     @Test(arguments: [1, 7, 13, 14, 15, 16, 17, 3000])
     func `nothing comes between a frame's header and its data, wherever a write ends`(step: Int) {
         let (rig, session) = begun("HTTP/1.1 200 OK|Content-Length: 9000||")

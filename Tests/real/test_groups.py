@@ -2,6 +2,7 @@
 # Source: issue "Groups"; proto/outrigger.proto, Request.group and Request.balancing.
 import asyncio
 import collections
+import json
 import os
 import pathlib
 import signal
@@ -9,6 +10,7 @@ import signal
 from nginx import Nginx
 from origin import answering, reply
 from outrigger import pb
+from test_administration import got
 from test_profiles import configured
 from world import ask, get, outcome, until
 
@@ -167,6 +169,21 @@ async def test_a_member_that_fails_its_checks_is_not_asked_until_it_passes_again
     await goes_to("b")
     is_well = True
     await goes_to("a")
+
+
+async def test_members_are_listed_with_health_and_load(world):
+    good, gone = await world.origin(answering()), await world.origin()
+    gone.server.close()
+    await gone.server.wait_closed()
+    world.flags["admin_socket"] = admin = f"{world.folder}/admin.sock"
+    settings = "ejection: {dial-failures: 1, base-milliseconds: 60000}"
+    session = await configured(world, group({"x": gone.endpoint, "a": good.endpoint}, "policy: first", settings))
+    assert outcome(await session.exchange(from_group())) == "COMPLETE"
+    listed = json.loads(await got(admin, "/groups.json"))
+    assert [(one["name"], one["policy"], one["requests"]) for one in listed] == [("g", "first", 0)]
+    assert [(one["name"], one["state"]) for one in listed[0]["members"]] == [("x", "ejected"), ("a", "healthy")]
+    table = (await got(admin, "/groups")).splitlines()
+    assert table[0].split()[:2] == ["GROUP", "POLICY"] and len(table) == 3
 
 
 async def test_equal_keys_go_to_one_member_and_all_members_are_used(world):
