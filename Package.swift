@@ -29,6 +29,9 @@ let package = Package(
         .executable(name: "outrigger", targets: ["outrigger"]),
         .library(name: "FuzzOracles", targets: ["FuzzOracles"]),
     ],
+    traits: [
+        .trait(name: "Kerberos", description: "Answer Negotiate and NTLM here, through GSSAPI (libkrb5-dev).")
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
@@ -44,18 +47,28 @@ let package = Package(
         .target(name: "COutriggerProto", dependencies: ["CProtobufC"], cSettings: checkedC),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux", cSettings: checkedC),
+        // No pkgConfig: Debian's has flags that SwiftPM refuses with a warning, and the headers are where all are.
+        .systemLibrary(name: "CGSSAPI", providers: [.apt(["libkrb5-dev"])]),
         swift("Model", [collections]),
         swift("Configuration", ["Model", "CYAML"]),
         swift("Frames", ["Model", "COutriggerProto"]),
         swift("HTTP1", ["Model"]),
         swift("Balancing", ["Model"]),
         swift("Authentication", ["Model"]),
+        // Without the trait it has no mechanism, and nothing of libkrb5 is needed.
+        swift(
+            "SecurityContexts",
+            ["Model", "Authentication", .target(name: "CGSSAPI", condition: .when(traits: ["Kerberos"]))]
+        ),
         swift("Engine", ["Model", "Frames", "HTTP1", "Authentication", "Balancing", collections]),
         swift("TLS", ["Model", "COpenSSL"]),
         swift("EventLoop", ["CLinux"]),
         swift(
             "Sidecar",
-            ["Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine", "EventLoop", "TLS"]
+            [
+                "Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine", "EventLoop", "TLS",
+                "SecurityContexts",
+            ]
         ),
         swift("OutriggerClient", ["Model", "Frames", "EventLoop"]),
         swift("Simulation", ["Model", "Frames", "HTTP1", "Authentication", "Balancing", "Engine"]),
@@ -80,6 +93,7 @@ let package = Package(
         tests("BalancingTests", ["Balancing", "Model"]),
         tests("AuthenticationTests", ["Authentication", "TLS", "Model", "FuzzOracles"]),
         tests("EngineTests", ["Engine", "Authentication", "Balancing", "Frames", "HTTP1", "Model"]),
+        tests("SecurityContextsTests", ["SecurityContexts", "Authentication", "Model"]),
         tests("TLSTests", ["TLS", "Model", "COpenSSL"]),
         tests("EventLoopTests", ["EventLoop"]),
         tests("SimulationTests", ["Simulation", "Engine", "Model"]),

@@ -69,6 +69,7 @@ extension Reading {
             takeSchemes(node, name, &credential)
         } else {
             credential.schemes = credential.usableSchemes
+            credential.isAutomatic = true
             let isWhole = fields[CredentialKeys.user] != nil || fields[CredentialKeys.bearerToken] != nil
             if credential.schemes.isEmpty && !isWhole {
                 error(entry.mark, "\(name): a user and a password, or a bearer-token, are wanted")
@@ -86,6 +87,12 @@ extension Reading {
                 continue
             }
             credential.schemes.insert(scheme)
+        }
+        let bound = credential.schemes.intersection(.connectionBound)
+        let missing = bound.isEmpty ? bound : bound.subtracting(outside.mechanisms())
+        if !missing.isEmpty {
+            let words = missing.words.joined(separator: ", ")
+            error(node.mark, "\(name): schemes: \(words) cannot be spoken by this sidecar on this machine")
         }
         // Negotiate may take the user of the credential cache.
         let idle = credential.schemes.subtracting(credential.usableSchemes).subtracting(.negotiate)

@@ -316,6 +316,27 @@ extension Setting {
             1...count,
             "Servers, each with a credential, of which a worker remembers authentication"
         ),
+        limit(
+            "security-token-bytes-max",
+            \.limits.securityTokenBytesMax,
+            .bytes,
+            1024...gibibyte,
+            "One token of Negotiate or NTLM"
+        ),
+        limit(
+            "security-threads",
+            \.limits.securityThreads,
+            .number,
+            1...64,
+            "Threads that take steps of Negotiate and NTLM"
+        ),
+        limit(
+            "security-queue-length-max",
+            \.limits.securityQueueLengthMax,
+            .number,
+            1...count,
+            "Steps of Negotiate and NTLM that wait for one thread"
+        ),
         // Deadlines.
         limit(
             "queue-milliseconds",

@@ -1,5 +1,6 @@
 // Outside.swift: what a configuration asks of the world: variables, and files that it names.
 // Owns: the questions. Never touches: the world itself; whoever reads a configuration answers.
+import Model
 
 /// What stands in a file.
 package enum FileContents: Equatable, Sendable {
@@ -19,17 +20,21 @@ package struct Outside {
     package var contents: (_ path: String) -> FileContents
     /// Names in a folder.
     package var names: (_ folder: String) -> [String]
+    /// Of Negotiate and NTLM those that can be spoken here.
+    package var mechanisms: () -> AuthenticationSchemes
 
     package init(
         variables: [(name: String, value: String)],
         variable: @escaping (_ name: String) -> String?,
         contents: @escaping (_ path: String) -> FileContents,
-        names: @escaping (_ folder: String) -> [String]
+        names: @escaping (_ folder: String) -> [String],
+        mechanisms: @escaping () -> AuthenticationSchemes = { .connectionBound }
     ) {
         self.variables = variables
         self.variable = variable
         self.contents = contents
         self.names = names
+        self.mechanisms = mechanisms
     }
 
     /// The most that `contents` has to give: a byte more than a configuration may have.

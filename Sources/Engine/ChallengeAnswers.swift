@@ -8,9 +8,9 @@ extension WorkerEngine {
     // Replies.
 
     /// The head of a final reply to a stream with credentials. - Returns: whether it is a challenge that is answered: then
-    /// the rest of it is dropped, and the request sent again.
-    mutating func answersChallenge(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
-        guard var state = streams[stream].authentication else { return false }
+    /// the rest of it is dropped, and the request sent again; or whether that has to wait for a step of a context.
+    mutating func answersChallenge(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> HeadFate {
+        guard var state = streams[stream].authentication else { return .passed }
         let isTunnel = streams[stream].gate == .shut
         let key = targets[connections[slot].target].key
         let side = AuthenticationSide(
@@ -18,10 +18,11 @@ extension WorkerEngine {
             isConnect: isTunnel || streams[stream].isConnect,
             isFromPeer: targets.routes.kind(key.route) == .peer
         )
+        if holdsForProof(side, bytes, slot, stream) { return .held }
         accept(state, side, bytes, stream)
         var own: AuthenticationTry?
         switch side {
-        case nil: return false
+        case nil: return .passed
         case .origin: own = state.origin
         // What this very connection was sent: others may have been asked since.
         case .peer where isTunnel:
@@ -29,18 +30,43 @@ extension WorkerEngine {
             own?.space = peerSpace(key)
         case .peer: own = state.peer
         }
-        guard var own else { return false }
-        let answer = answer(&own, state, isTunnel: isTunnel, bytes, stream)
+        guard let side, var own else { return .passed }
+        var answer = answer(&own, state, isTunnel: isTunnel, canStep: bears(side, slot, bytes), bytes, stream)
         switch (side, isTunnel) {
         case (.origin, _): state.origin = own
-        case (_, true): state.tunnel = own
-        case (_, false): state.peer = own
+        case (.peer, true): state.tunnel = own
+        case (.peer, false): state.peer = own
         }
-        streams[stream].isDropping = answer == nil
+        streams[stream].isDropping = answer == .resubmit
         state.droppedBytes = 0
         streams[stream].authentication = state
-        streams[stream].authenticationWords = answer ?? ""
-        return answer == nil
+        if case .step(let step) = answer {
+            guard let words = orderStep(step, own, side, bytes, slot, stream) else { return .held }
+            answer = .none(words)
+        }
+        switch answer {
+        case .resubmit, .step:
+            streams[stream].authenticationWords = ""
+            return .dropped
+        case .none(let words):
+            // What a context failed of says more than that nothing else is left.
+            let isKept =
+                words == NoAnswer.noPermittedScheme.words && !streams[stream].authenticationWords.isEmpty
+            if !isKept { streams[stream].authenticationWords = words }
+            return .passed
+        }
+    }
+
+    /// Whether what lies between may carry an authentication of connections: a peer that passes requests on says so, or its
+    /// connection to the origin is anybody's. Source: RFC 4559 §6.
+    private func bears(_ side: AuthenticationSide, _ slot: Int, _ bytes: Span<UInt8>) -> Bool {
+        if side == .peer || targets.routes.kind(targets[connections[slot].target].key.route) != .peer {
+            return true
+        }
+        return head.fields.contains {
+            bytes.extracting($0.name).isEqual(ignoringCase: "proxy-support")
+                && bytes.extracting($0.value).isEqual(ignoringCase: "session-based-authentication")
+        }
     }
 
     /// Remembers what worked.
@@ -60,16 +86,18 @@ extension WorkerEngine {
         }
     }
 
-    /// - Returns: why the challenge is passed on; `nil`: it is answered.
     private mutating func answer(
         _ own: inout AuthenticationTry,
         _ state: StreamAuthentication,
         isTunnel: Bool,
+        canStep: Bool,
         _ bytes: Span<UInt8>,
         _ stream: Int
-    ) -> String? {
-        guard let space = own.space else { return nil }
-        if !isTunnel && !streams[stream].isReplayHeld { return "the request's body is not held any more" }
+    ) -> ChallengeAnswer {
+        guard let space = own.space else { return .resubmit }
+        if !isTunnel && !streams[stream].isReplayHeld {
+            return .none("the request's body is not held any more")
+        }
         let list = ChallengeList(side: space.side, fields: head.fields, in: bytes)
         var upload = ByteBuffer()
         swap(&upload, &streams[stream].upload)
@@ -98,13 +126,15 @@ extension WorkerEngine {
                 appendingTo: &value
             )
             switch answer {
-            case .none(let reason): return reason.words
-            case .securityContext(let step): own.attempt.exclude(step.mechanism)
+            case .none(let reason): return .none(reason.words)
+            case .securityContext(let step):
+                if canStep && mechanisms.contains(step.mechanism.scheme) { return .step(step) }
+                own.attempt.exclude(step.mechanism)
             case .resubmit:
                 own.value = Secret(copying: value.bytes)
                 own.isAnswer = true
                 value.wipe()
-                return nil
+                return .resubmit
             }
         }
     }
@@ -119,6 +149,7 @@ extension WorkerEngine {
         if dropped <= limits.challengeBodyBytesMax { return true }
         streams[stream].phase = .none
         let isOnes = isOnes(slot, stream)
+        carrySecurity(slot, stream)
         close(slot)
         sendAgain(stream, wasOnes: isOnes)
         return false
@@ -129,12 +160,17 @@ extension WorkerEngine {
         streams[stream].phase = .none
         if !keepsConnection {
             let isOnes = isOnes(slot, stream)
+            carrySecurity(slot, stream)
             close(slot)
             sendAgain(stream, wasOnes: isOnes)
             return
         }
         connections[slot].isPaused = false
         if streams[stream].gate == .shut {
+            if connections[slot].security != nil {
+                rewind(stream)
+                return askAgain(slot, stream)
+            }
             // The peer's connection is free, and the tunnel is asked for on it again.
             _ = giveUp(slot)
             sendAgain(stream, wasOnes: false)
@@ -147,15 +183,17 @@ extension WorkerEngine {
 
     /// Whether a connection is one client's, or is made so by this request: what was written on it goes nowhere else.
     func isOnes(_ slot: Int, _ stream: Int) -> Bool {
-        connections[slot].pin != nil || streams[stream].hasBindingCredentials
+        connections[slot].pin != nil || streams[stream].hasBindingCredentials || isUnderWay(slot)
     }
 
     /// The request again, on whatever connection there is.
     mutating func sendAgain(_ stream: Int, wasOnes: Bool) {
         streams[stream].phase = .none
         if wasOnes {
-            let detail = "the client's connection ended with a challenge that was to be answered on it"
-            end(stream, EndReport(.pinLost, detail: detail))
+            let isPinned = !streams[stream].pinToken.isEmpty
+            let whose = isPinned ? "the client's connection" : "the connection"
+            let detail = "\(whose) ended with a challenge that was to be answered on it"
+            end(stream, EndReport(isPinned ? .pinLost : .reset, detail: detail))
             return
         }
         rewind(stream)

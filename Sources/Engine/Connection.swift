@@ -1,5 +1,6 @@
 // Connection.swift: what the engine holds of one transport to an upstream.
 // Owns: the reply decoder and what it could not take yet. Never touches: the socket.
+import Authentication
 import HTTP1
 import Model
 
@@ -69,6 +70,12 @@ struct Connection: ~Copyable {
         get { tunnelTryAside.value }
         set { tunnelTryAside.value = newValue }
     }
+    /// A context that is being established on it.
+    var security: SecurityExchange?
+    /// Whether a token of such a one has left on it: it never enters the pool.
+    var carriesTokens = false
+    /// As whom it is authenticated; at most one of each side.
+    var users: [SecurityContextRequest] = []
     /// Whether the exchange on it binds it to one client.
     var isBinding = false
     var decoder: ReplyDecoder
@@ -112,6 +119,8 @@ struct Connection: ~Copyable {
         pin = nil
         isBinding = false
         tunnelTryAside.clear()
+        carriesTokens = false
+        if !users.isEmpty { users = [] }
         isTunnelOnIdle = false
         outerAside.clear()
         innerAside.clear()

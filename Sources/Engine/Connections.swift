@@ -250,13 +250,14 @@ extension WorkerEngine {
         let isStale = cause == .stale || (isUntouched && streams[stream].totalUntil > now)
         if isDropping(stream) {
             let isOnes = isOnes(slot, stream)
+            carrySecurity(slot, stream)
             forget(slot)
             sendAgain(stream, wasOnes: isOnes)
             return
         }
         let isPinned = connections[slot].pin != nil
         // Also when the token was unpinned meanwhile.
-        let wasPinned = isPinned || connections[slot].isSpent
+        let wasPinned = isPinned || connections[slot].isSpent || connections[slot].carriesTokens
         if isPinned && isStale { setEnding(slot, .lost, "the upstream closed it") }
         forget(slot)
         // What was written on a pinned connection goes nowhere else.

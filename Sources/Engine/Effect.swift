@@ -50,6 +50,10 @@ package enum Effect: Equatable, Sendable {
     case handOver(Room, Heir)
     /// `takeLetters()` has something for other workers. A connection that goes to one is no longer this worker's.
     case sendLetters
+    /// Take the step that `securityOrder(of:)` says, where it may block; answer with `stepped` once.
+    case stepSecurity(ConnectionID)
+    /// Forget the context, whether it has been made or not. Nobody waits for a step of it any more.
+    case dropSecurity(SecurityContextID)
     /// Write what the socket takes at once of the output, close it, and report `closed` for it.
     case closeSession(SessionID)
 }

@@ -89,7 +89,9 @@ extension WorkerEngine {
             // One that was unpinned meanwhile is nobody's any more.
             if streams[slot].isUploadUntouched && !connections[connection].hasEnded
                 && !connections[connection].isSpent
+                && (!connections[connection].carriesTokens || connections[connection].pin != nil)
             {
+                dropSecurity(ofConnection: connection)
                 connections[connection].requests -= 1
                 connections[connection].decoder = ReplyDecoder(limits: limits)
                 report.connection = giveUp(connection)
@@ -117,6 +119,7 @@ extension WorkerEngine {
 
     private mutating func free(_ slot: Int) {
         unstall(slot)
+        dropSecurity(ofStream: slot)
         targets.routes.release(streams[slot].route)
         streams[slot].route = .direct
         if !streams[slot].authenticationAside.isAbsent {

@@ -16,6 +16,8 @@ extension WorkerEngine {
         do throws(RouteFault) {
             origin = if let own = asked.origin { own } else { try named(asked.originName) }
             peer = if let own = asked.peer { own } else { try named(asked.peerName) }
+            try checkMechanisms(origin)
+            try checkMechanisms(peer)
         } catch {
             return error.words
         }
@@ -31,6 +33,7 @@ extension WorkerEngine {
             expectsContinue: streams[stream].encoded.expectsContinue,
             asksForUpgrade: !request.upgrade.isEmpty || isConnect,
             scheme: request.scheme,
+            host: Self.host(of: block.bytes.extracting(request.authority)),
             isNameless: request.authority.isEmpty
         )
         if let origin, !isConnect, !requestHas("authorization") { state.origin = AuthenticationTry(origin) }
@@ -60,6 +63,23 @@ extension WorkerEngine {
         return credential
     }
 
+    /// What a credential names is to be had; what it only permits is passed over.
+    private func checkMechanisms(_ credential: Credential?) throws(RouteFault) {
+        guard let credential, !credential.isAutomatic else { return }
+        let missing = credential.schemes.intersection(.connectionBound).subtracting(mechanisms)
+        if missing.isEmpty { return }
+        throw RouteFault(
+            "credentials for \(missing.words.joined(separator: ", ")): not available in this sidecar"
+        )
+    }
+
+    /// Without port and brackets.
+    private static func host(of authority: Span<UInt8>) -> [UInt8] {
+        let colon = RequestEncoder.portStart(authority).map { $0 - 1 } ?? authority.count
+        let host = copy(authority.extracting(first: colon))
+        return host.first == UInt8(ascii: "[") ? Array(host.dropFirst().dropLast()) : host
+    }
+
     private func requestHas(_ name: String) -> Bool {
         request.fields.contains { block.bytes.extracting($0.name).isEqual(ignoringCase: name) }
     }
@@ -79,7 +99,14 @@ extension WorkerEngine {
         var old = ByteBuffer()
         swap(&old, &streams[stream].upload)
         var new = ByteBuffer()
+        let (origin, peer) = (state.origin?.answer, state.peer?.answer)
         compose(&state, old, slot, stream, into: &new)
+        placeSecurity(
+            slot,
+            stream,
+            origin: origin != nil && state.origin?.value === origin,
+            peer: peer != nil && state.peer?.value === peer
+        )
         swap(&new, &streams[stream].upload)
         streams[stream].authentication = state
         // The answers of the last time are in it.
@@ -102,7 +129,7 @@ extension WorkerEngine {
         append("Authorization: ", state.origin?.value, to: &lines)
         append("Proxy-Authorization: ", state.peer?.value, to: &lines)
         // What may be asked for again has to be held whole, else it is not sent before we know.
-        let isOpen = isUnanswered(state.origin) || isUnanswered(state.peer)
+        let isOpen = isUnanswered(state.origin) || isUnanswered(state.peer) || mayGoOn(slot, stream)
         let expects = isOpen && !state.expectsContinue && !fitsReplay(stream)
         if expects { lines.append("Expect: 100-continue\r\n") }
         lines.append("\r\n")
@@ -112,6 +139,12 @@ extension WorkerEngine {
         if streams[stream].gate != .awaitsUpgrade {
             streams[stream].gate = streams[stream].encoded.expectsContinue ? .awaitsContinue : .open
         }
+    }
+
+    /// Whether a context is not known to be done with what it sends now.
+    private func mayGoOn(_ slot: Int, _ stream: Int) -> Bool {
+        guard let exchange = streams[stream].security ?? connections[slot].security else { return false }
+        return !exchange.isDone
     }
 
     /// Whether a side may still ask.
@@ -176,7 +209,9 @@ extension WorkerEngine {
         var owner: Int?
         if case .dialing(let waiter) = connections[slot].state, let waiter { owner = waiters[waiter].stream }
         var own = owner.flatMap { streams[$0].authentication?.tunnel } ?? AuthenticationTry(credential)
-        if !own.isAnswer || own.space != space {
+        let isAnswer = own.isAnswer && own.space == space
+        placeTunnelSecurity(slot, owner, isAnswer: isAnswer)
+        if !isAnswer {
             let method = Array("CONNECT".utf8)
             let request = AuthenticatedRequest(
                 method: method.span,

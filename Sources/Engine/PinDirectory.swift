@@ -1,6 +1,7 @@
 // PinDirectory.swift: what an engine asks where a pin may be at another worker, and what workers tell each other of pins.
 // Owns: the words of that talk. Who answers is outside the engine: a ledger under a lock, or one without in tests.
 // Source: DESIGN "Threads"; PinLedger.swift has the rules.
+import Authentication
 import Model
 
 /// A proxy as the owner of tokens.
@@ -61,6 +62,7 @@ struct ParcelledConnection: Sendable {
     var local: Endpoint?
     var outerFacts: TLSFacts?
     var innerFacts: TLSFacts?
+    var users: [SecurityContextRequest]
 }
 
 /// What one worker tells another about pins.

@@ -200,7 +200,8 @@ extension WorkerEngine {
             requests: connections[slot].requests,
             local: connections[slot].local,
             outerFacts: connections[slot].outerFacts,
-            innerFacts: connections[slot].innerFacts
+            innerFacts: connections[slot].innerFacts,
+            users: connections[slot].users
         )
     }
 
@@ -220,6 +221,8 @@ extension WorkerEngine {
         connections[slot].local = parcel.local
         connections[slot].outerFacts = parcel.outerFacts
         connections[slot].innerFacts = parcel.innerFacts
+        connections[slot].users = parcel.users
+        connections[slot].carriesTokens = !parcel.users.isEmpty
         // Nobody has looked at it on its way: what has arrived must not pass for the next reply. Source: RFC 9112 §9.2.
         connections[slot].mayHaveMore = true
         return slot

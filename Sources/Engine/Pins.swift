@@ -84,6 +84,13 @@ extension WorkerEngine {
 
     private mutating func serve(_ pin: Int, _ stream: Int) {
         guard case .idle(let slot) = pins[pin].state else { preconditionFailure("\(pins[pin].state) serves") }
+        if isOfOther(slot, stream) {
+            end(
+                stream,
+                EndReport(.pinMismatch, detail: "the pinned connection is authenticated as another user")
+            )
+            return servePin(pin)
+        }
         pins[pin].state = .busy(connection: slot)
         pins[pin].uses += 1
         pins[pin].session = id(ofSession: streams[stream].session)
@@ -166,8 +173,9 @@ extension WorkerEngine {
     mutating func bind(_ slot: Int, _ stream: Int, _ bytes: Span<UInt8>) {
         let isChallenge = head.status == 401 || head.status == 407
         let isPlain = streams[stream].pinToken.isEmpty && !streams[stream].encoded.hasCredentials
-        if isPlain && !isChallenge && connections[slot].pin == nil { return }
-        let isBinding = binds(stream, bytes, isChallenge: isChallenge)
+        let isFree = connections[slot].pin == nil && !connections[slot].carriesTokens
+        if isPlain && !isChallenge && isFree { return }
+        let isBinding = binds(slot, stream, bytes, isChallenge: isChallenge)
         connections[slot].isBinding = isBinding
         if let pin = connections[slot].pin {
             noteStep(pin, stream, isChallenge: isChallenge && isBinding)
@@ -194,8 +202,8 @@ extension WorkerEngine {
     }
 
     /// Whether an exchange makes its connection one client's. Source: RFC 4559 §6.
-    private func binds(_ stream: Int, _ bytes: Span<UInt8>, isChallenge: Bool) -> Bool {
-        var isBinding = streams[stream].hasBindingCredentials
+    private func binds(_ slot: Int, _ stream: Int, _ bytes: Span<UInt8>, isChallenge: Bool) -> Bool {
+        var isBinding = streams[stream].hasBindingCredentials || connections[slot].carriesTokens
         for field in head.fields {
             switch field.name.count {
             case 16

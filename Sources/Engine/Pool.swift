@@ -80,7 +80,8 @@ extension WorkerEngine {
         connections[slot].state = .idle
         connections[slot].idleUntil = idleUntil(slot)
         if isDraining || connections[slot].idleUntil <= now || limits.idlePerKeyMax == 0
-            || limits.idleMax == 0 || targets.routes.isRaw(targets[connections[slot].target].key.route)
+            || limits.idleMax == 0 || connections[slot].carriesTokens
+            || targets.routes.isRaw(targets[connections[slot].target].key.route)
         {
             close(slot)
             return
@@ -152,6 +153,7 @@ extension WorkerEngine {
         } else {
             effects.append(.giveBack(connections[slot].room))
         }
+        dropSecurity(ofConnection: slot)
         if connections[slot].member.group >= 0 { memberConnectionEnded(slot) }
         connections[slot].state = .closed
         connections[slot].inbound.removeAll(keepingAtMost: 0)

@@ -40,7 +40,7 @@ extension WorkerEngine {
 
     /// Decodes as far as bytes and credit go. - Returns: bytes used.
     private mutating func decodeReply(_ bytes: Span<UInt8>, connection slot: Int) -> Int {
-        guard case .busy(let stream) = connections[slot].state else { return 0 }
+        guard case .busy(let stream) = connections[slot].state, !isHeld(slot) else { return 0 }
         streams[stream].lastActivityAt = now
         var used = 0
         while true {
@@ -112,19 +112,7 @@ extension WorkerEngine {
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:
-            if !streams[stream].authenticationAside.isAbsent && answersChallenge(bytes, slot, stream) {
-                return true
-            }
-            if streams[stream].group >= 0 && triesAnotherForStatus(slot, stream) { return false }
-            replyBegan(stream)
-            var opensTunnel = false
-            if case .tunnel = head.body { opensTunnel = true }
-            if streams[stream].gate == .shut || streams[stream].isConnect && !opensTunnel {
-                streams[stream].refusalStatus = head.status
-            }
-            guard passHead(bytes, slot, stream, isInterim: false) else { return false }
-            if opensTunnel { openTunnel(stream) }
-            return true
+            return takeHead(bytes.extracting(first: step.consumed), slot, stream)
         case .body(let range):
             if range.isEmpty { return true }
             if isDropping(stream) { return drop(range.count, slot, stream) }
@@ -136,6 +124,31 @@ extension WorkerEngine {
             completeReply(slot, stream, hasLeftover: !isLast)
             return false
         }
+    }
+
+    /// The head of a final reply. - Returns: whether the exchange goes on.
+    mutating func takeHead(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
+        if streams[stream].authenticationAside.isAbsent { return passReply(bytes, slot, stream) }
+        return switch answersChallenge(bytes, slot, stream) {
+        case .passed: passReply(bytes, slot, stream)
+        case .dropped: true
+        case .held: false
+        }
+    }
+
+    /// The head is the proxy's. - Returns: whether the exchange goes on.
+    mutating func passReply(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> Bool {
+        if streams[stream].group >= 0 && triesAnotherForStatus(slot, stream) { return false }
+        replyBegan(stream)
+        var opensTunnel = false
+        if case .tunnel = head.body { opensTunnel = true }
+        if streams[stream].gate == .shut || streams[stream].isConnect && !opensTunnel {
+            streams[stream].refusalStatus = head.status
+        }
+        guard passHead(bytes, slot, stream, isInterim: false) else { return false }
+        dropSecurity(ofConnection: slot)
+        if opensTunnel { openTunnel(stream) }
+        return true
     }
 
     func payloadBytesMax(_ stream: Int) -> Int {
@@ -241,7 +254,7 @@ extension WorkerEngine {
     package func bytesInPlaceMax(_ connection: ConnectionID) -> Int {
         guard let slot = connections.find(connection.slot, connection.generation),
             case .busy(let stream) = connections[slot].state, connections[slot].inbound.isEmpty,
-            !isDropping(stream)
+            !isDropping(stream), !isHeld(slot)
         else { return 0 }
         let payloadMax = sessions[streams[stream].session].framePayloadBytesMax - Self.bodyPrefixBytesMax
         let count = sendable(stream, upTo: min(payloadMax, opaqueBytes(slot)))
@@ -307,7 +320,8 @@ extension WorkerEngine {
 
     /// Goes on with a reply that waited for credit or for room.
     mutating func resume(_ stream: Int) {
-        guard case .active(let slot) = streams[stream].phase, connections[slot].isPaused else { return }
+        guard case .active(let slot) = streams[stream].phase, connections[slot].isPaused, !isHeld(slot)
+        else { return }
         if sendable(stream, upTo: 1) == 0 {
             stall(stream)
             return
@@ -354,6 +368,8 @@ extension WorkerEngine {
             endDownload(slot, stream)
             return
         }
+        // It is taken up when the step is.
+        if isHeld(slot) { return }
         guard connections[slot].inbound.isEmpty, connections[slot].decoder.endOfFile() else {
             streams[stream].phase = .none
             effects.append(.closeConnection(id(ofConnection: slot)))
@@ -427,7 +443,7 @@ extension WorkerEngine {
         end(stream, report)
     }
 
-    private mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {
+    mutating func failReply(_ slot: Int, _ stream: Int, _ report: consuming EndReport) {
         streams[stream].phase = .none
         close(slot)
         report.connection = .closed

@@ -161,12 +161,12 @@ extension WorkerEngine {
     }
 
     /// Asks for the waiter's tunnel on a connection that stands.
-    mutating func beginTunnel(on slot: Int, for waiter: Int) {
+    mutating func beginTunnel(on slot: Int, for waiter: Int, isOnIdle: Bool = true) {
         retarget(slot, to: targets[waiters[waiter].target].key)
         waiters[waiter].dial = .dialing(slot)
         beginConnecting(waiters[waiter].stream)
         connections[slot].state = .dialing(waiter: waiter)
-        connections[slot].isTunnelOnIdle = true
+        connections[slot].isTunnelOnIdle = isOnIdle
         connections[slot].setup = .outerTLS
         continueSetup(slot)
     }
@@ -195,7 +195,7 @@ extension WorkerEngine {
     /// Bytes of an upstream that no request has been sent to yet.
     mutating func setupReceived(_ bytes: Span<UInt8>, _ slot: Int) {
         if connections[slot].setup == .done { return checkReceived(bytes, slot) }
-        if connections[slot].setup != .tunnel || !connections[slot].hasAsked {
+        if connections[slot].setup != .tunnel || !connections[slot].hasAsked || isHeld(slot) {
             let detail = "the upstream sent bytes before it was asked for any"
             failSetup(slot, AttemptFailure(result: .failed, outcome: .badReply, detail: detail), isOpen: true)
             return
@@ -230,7 +230,7 @@ extension WorkerEngine {
             }
             connections[slot].decoder = ReplyDecoder(limits: limits)
             connections[slot].requests = 0
-            continueSetup(slot)
+            if !holdsTunnel(slot) { continueSetup(slot) }
         }
     }
 
@@ -265,6 +265,7 @@ extension WorkerEngine {
                 if !connections[slot].tunnelTryAside.isAbsent {
                     let key = targets[connections[slot].target].key
                     let route = targets.routes.identity(key.route)
+                    noteTunnelToken(slot, bytes.extracting(droppingFirst: used))
                     tunnelAccepted(slot, route, bytes.extracting(droppingFirst: used))
                 }
                 return (.tunnel, used + step.consumed)
@@ -316,7 +317,7 @@ extension WorkerEngine {
     /// The socket ended in the middle.
     mutating func setupLost(_ slot: Int, isOpen: Bool, _ cause: CloseCause) {
         let isTunnel = connections[slot].setup == .tunnel
-        if connections[slot].isTunnelOnIdle && connections[slot].inbound.isEmpty,
+        if connections[slot].isTunnelOnIdle && connections[slot].inbound.isEmpty && !isHeld(slot),
             case .dialing(let owner) = connections[slot].state, let waiter = owner
         {
             // It was closed while it was idle: that says nothing about the peer.
@@ -343,7 +344,7 @@ extension WorkerEngine {
         failSetup(slot, failure, isOpen: isOpen)
     }
 
-    private mutating func failSetup(_ slot: Int, _ failure: AttemptFailure, isOpen: Bool) {
+    mutating func failSetup(_ slot: Int, _ failure: AttemptFailure, isOpen: Bool) {
         guard case .dialing(let owner) = connections[slot].state else {
             preconditionFailure("a step failed in \(connections[slot].state)")
         }
@@ -385,7 +386,7 @@ extension Endpoint {
     }
 
     /// The IP address as a certificate names it; empty for a Unix path.
-    fileprivate var addressText: [UInt8] {
+    var addressText: [UInt8] {
         switch self {
         case .ip(.v4(let word), _):
             Array((0..<4).map { String(word >> UInt32(24 - 8 * $0) & 0xFF) }.joined(separator: ".").utf8)

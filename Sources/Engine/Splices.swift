@@ -15,7 +15,8 @@ extension WorkerEngine {
         else { return 0 }
         let remaining = connections[slot].decoder.opaqueBytes
         guard remaining > 1, remaining >= UInt64(limits.spliceBytesMin), connections[slot].isClear,
-            connections[slot].inbound.isEmpty, !streams[stream].isTunnel, !isDropping(stream)
+            connections[slot].inbound.isEmpty, !streams[stream].isTunnel, !isDropping(stream),
+            !isHeld(slot)
         else { return 0 }
         // No more above the mark at which the session's streams pause than a read in place can bring.
         let session = streams[stream].session

@@ -106,6 +106,8 @@ struct Stream: ~Copyable {
     }
     /// Whether what follows is the body of a challenge that is answered.
     var isDropping = false
+    /// A context on its way to the connection on which it begins.
+    var security: SecurityExchange?
     /// Why a challenge was passed on, or a connection not pinned.
     var authenticationWords = ""
 

@@ -13,6 +13,8 @@ struct AuthenticationTry {
     var value: Secret?
     /// Whether `value` answers a challenge and has not been sent yet.
     var isAnswer = false
+    /// `value` where it answers a challenge.
+    var answer: Secret? { isAnswer ? value : nil }
 
     init(_ credential: Credential) { self.credential = credential }
 }
@@ -35,6 +37,8 @@ struct StreamAuthentication {
     /// Whether it asks for another protocol, or is a CONNECT.
     let asksForUpgrade: Bool
     let scheme: Scheme
+    /// The authority's host, without port and brackets.
+    let host: [UInt8]
     /// Whether the authority is empty.
     let isNameless: Bool
     /// Bytes of the body of a challenge that is answered.

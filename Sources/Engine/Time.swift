@@ -112,7 +112,7 @@ extension WorkerEngine {
 
     /// Whether nothing moves because the proxy gives no credit: its stream, its patience.
     private func isStalledByProxy(_ connection: Int) -> Bool {
-        connections[connection].isPaused
+        connections[connection].isPaused && !isHeld(connection)
     }
 
     private mutating func streamDue(_ stream: Int) {

@@ -100,6 +100,10 @@ package struct WorkerEngine: ~Copyable {
 
     /// Nonces and what servers have accepted.
     var authenticator: Authenticator
+    /// Of Negotiate and NTLM those that somebody can step.
+    let mechanisms: AuthenticationSchemes
+    /// Contexts begun.
+    var securitySerial: UInt64 = 0
 
     // Reused from message to message.
     var decoder: MessageDecoder
@@ -144,6 +148,7 @@ package struct WorkerEngine: ~Copyable {
     ///   - worker: its number in all of them.
     ///   - digests: hash functions of Digest.
     ///   - seed: 32 random bytes, for nonces.
+    ///   - mechanisms: of Negotiate and NTLM those for which `Effect.stepSecurity` may be ordered.
     ///   - chance: seed of choices among members.
     ///   - now: the first reading of the clock.
     ///   - passBytesMin: smaller pieces of a request's body are not worth a write of their own.
@@ -159,6 +164,7 @@ package struct WorkerEngine: ~Copyable {
         worker: Int,
         digests: DigestFunctions,
         seed: Secret,
+        mechanisms: AuthenticationSchemes = [],
         chance: UInt64,
         now: Instant,
         passBytesMin: Int = 4096
@@ -169,6 +175,7 @@ package struct WorkerEngine: ~Copyable {
         self.directory = directory
         self.idleDirectory = idleDirectory
         authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
+        self.mechanisms = mechanisms
         self.worker = worker
         self.health = health
         random = RandomSource(seed: chance)

@@ -69,7 +69,10 @@ extension RequestReader {
             }
             credential.schemes.insert(scheme)
         }
-        if count == 0 { credential.schemes = credential.usableSchemes }
+        if count == 0 {
+            credential.schemes = credential.usableSchemes
+            credential.isAutomatic = true
+        }
         if credential.schemes.isEmpty { request.refuse("a credential that no scheme can use") }
         return credential
     }
@@ -92,7 +95,7 @@ extension WireMessage {
 
     private init(_ credential: Credential) {
         self.init()
-        for scheme in credential.schemes.words { append(scheme, field: 1) }
+        if !credential.isAutomatic { for scheme in credential.schemes.words { append(scheme, field: 1) } }
         append(credential.user, field: 2)
         if let password = credential.password { append(password.copied, field: 3) }
         if let token = credential.bearerToken { append(token.copied, field: 4) }

@@ -40,6 +40,9 @@ package struct Credential: Sendable {
     /// The only realm that is answered; `nil`: any. Schemes without realms (Negotiate, NTLM) are not answered
     /// when set.
     package var realm: [UInt8]?
+    /// Whether nobody has named `schemes`: they are all that the rest is enough for, and what cannot be spoken here is passed
+    /// over. Not part of who the user is.
+    package var isAutomatic = false
     /// Domain of an NTLM user, UTF-8; empty: none.
     package var ntlmDomain: [UInt8] = []
 

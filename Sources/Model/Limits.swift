@@ -107,6 +107,12 @@ package struct Limits: Sendable {
     /// Servers, each with a credential, of which nonces and protection spaces are remembered. Reached: the one used longest
     /// ago is forgotten, and will ask again.
     package var authenticationSpacesMax = 1024
+    /// One token of Negotiate or NTLM, ours or the server's, bytes before base64. Reached: the challenge is passed on.
+    package var securityTokenBytesMax = 49_152
+    /// Threads of the process that take steps of Negotiate and NTLM, which may wait for a KDC.
+    package var securityThreads = 2
+    /// Steps that wait for one such thread. Reached: the step fails, and the next best scheme is taken.
+    package var securityQueueLengthMax = 1024
 
     // Deadlines of an exchange where the request does not say; 0: none.
     package var queueMilliseconds = 10_000

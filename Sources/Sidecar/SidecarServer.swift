@@ -1,8 +1,10 @@
 // SidecarServer.swift: the workers as threads; the whole sidecar but for its listening socket.
 // Owns: threads and mailboxes. Used by the daemon, and embedded by commands and tests. Source: DESIGN "Threads".
+import Authentication
 import Engine
 import EventLoop
 import Model
+import SecurityContexts
 import Synchronization
 
 /// What a sidecar is started with.
@@ -39,12 +41,15 @@ struct SharedState: Sendable {
     let health: SharedHealth
     /// Of all workers, by number.
     let mailboxes: [Mailbox<WorkerMessage>]
+    /// Who takes steps of Negotiate and NTLM.
+    let security: SecurityThreads
     /// Wakes whoever waits for `WorkerShare.isDrained`.
     let control: Mailbox<ControlMessage>
 
     init(
         _ configuration: SidecarConfiguration,
         _ mailboxes: [Mailbox<WorkerMessage>],
+        security: SecurityThreads,
         control: Mailbox<ControlMessage>
     ) {
         budget = SharedBudget(configuration.limits, configuration.named, mailboxes)
@@ -52,6 +57,7 @@ struct SharedState: Sendable {
         idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
         health = SharedHealth(configuration.named, mailboxes)
         self.mailboxes = mailboxes
+        self.security = security
         self.control = control
     }
 }
@@ -63,6 +69,10 @@ package final class SidecarServer: Sendable {
     private let health: SharedHealth
     private let shares: [WorkerShare]
     private let threads: [Thread]
+    private let security: SecurityThreads
+
+    /// Of Negotiate and NTLM those that can be answered by this build on this machine.
+    package static var securityMechanisms: AuthenticationSchemes { SecurityContexts.available }
 
     /// Starts the workers.
     package init(_ configuration: SidecarConfiguration) throws(SocketError) {
@@ -70,11 +80,15 @@ package final class SidecarServer: Sendable {
         control = try Mailbox()
         var shares: [WorkerShare] = []
         var threads: [Thread] = []
+        var security: SecurityThreads?
         do throws(SocketError) {
             let started = try Mailbox<SocketError?>()
             let instanceID = Self.randomInstanceID()
             for _ in 0..<configuration.workers { shares.append(try WorkerShare()) }
-            let shared = SharedState(configuration, shares.map(\.messages), control: control)
+            let mailboxes = shares.map(\.messages)
+            let steps = try SecurityThreads(configuration.limits, mailboxes)
+            security = steps
+            let shared = SharedState(configuration, mailboxes, security: steps, control: control)
             health = shared.health
             for number in shares.indices {
                 let share = shares[number]
@@ -90,10 +104,13 @@ package final class SidecarServer: Sendable {
             }
         } catch {
             Self.stop(shares, threads)
+            security?.stop()
             throw error
         }
+        guard let security else { preconditionFailure("workers without threads for steps") }
         self.shares = shares
         self.threads = threads
+        self.security = security
     }
 
     /// What the thread of a worker does. The worker is made there and never leaves it.
@@ -232,7 +249,10 @@ package final class SidecarServer: Sendable {
     package var isDrained: Bool { shares.allSatisfy { $0.isDrained.load(ordering: .acquiring) } }
 
     /// Closes everything and waits for the threads to end.
-    package func stop() { Self.stop(shares, threads) }
+    package func stop() {
+        Self.stop(shares, threads)
+        security.stop()
+    }
 
     private static func stop(_ shares: [WorkerShare], _ threads: [Thread]) {
         for share in shares { share.messages.post(.stop) }

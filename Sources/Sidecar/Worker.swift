@@ -23,6 +23,8 @@ enum WorkerMessage: Sendable {
     case group(GroupNews)
     case parcel(Handover<ConnectionParcel>)
     case listPins(Mailbox<[PinReport]>)
+    /// What came of a step of a security context.
+    case stepped(SecurityContextID, ConnectionID, SecurityContextResult)
     case listGroups(Mailbox<[GroupReport]>)
 }
 
@@ -73,7 +75,7 @@ struct Worker: ~Copyable {
     let share: WorkerShare
     let shared: SharedState
     /// Its number in all of them.
-    private let number: Int
+    let number: Int
     var now: Instant
 
     // By slot of the id; an entry is valid when its whole id matches.
@@ -139,6 +141,7 @@ struct Worker: ~Copyable {
                 sha512256: { MessageDigest.sha512256($0, &$1) }
             ),
             seed: Self.randomSeed(),
+            mechanisms: shared.security.mechanisms,
             chance: .random(in: .min ... .max),
             now: now
         )
@@ -176,7 +179,7 @@ struct Worker: ~Copyable {
             case .listPins(let reply): reply.post([])
             case .listGroups(let reply): reply.post([])
             case .parcel(let parcel): parcel.take().socket.close()
-            case .drain, .stop, .budget, .pins, .idle, .group: break
+            case .drain, .stop, .budget, .pins, .idle, .group, .stepped: break
             }
         }
     }
@@ -252,6 +255,8 @@ struct Worker: ~Copyable {
             case .group(let news): engine.told(news, now: now)
             case .parcel(let parcel): adopt(parcel.take())
             case .listPins(let reply): reply.post(engine.pinReports)
+            case .stepped(let context, let connection, let result):
+                engine.stepped(context, on: connection, result, now: now)
             case .listGroups(let reply): reply.post(engine.groupReports)
             }
             runEffects()
@@ -324,6 +329,8 @@ struct Worker: ~Copyable {
         case .giveBack(let room): tell(shared.budget.giveBack(room, by: number))
         case .handOver(let room, let heir): tell(shared.budget.handOver(room, to: heir, by: number))
         case .sendLetters: sendLetters()
+        case .stepSecurity(let id): stepSecurity(id)
+        case .dropSecurity(let context): shared.security.drop(context, of: number)
         case .closeSession(let id): closeAsOrdered(id)
         }
     }

@@ -5,6 +5,7 @@ import ArgumentParser
 import Configuration
 import EventLoop
 import Glibc
+import Sidecar
 
 /// Reads the sources of settings.
 struct SettingsSources {
@@ -38,7 +39,8 @@ extension Outside {
             variables: Environment.variables(prefix: EnvironmentNames.prefix),
             variable: { Environment.value(of: $0) },
             contents: { FileContents(path: $0) },
-            names: { File.names(in: $0) }
+            names: { File.names(in: $0) },
+            mechanisms: { SidecarServer.securityMechanisms }
         )
     }
 }

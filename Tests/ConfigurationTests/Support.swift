@@ -19,6 +19,7 @@ struct World {
     var files: [String: FileContents] = [:]
     var folders: [String: [String]] = [:]
     var flags: [(Setting, [String])] = []
+    var mechanisms = AuthenticationSchemes.connectionBound
 
     func read(_ text: String, path: String = "/etc/o.yaml") -> Answer { read(Array(text.utf8), path: path) }
 
@@ -29,7 +30,8 @@ struct World {
             contents: { path in
                 folders[path] == nil ? files[path] ?? .unreadable("no such file") : .folder
             },
-            names: { folders[$0] ?? [] }
+            names: { folders[$0] ?? [] },
+            mechanisms: { mechanisms }
         )
         var reader = SettingsReader(Settings(workers: 2), outside)
         reader.readFile(path: path, bytes)

@@ -32,7 +32,7 @@ final class Rig {
 
     /// What proxies have sent, while it shall not arrive yet.
     private var gathered: [UInt8]?
-    private(set) var engine: WorkerEngine
+    var engine: WorkerEngine
     let directory: LocalPins
     let health: LocalHealth
     let idles = LocalIdles()
@@ -47,6 +47,8 @@ final class Rig {
     private var proxies: [ProxySide] = []
     private var sockets: [UpstreamSide] = []
     private var record = Record()
+    /// Steps of contexts that were ordered and have not ended.
+    var orders: [SecurityOrder] = []
     /// Rooms that were granted to the neighbour.
     private(set) var neighbourRooms: [Room] = []
 
@@ -54,7 +56,13 @@ final class Rig {
     ///   - limits: of the process.
     ///   - named: what requests can refer to.
     ///   - workers: 1, or 2 with a neighbour that the script plays.
-    init(_ limits: Limits = Limits(), named: NamedSettings = NamedSettings(), workers: Int = 1) {
+    ///   - mechanisms: of Negotiate and NTLM those that can be spoken.
+    init(
+        _ limits: Limits = Limits(),
+        named: NamedSettings = NamedSettings(),
+        workers: Int = 1,
+        mechanisms: AuthenticationSchemes = .connectionBound
+    ) {
         budget = LocalBudget(limits, named, workers: workers)
         health = LocalHealth(named, workers: workers, now: now)
         directory = LocalPins(limits, workers: workers)
@@ -70,6 +78,7 @@ final class Rig {
             worker: 0,
             digests: .toy,
             seed: Secret("rig"),
+            mechanisms: mechanisms,
             chance: 7,
             now: now
         )
@@ -337,7 +346,7 @@ final class Rig {
     }
 
     // Running orders.
-    private func run() {
+    func run() {
         var effects: [Effect] = []
         repeat {
             effects.removeAll()
@@ -399,6 +408,8 @@ final class Rig {
             spreadNews()
         case .writeSession: break
         case .sendLetters: sendLetters()
+        case .stepSecurity(let id): takeStep(id)
+        case .dropSecurity(let context): record.add("drop context \(context.number)")
         case .closeSession(let id):
             guard let session = proxies.firstIndex(where: { $0.id == id && !$0.isClosed }) else {
                 return record.add("closeSession of a dead id")

@@ -10,6 +10,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     let limits: Limits
     let named: NamedSettings
     let workers: Int
+    let mechanisms: AuthenticationSchemes
     let script: @Sendable (Rig) -> Void
     let expected: [String]
 
@@ -19,6 +20,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         _ change: (inout Limits) -> Void = { _ in },
         named: NamedSettings = NamedSettings(),
         workers: Int = 1,
+        mechanisms: AuthenticationSchemes = .connectionBound,
         script: @escaping @Sendable (Rig) -> Void,
         expected: String
     ) {
@@ -28,6 +30,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         self.limits = limits
         self.named = named
         self.workers = workers
+        self.mechanisms = mechanisms
         self.script = script
         self.expected = expected.split(separator: "\n").map(String.init)
     }
@@ -38,7 +41,7 @@ struct Row: Sendable, CustomTestStringConvertible {
     var actual: [String] { lines(.whole) }
 
     func lines(_ reading: Reading) -> [String] {
-        let rig = Rig(limits, named: named, workers: workers)
+        let rig = Rig(limits, named: named, workers: workers, mechanisms: mechanisms)
         rig.reading = reading
         rig.greet()
         script(rig)
@@ -92,6 +95,9 @@ struct Form {
     /// The origin's user, and the peer's; the password is "p".
     var originUser = ""
     var peerUser = ""
+    /// In place of those.
+    var origin: Credential?
+    var peer: Credential?
     /// END_STREAM; `nil`: as the body asks for.
     var ends: Bool?
 }
@@ -131,8 +137,10 @@ extension Rig {
         request.upgrade = put(form.upgrade)
         request.route = form.route
         request.localAddress = form.localAddress
-        if !form.originUser.isEmpty || !form.peerUser.isEmpty {
+        if !form.originUser.isEmpty || !form.peerUser.isEmpty || form.origin != nil || form.peer != nil {
             var credentials = CredentialsRequest()
+            credentials.origin = form.origin
+            credentials.peer = form.peer
             if !form.originUser.isEmpty { credentials.origin = .basic(form.originUser) }
             if !form.peerUser.isEmpty { credentials.peer = .basic(form.peerUser) }
             request.credentials = credentials

@@ -38,7 +38,7 @@ MaxRequestWorkers 64
 MinSpareThreads 1
 MaxSpareThreads 64
 ErrorLog {folder}/error.log
-LogFormat "%{{remote}}p %m %U %>s %u" short
+LogFormat "%{{remote}}p %m %U %>s %u %k" short
 CustomLog {folder}/access.log short
 DocumentRoot {folder}/files
 <Directory {folder}/files>
@@ -70,7 +70,8 @@ DocumentRoot {folder}/files
 </Location>
 {more}
 """
-Access = collections.namedtuple("Access", "client_port method path status user")
+# `connection`: the port and how often it was used for one: ports come again.
+Access = collections.namedtuple("Access", "client_port method path status user connection")
 
 
 class Apache:
@@ -131,7 +132,12 @@ class Apache:
         path = self.folder / "access.log"
         lines = path.read_text().splitlines() if path.exists() else []
         domain = r"TEST\\"  # in front of NTLM's users, its backslash escaped
-        return [Access(*line.replace(domain, "").split(" ")) for line in lines]
+        uses, found = collections.Counter(), []
+        for line in lines:
+            port, *fields, requests_before = line.replace(domain, "").split(" ")
+            uses[port] += requests_before == "0"
+            found.append(Access(port, *fields, f"{port} {uses[port]}"))
+        return found
 
     async def logged(self, count, *statuses):
         """The log, once it has so many lines, of these statuses where some are given."""

@@ -92,7 +92,8 @@ class Kerberos:
     def fill(self):
         self.run("/usr/sbin/kdb5_util", "create", "-s", "-r", REALM, "-P", "of the tests")
         commands = [f"addprinc -pw {password} {user}" for user, password in self.users.items()]
-        commands += [f"addprinc -randkey HTTP/{self.server}", f"ktadd -k {self.keytab} HTTP/{self.server}"]
+        for host in self.server, "127.0.0.1":  # a peer without a name is asked for by its address
+            commands += [f"addprinc -randkey HTTP/{host}", f"ktadd -k {self.keytab} HTTP/{host}"]
         self.run("/usr/sbin/kadmin.local", "-r", REALM, input="\n".join(commands) + "\n")
         self.keytab.chmod(0o644)
 

@@ -21,7 +21,7 @@ LOCATION = """
     Require valid-user
 </Location>
 """
-COUNT = 200
+COUNT = 1000
 
 
 @pytest.fixture(scope="module")

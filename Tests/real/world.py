@@ -127,6 +127,7 @@ class World:
         self.executable, self.flags = executable, dict(flags)
         self.origins, self.sessions, self.sidecars = [], [], []
         self.ends_itself = False  # the test ends the sidecar: do not do it again
+        self.environment = None  # more variables of the sidecar
         self.keeps_connections = False  # servers that outlive the test have idle ones, which are no leak
 
     async def __aenter__(self):
@@ -134,7 +135,7 @@ class World:
         self.folder = tempfile.mkdtemp(prefix="outrigger-")
         os.chmod(self.folder, 0o711)
         try:
-            self.sidecar = await self.start_sidecar()
+            self.sidecar = await self.start_sidecar(environment=self.environment)
         except BaseException:
             await self.discard()
             raise

@@ -27,7 +27,7 @@ extension SimWorld {
                 if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
             case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose,
                 .giveBack,
-                .handOver:
+                .handOver, .stepSecurity, .dropSecurity:
                 break
             case .sendLetters: takeLetters()
             }
@@ -86,6 +86,7 @@ extension SimWorld {
             return link.workerSide == .over ? "the connection is dead" : nil
         case .giveBack, .handOver, .sendLetters:
             return nil
+        case .stepSecurity, .dropSecurity: return "no mechanism was offered"
         case .writeSession(let session), .closeSession(let session):
             guard let id = worker.linkOfSession[session] else { return "no such session" }
             if links[id].isCloseOrdered { return "the session was ordered closed" }
@@ -97,7 +98,7 @@ extension SimWorld {
         switch effect {
         case .writeConnection, .startTLS, .shutdownWriting: false
         case .dial, .writeSession, .pauseReading, .resumeReading, .notifyClose, .closeConnection,
-            .closeSession, .giveBack, .handOver, .sendLetters:
+            .closeSession, .giveBack, .handOver, .sendLetters, .stepSecurity, .dropSecurity:
             true
         }
     }
@@ -117,7 +118,7 @@ extension SimWorld {
 
     private func run(_ effect: Effect) {
         switch effect {
-        case .dial, .notifyClose, .sendLetters: break
+        case .dial, .notifyClose, .sendLetters, .stepSecurity, .dropSecurity: break
         case .startTLS(let connection, let hop):
             guard let link = link(of: connection), link.isOpenAtWorker else { return }
             startTLS(link, connection, hop)
