@@ -242,9 +242,8 @@ async def test_the_limit_of_an_endpoint_holds_over_all_workers_and_each_gets_its
     first = min(times[-1] for times in ends)
     shares = [sum(end <= first for end in times) for times in ends]
     assert min(shares) >= 20, shares
-    # Changing hands at each request would make 480. On a machine so busy that a request takes longer than the time that a
-    # connection is kept by its worker, many do.
-    assert len(origin.peers) <= 400, len(origin.peers)
+    # A connection that changed hands at each request would make three times as many.
+    assert len(origin.peers) <= 240, len(origin.peers)
 
 
 @pytest.mark.sidecar(
