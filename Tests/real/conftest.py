@@ -15,6 +15,8 @@ from world import World
 
 TEST_SECONDS_MAX = 60
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# A sidecar refuses variables that it does not know, so that one started without `surroundings` fails everywhere alike.
+os.environ["OUTRIGGER_OF_THE_TESTS"] = "1"
 
 
 @pytest.hookimpl(tryfirst=True)

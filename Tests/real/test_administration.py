@@ -9,7 +9,7 @@ import subprocess
 import outrigger
 from origin import answering, reply
 from outrigger import pb
-from world import get, until
+from world import get, surroundings, until
 
 
 async def administered(world):
@@ -43,7 +43,7 @@ async def got(path, target):
 
 async def shown(world, *arguments, code=0):
     process = await asyncio.create_subprocess_exec(
-        world.executable, "show", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        world.executable, "show", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings()
     )
     out, err = await process.communicate()
     assert process.returncode == code, err
@@ -177,7 +177,7 @@ async def test_the_socket_goes_with_the_process(world):
 async def test_a_socket_that_is_in_use_is_left_alone(world):
     await administered(world)
     command = [world.executable, "serve", "--socket", f"{world.folder}/third.sock", "--admin-socket", world.admin]
-    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE, env=surroundings())
     _, words = await process.communicate()
     assert process.returncode == 73 and b"--admin-socket" in words
     await until(lambda: not os.path.exists(f"{world.folder}/third.sock"), "the first socket is taken back")

@@ -311,7 +311,9 @@ async def test_fetch_gives_up_connecting_in_time(executable):
 async def test_fetch_into_a_closed_pipe_ends(executable):
     async with upstream(answering(reply(bytes(50_000_000)))) as (_, address):
         command = f"'{executable}' fetch http://a/ --address {address} | head -c 10; echo ${{PIPESTATUS[0]}}"
-        process = await asyncio.create_subprocess_exec("bash", "-c", command, stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            "bash", "-c", command, stdout=asyncio.subprocess.PIPE, env=surroundings()
+        )
         out, _ = await asyncio.wait_for(process.communicate(), 30)
         assert out.startswith(bytes(10)) and out[10:].strip() != b"0"
 

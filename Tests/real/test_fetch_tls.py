@@ -13,6 +13,7 @@ from chameleon import SIGNATURE
 from test_tls import V12, V13
 from tls import TlsOrigin, server_context
 from tunnel import tunnels_to
+from world import surroundings
 
 URL = "https://origin.test/path?q"
 
@@ -330,7 +331,10 @@ async def test_names_of_the_sidecar_s_configuration(executable, certificates, tm
     async with upstream(server_context(certificates.good)) as (_, secure), upstream() as (peer, clear):
         (tmp_path / "c.yaml").write_text(NAMED % (certificates.file, clear))
         sidecar = await asyncio.create_subprocess_exec(
-            executable, "serve", "--config", "c.yaml", "--socket", "o.sock", stderr=asyncio.subprocess.PIPE
+            executable,
+            *["serve", "--config", "c.yaml", "--socket", "o.sock"],
+            stderr=asyncio.subprocess.PIPE,
+            env=surroundings(),
         )
         try:
             await asyncio.wait_for(sidecar.stderr.readline(), 10)

@@ -49,8 +49,10 @@ def served(answers):
 
 
 def kill(nginx):
-    """Its workers first: they would outlive it."""
+    """Its workers first, which would outlive it; while it stands still, so that it starts no others."""
     pid = nginx.process.pid
+    nginx.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
     for worker in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         os.kill(int(worker), signal.SIGKILL)
     nginx.process.kill()
@@ -83,7 +85,7 @@ async def test_no_get_fails_while_one_member_is_killed_and_one_resets(world):
         assert not wrong, wrong[:3]
         assert all(answer.reply.status == 200 for answer in before + after)
         assert set(served(before)) == {"a", "b", "c"}
-        assert served(after)["a"] >= 90 and served(after)["c"] >= 90 and served(after)["b"] <= 1
+        assert served(after)["a"] > 100 and served(after)["c"] > 100 and served(after)["b"] <= 1
         tries = [attempt for answer in before + after for attempt in answer.end.attempts]
         assert 3 <= sum(attempt.member == "r" for attempt in tries) <= 12, "it is ejected after 3 failures in a row"
         results = {pb.AttemptResult.Name(attempt.result) for attempt in tries if attempt.member == "r"}
