@@ -192,7 +192,7 @@ extension WorkerEngine {
         }
         let detail = "no endpoint could be connected to: \(failure)"
         let failure = AttemptFailure(result: failure, outcome: Self.outcome(of: failure), detail: detail)
-        dialFailed(place(ofConnection: slot), failure)
+        memberDialFailed(slot, failure)
         forget(slot)
         if let waiter = owner { attemptFailed(waiter, failure) }
     }

@@ -105,6 +105,12 @@ extension WorkerEngine {
 
     // Waking.
 
+    /// Has the group look at its queue as soon as the call that runs has done what it was made for.
+    mutating func wakeAtOnce(_ group: Int) {
+        groups.states[group].wakeAt = min(groups.states[group].wakeAt, now)
+        groups.wakeAt = min(groups.wakeAt, now)
+    }
+
     /// Has the group look at its queue at `instant` at the latest.
     mutating func wake(_ group: Int, at instant: Instant) {
         groups.states[group].wakeAt = min(
@@ -120,6 +126,7 @@ extension WorkerEngine {
         for group in groups.states.indices where groups.states[group].wakeAt < .never {
             if groups.states[group].wakeAt <= now {
                 groups.states[group].wakeAt = .never
+                forgetDoubts(group)
                 reconsider(group)
                 keepReady(group)
             }

@@ -23,8 +23,12 @@ struct GroupState {
     /// For groups without a name: the last use, and how often the place was given to another.
     var usedAt: Instant
     var generation: Int32 = 0
-    /// Idle connections to each member that this worker keeps ready, and the way of them: that of the last request.
+    /// Idle connections to each member that this worker keeps ready, and the way of them.
     var standby = Standby()
+    /// The way that the configuration says its requests take; `nil`: it says nothing.
+    var expectedWay: RouteID?
+    /// Members whose TLS failed for requests of some ways.
+    var doubts = Doubts()
 
     init(_ settings: NamedGroup, spread: Int, now: Instant) {
         self.settings = settings
@@ -93,9 +97,8 @@ struct GroupTable {
     init(_ named: NamedSettings, worker: Int, workers: Int, now: Instant) {
         for (number, (name, group)) in named.numberedGroups.enumerated() {
             var state = GroupState(group, spread: worker, now: now)
-            let total = group.standbyConnectionsMin
-            state.standby.countMin = total / workers + (worker < total % workers ? 1 : 0)
-            state.standby.pending = Array(repeating: 0, count: group.members.count)
+            state.standby.countMin = Standby.share(of: group.standbyConnectionsMin, worker, workers)
+            state.standby.members = Array(repeating: Standby.Member(), count: group.members.count)
             states.append(state)
             names.append(Array(name.utf8))
             let hash = HashKey.of(Array(name.utf8).span)

@@ -102,13 +102,7 @@ extension WorkerEngine {
     /// Chooses a member. - Returns: whether there is one; else the stream waits for one or has ended.
     private mutating func choose(_ stream: Int) -> Bool {
         let group = Int(streams[stream].group)
-        let pick = groups.states[group].balancing.pick(
-            now: now,
-            key: errands[stream].key,
-            tried: errands[stream].tried,
-            random: &random
-        )
-        switch pick {
+        switch pickMember(stream, group) {
         case .member(let member):
             begin(stream, member)
             return true
@@ -128,16 +122,10 @@ extension WorkerEngine {
         if errands[stream].member >= 0 { return true }
         let group = Int(streams[stream].group)
         clearFull(group)
-        let tried = errands[stream].tried
-        let pick = groups.states[group].balancing.pick(
-            now: now,
-            key: errands[stream].key,
-            tried: tried,
-            random: &random
-        )
-        switch pick {
+        switch pickMember(stream, group) {
         case .member(let member): begin(stream, member)
         case .allAtLimit:
+            let tried = errands[stream].tried
             guard let member = groups.states[group].balancing.leastCrowded(tried: tried) else { fallthrough }
             begin(stream, member)
         case .noMember:

@@ -8,6 +8,8 @@ import Model
 package enum GroupNews: Equatable, Sendable {
     case health(group: Int, HealthNews)
     case weight(group: Int, member: Int, Int)
+    /// So many connections to each member are kept ready, by all workers together.
+    case standby(group: Int, Int)
 }
 
 /// One member of one group.
@@ -125,15 +127,16 @@ package struct HealthBook: Sendable {
         publish(place.group)
     }
 
-    /// Tells all workers the weights that a configuration says now. Groups and members that are new in it, or gone, are
-    /// left as they are.
-    package mutating func takeWeights(_ groups: [String: NamedGroup]) {
+    /// Tells all workers what a configuration says now of weights and of connections to be kept ready. Groups and members
+    /// that are new in it, or gone, are left as they are.
+    package mutating func takeSettings(_ groups: [String: NamedGroup]) {
         for (name, group) in groups.sorted(by: { $0.key < $1.key }) {
             guard let number = numbers[name] else { continue }
             for member in group.members {
                 guard let index = members[number].firstIndex(of: member.name) else { continue }
                 news.append(.weight(group: number, member: index, member.weight))
             }
+            news.append(.standby(group: number, group.standbyConnectionsMin))
         }
     }
 

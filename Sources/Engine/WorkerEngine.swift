@@ -198,6 +198,7 @@ package struct WorkerEngine: ~Copyable {
             fieldCountMax: limits.fieldCountMax
         )
         encoder = MessageEncoder(fieldCountMax: limits.fieldCountMax)
+        expectWays()
     }
 
     /// Moves the orders given since the last call to the end of `effects`.

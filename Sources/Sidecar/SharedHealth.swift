@@ -42,8 +42,8 @@ final class SharedHealth: HealthDirectory, Sendable {
         telling { $0.checked(place, result, now: now) }
     }
 
-    /// Has all workers use the weights of a configuration.
-    func takeWeights(_ groups: [String: NamedGroup]) { telling { $0.takeWeights(groups) } }
+    /// Has all workers use those settings of a configuration that can change.
+    func takeSettings(_ groups: [String: NamedGroup]) { telling { $0.takeSettings(groups) } }
 
     /// Posted under the lock: news about one member must not overtake each other.
     private func telling(_ change: (inout HealthBook) -> Void) {
