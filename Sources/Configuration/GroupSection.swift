@@ -62,7 +62,7 @@ private enum GroupKeys {
             \.queueLengthMax,
             .number,
             0...1_000_000,
-            "Requests that wait while all members are at their limits; 0: none waits"
+            "Requests that wait while all members are at their limits, of one session 8 for each free place; 0: none waits"
         ),
         NumberKey(
             "slow-start-milliseconds",

@@ -384,6 +384,8 @@ extension WorkerEngine {
                 if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admitAgain(waiter) }
             } else if let line = linesToAdvance.popLast() {
                 advance(line)
+            } else if let line = groupLines.toAdvance.popLast() {
+                advanceGroupLine(line)
             } else if let endpoint = wishesToRenew.popLast() {
                 renewWish(endpoint)
             } else if !pinOrphans.isEmpty {

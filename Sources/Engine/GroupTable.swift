@@ -14,8 +14,10 @@ struct GroupState {
     var ledger: HealthLedger?
     /// Requests of it that are open.
     var users = 0
-    /// Requests that wait for a member, first come first.
+    /// Requests that wait for a member, first come first; of each session and way one that waits for room.
     var queue = SlotList()
+    /// Requests that wait behind those (GroupLines.swift).
+    var lined = 0
     /// When those are looked at again without news.
     var wakeAt = Instant.never
     /// Until when members may be marked as full.
@@ -55,7 +57,12 @@ struct Errand {
     var since = Instant(nanoseconds: 0)
     /// Whether the attempt, or the one to come, counts as a retry.
     var isRetry = false
+    /// Whether it waits for a member: in the group's queue, or behind others of its session.
     var isQueued = false
+    var isInQueue = false
+    /// Its session's line, once it has had to wait for room.
+    var line: Int?
+    var isLined = false
     /// Of the reply that has begun; 0: none.
     var status = 0
 }

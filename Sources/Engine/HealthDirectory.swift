@@ -41,8 +41,9 @@ package protocol HealthDirectory: AnyObject {
     /// Takes note of what came of an attempt.
     func record(_ result: MemberResult, of place: MemberPlace, now: Instant)
 
-    /// Counts one more request that waits for a member. - Returns: whether it may wait; always when it is `forced`.
-    func enterQueue(_ group: Int, forced: Bool) -> Bool
+    /// Counts one more request that waits for a member; `own`: of its session so many wait already.
+    /// - Returns: whether it may wait (`HealthBook.mayWait`); always when it is `forced`.
+    func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool
 
     func leaveQueue(_ group: Int)
 
@@ -93,8 +94,19 @@ package struct HealthBook: Sendable {
         publish(place.group)
     }
 
-    package mutating func enterQueue(_ group: Int, forced: Bool) -> Bool {
-        if !forced && waiting[group] >= queueLengthsMax[group] { return false }
+    /// A session may have so many requests wait for each place that is free.
+    private static let waitingPerFreePlace = 8
+
+    /// Whether one more request of a session that has `own` waiting may wait where so many places are `free`. However many one
+    /// session asks for, some places stay free for others: it alone gets eight ninths of them, two get eight seventeenths each.
+    /// Source: Choudhury, Hahne: "Dynamic queue length thresholds for shared-memory packet switches" (1998).
+    package static func mayWait(having own: Int, free: Int) -> Bool {
+        free > 0 && own <= waitingPerFreePlace * free
+    }
+
+    package mutating func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
+        let free = queueLengthsMax[group] - waiting[group]
+        if !forced && !Self.mayWait(having: own, free: free) { return false }
         waiting[group] += 1
         return true
     }

@@ -81,6 +81,7 @@ package struct WorkerEngine: ~Copyable {
     // Groups.
     let health: any HealthDirectory
     var groups: GroupTable
+    var groupLines = GroupLines()
     /// By slot of the stream, where that has a group.
     var errands: [Errand] = []
     /// Of choices among members.

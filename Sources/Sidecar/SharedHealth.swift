@@ -28,8 +28,8 @@ final class SharedHealth: HealthDirectory, Sendable {
         telling { $0.record(result, of: place, now: now) }
     }
 
-    func enterQueue(_ group: Int, forced: Bool) -> Bool {
-        book.withLock { $0.enterQueue(group, forced: forced) }
+    func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
+        book.withLock { $0.enterQueue(group, having: own, forced: forced) }
     }
 
     func leaveQueue(_ group: Int) { book.withLock { $0.leaveQueue(group) } }
