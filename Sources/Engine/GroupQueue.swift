@@ -12,11 +12,11 @@ extension WorkerEngine {
     mutating func lineUp(_ stream: Int, wantsRoom: Bool) {
         let group = Int(streams[stream].group)
         let wasQueued = errands[stream].isQueued
-        let isNew = !wasQueued && errands[stream].tried.count == 0
+        let isNew = !wasQueued && !isAdmitted(stream)
         if !wasQueued && !enterGroupQueue(stream, group) { return endForGroupLength(stream, group) }
         errands[stream].isQueued = true
         streams[stream].phase = .waiting
-        if !wasQueued { streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds) }
+        beginQueueTime(stream)
         streams[stream].isConnecting = false
         streams[stream].raceAt = .never
         armDeadline(stream)
@@ -30,6 +30,12 @@ extension WorkerEngine {
         if !errands[stream].isInQueue { insert(stream, group) }
         wake(group, at: groups.states[group].balancing.changesAt)
         if wantsRoom { awaitRoom(stream, group, isNew: isNew) }
+    }
+
+    /// The time for waiting begins, unless it has begun before.
+    mutating func beginQueueTime(_ stream: Int) {
+        if errands[stream].isTimed { return }
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
     }
 
     private mutating func endForGroupLength(_ stream: Int, _ group: Int) {
@@ -58,8 +64,13 @@ extension WorkerEngine {
         groups.links.insert(stream, before: behind, in: &groups.states[group].queue)
     }
 
+    /// Whether a stream was at a member before: then it is not turned away.
+    private func isAdmitted(_ stream: Int) -> Bool {
+        errands[stream].isAdmitted || errands[stream].tried.count > 0
+    }
+
     private mutating func enterGroupQueue(_ stream: Int, _ group: Int) -> Bool {
-        let isForced = errands[stream].tried.count > 0
+        let isForced = isAdmitted(stream)
         let own = waitingInGroup(besides: stream)
         if !groups.isAdHoc(group) { return health.enterQueue(group, having: own, forced: isForced) }
         let state = groups.states[group]

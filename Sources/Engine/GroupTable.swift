@@ -59,6 +59,10 @@ struct Errand {
     var isRetry = false
     /// Whether it waits for a member: in the group's queue, or behind others of its session.
     var isQueued = false
+    /// Whether it was let in before, and is not turned away any more.
+    var isAdmitted = false
+    /// Whether its time for waiting has begun, and no connection has served it since.
+    var isTimed = false
     var isInQueue = false
     /// Its session's line, once it has had to wait for room.
     var line: Int?

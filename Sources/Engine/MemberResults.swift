@@ -101,6 +101,7 @@ extension WorkerEngine {
     private mutating func leaveTried(_ stream: Int, _ result: MemberResult) {
         let member = errands[stream].member
         leaveMember(stream, result)
+        errands[stream].isTimed = false
         if member >= 0 && !errands[stream].tried.isFull { errands[stream].tried.insert(member) }
     }
 

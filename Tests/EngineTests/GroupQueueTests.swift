@@ -145,6 +145,23 @@ struct GroupQueueTests {
 
     static let turns = [
         Row(
+            "who has waited longest gets the connection that becomes free, though it came to this line later",
+            named: .group("ab", .first) { $0.oneEach() },
+            script: { rig in
+                for _ in 1...3 { rig.greet() }
+                rig.askGroup(1)
+                rig.askGroup(11, 1)
+                rig.pass(1)
+                rig.askGroup(21, 2)
+                rig.askGroup(31, 3)
+                rig.connect(1)
+                rig.fail(0)
+                rig.answer(1)
+                rig.forgetBut("got", "dial")
+            },
+            expected: "dial 0 a\ndial 1 b\n1 got GET /11\ndial 2 a\n1 got GET /1"
+        ),
+        Row(
             "a session that asks for much at once puts nobody back: sessions take turns",
             named: .group("ab") { $0.oneEach() },
             script: { rig in
@@ -236,6 +253,28 @@ struct GroupQueueTests {
                 """
         ),
         Row(
+            "those who have asked another worker in vain are not turned away, and keep their age",
+            { $0.connectionsPerEndpointMax = 1 },
+            named: .group("a") { $0.queueLengthMax = 1 },
+            workers: 2,
+            script: { rig in
+                rig.neighbourHasIdle()
+                rig.askGroups(1...4)
+                while !rig.asks.isEmpty { rig.neighbourHasNone() }
+                rig.askGroup(5)
+                rig.connect(0)
+                for _ in 1...3 { rig.answer(0) }
+                rig.forgetBut("got", "overloaded")
+            },
+            expected: """
+                5 end overloaded none [] unsent
+                0 got GET /1
+                0 got GET /2
+                0 got GET /3
+                0 got GET /4
+                """
+        ),
+        Row(
             "and in that of the process",
             { $0.queueLengthMax = 2 },
             named: .group("a") { $0.oneEach() },
@@ -251,6 +290,29 @@ struct GroupQueueTests {
                 rig.pass(100)
             },
             expected: "dial 0 a\n3 end queueTimeout none [] unsent"
+        ),
+        Row(
+            "a deadline runs on when members are looked at again",
+            { $0.connectionsPerEndpointMax = 1 },
+            named: .group("a"),
+            script: { rig in
+                rig.askGroup(1)
+                for stream in 2...3 as ClosedRange<UInt32> {
+                    rig.askGroup(stream) { $0.deadlines.queueMilliseconds = 100 }
+                }
+                rig.connect(0)
+                rig.forget()
+                rig.pass(60)
+                rig.setWeight(0, 2)
+                rig.answer(0)
+                rig.pass(40)
+                rig.forgetBut("got", "end")
+            },
+            expected: """
+                0 got GET /2
+                1 end complete pooled [connected at a] by a
+                3 end queueTimeout none [] unsent
+                """
         ),
         Row(
             "requests that go another way stand in a line of their own",

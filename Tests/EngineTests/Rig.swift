@@ -94,7 +94,12 @@ final class Rig {
     /// Pool keys that the engine remembers.
     var targetCount: Int { engine.targets.count }
     /// Ways and TLS settings that the engine remembers beside those it began with.
-    var routeCount: Int { engine.targets.routes.count + engine.targets.routes.settingsCount - routesAtFirst }
+    var routeCount: Int {
+        // Those of connections that are kept ready stay.
+        let last = engine.groups.states.map(\.standby).filter { !$0.isFixed && $0.route.slot > 2 }
+        let kept = Set(last.map(\.route))
+        return engine.targets.routes.count + engine.targets.routes.settingsCount - routesAtFirst - kept.count
+    }
     private let routesAtFirst: Int
     /// Rooms, wishes and endpoints that the budget remembers.
     var budgetCount: Int { budget.ledger.count + budget.ledger.wishCount + budget.ledger.entryCount }
