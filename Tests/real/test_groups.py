@@ -13,6 +13,7 @@ from nginx import Nginx
 from origin import answering, reply
 from outrigger import pb
 from test_administration import got
+from test_commands import DATA, NO_INPUT, run
 from test_profiles import configured
 from tls import server_context
 from world import ask, attempts, get, outcome, until
@@ -292,3 +293,29 @@ async def test_a_name_or_trust_of_a_request_s_own_ejects_nobody_for_others(world
     for wrong in theirs * 5:
         assert outcome(await session.exchange(wrong)) == "TLS_VERIFY"
     assert served(await many(session, 20, 1, secured)) == {"a": 10, "b": 10}
+
+
+async def test_fetch_asks_a_group_of_a_sidecar_that_runs_and_of_one_of_its_own(world, executable):
+    gone, good = await world.origin(), await world.origin(answering(reply(b"from a")))
+    gone.server.close()
+    await gone.server.wait_closed()
+    text = group({"x": gone.endpoint, "a": good.endpoint}, "policy: first")
+    await configured(world, text)
+    for where in ["--socket", world.sidecar.path], ["--config", f"{world.folder}/outrigger.yaml"]:
+        result = await run(executable, "fetch", "-v", "http://origin.test/path", "--group", "g", *where)
+        assert (result.code, result.out) == (0, b"from a"), result
+        assert "a member of the group g" in result.err
+        assert "attempt 1: x REFUSED" in result.err and "attempt 2: a CONNECTED" in result.err, result
+    assert [one.line for one in good.requests] == [b"GET /path HTTP/1.1"] * 2
+    result = await run(executable, "fetch", "http://origin.test/", "--group", "other", *where)
+    assert result.code == DATA and "group" in result.err, result
+
+
+async def test_fetch_says_what_is_wrong_with_its_configuration(world, executable):
+    path = f"{world.folder}/wrong.yaml"
+    with open(path, "w") as file:
+        file.write("groups: {g: {members: []}}")
+    result = await run(executable, "fetch", "http://a/", "--group", "g", "--config", path)
+    assert result.code == 78 and f"{path}:1:23: error: groups: g: members" in result.err, result
+    result = await run(executable, "fetch", "http://a/", "--group", "g", "--config", "/nowhere")
+    assert result.code == NO_INPUT, result
