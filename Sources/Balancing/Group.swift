@@ -111,6 +111,21 @@ package struct Group: Sendable {
         return members.indices.contains { members[$0].level >= 0 && !tried.contains($0) }
     }
 
+    /// Whether there is a member that is not among `tried` and is well: a request that failed elsewhere adds nothing there
+    /// that it could not bear.
+    package mutating func hasWellMember(butNot tried: Tried, now: Instant) -> Bool {
+        if now >= staleAt { refresh(now) }
+        return members.indices.contains {
+            members[$0].level >= 0 && !tried.contains($0) && members[$0].isWell(now)
+        }
+    }
+
+    /// Whether `member` is healthy, and no attempt of this worker's has failed there within a second.
+    package func isWell(_ member: Int, now: Instant) -> Bool { members[member].isWell(now) }
+
+    /// An attempt at `member` has failed, or its reply is one after which another member is asked.
+    package mutating func failed(_ member: Int, now: Instant) { members[member].failedAt = now }
+
     /// Whether a request that `allAtLimit` was said to waits for `member`: it is among those that the last pick chose from.
     package func isAwaited(_ member: Int, tried: Tried) -> Bool {
         if members[member].level < 0 || tried.contains(member) { return false }
@@ -188,6 +203,13 @@ package struct Group: Sendable {
         case .dialSuccess: members[member].suspectsDials
         case .replySuccess: members[member].suspectsReplies
         case .nothing: false
+        }
+    }
+
+    package func isFailure(_ result: MemberResult) -> Bool {
+        switch result.meaning(statuses) {
+        case .dialFailure, .replyFailure: true
+        case .dialSuccess, .replySuccess, .nothing: false
         }
     }
 

@@ -18,6 +18,8 @@ struct MemberState: Sendable {
     var isFull = false
     /// Of the next pick: not for a request like this one, unless nobody else is left.
     var isDoubted = false
+    /// When an attempt of this worker's failed there last.
+    var failedAt = MemberState.longAgo
     /// Recent latency, nanoseconds, as of `costAt`; 0: unknown.
     var cost = 0.0
     var costAt = Instant(nanoseconds: 0)
@@ -54,6 +56,11 @@ struct MemberState: Sendable {
     }
 
     func isHealthy(_ now: Instant) -> Bool { !isDown && now >= ejectedUntil }
+
+    /// Whether it is healthy, and has not failed for as long as retries count.
+    func isWell(_ now: Instant) -> Bool {
+        isHealthy(now) && failedAt.adding(milliseconds: RetryBudget.windowMilliseconds) <= now
+    }
 
     /// What it was like before is no longer known.
     mutating func recovered(at instant: Instant) {

@@ -1,6 +1,6 @@
 // RetryBudget.swift: how many requests of a group may be sent again, so that retries do not finish off what
 // is left of it.
-// Owns: the count of one worker. Source: Envoy, "retry_budget" (share of active requests, least concurrency);
+// Owns: the count of one worker. Who asks it: Sources/Engine/Groups.swift, for retries at members that are not well. Source: Envoy, "retry_budget" (share of active requests, least concurrency);
 // Finagle, RetryBudget (a window that slides, without which attempts that fail at once would never be many at
 // the same time).
 import Model

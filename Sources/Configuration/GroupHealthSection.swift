@@ -136,14 +136,14 @@ private enum RetryKeys {
             \.percent,
             .number,
             0...100,
-            "Most retries in a worker, percent of its active requests"
+            "Most retries in a worker at members that failed within the last second, percent of its active requests"
         ),
         NumberKey(
             "concurrency-min",
             \.concurrencyMin,
             .number,
             0...10_000,
-            "So many at the same time, however few requests there are"
+            "So many at the same time, however few requests there are; at members that are well retries are free"
         ),
         NumberKey(
             "attempts-max",

@@ -57,6 +57,8 @@ struct Errand {
     var since = Instant(nanoseconds: 0)
     /// Whether the attempt, or the one to come, counts as a retry.
     var isRetry = false
+    /// Whether it goes to a member that is well, and so counts as none.
+    var wantsWell = false
     /// Whether it waits for a member: in the group's queue, or behind others of its session.
     var isQueued = false
     /// Whether it was let in before, and is not turned away any more.

@@ -281,17 +281,20 @@ extension WorkerEngine {
         groups.states[Int(streams[stream].group)].budget.retryEnded(now: now)
     }
 
-    /// The last attempt failed, and the next one is a retry. - Returns: whether it may be made, at another member.
+    /// The last attempt failed, and the next one is a retry. At a member that is well it is free; else there is a budget.
+    /// - Returns: whether it may be made, at another member.
     mutating func takeRetry(_ stream: Int) -> Bool {
         let group = Int(streams[stream].group)
         endRetry(stream)
         let tried = errands[stream].tried
         guard tried.count < groups.states[group].settings.retry.attemptsMax, !tried.isFull,
             streams[stream].totalUntil > now,
-            groups.states[group].balancing.hasMember(butNot: tried, now: now),
-            groups.states[group].budget.takeRetry(now: now)
+            groups.states[group].balancing.hasMember(butNot: tried, now: now)
         else { return false }
-        errands[stream].isRetry = true
+        let isFree = groups.states[group].balancing.hasWellMember(butNot: tried, now: now)
+        if !isFree && !groups.states[group].budget.takeRetry(now: now) { return false }
+        errands[stream].wantsWell = isFree
+        errands[stream].isRetry = !isFree
         totals.retriesTotal &+= 1
         return true
     }

@@ -10,6 +10,9 @@ extension WorkerEngine {
 
     /// Tells the group's ledger what came of an attempt, where that is news.
     mutating func tell(_ result: MemberResult, of place: MemberPlace) {
+        if groups.states[place.group].balancing.isFailure(result) {
+            groups.states[place.group].balancing.failed(place.member, now: now)
+        }
         guard groups.states[place.group].balancing.isNews(result, of: place.member) else { return }
         if !groups.isAdHoc(place.group) { return health.record(result, of: place, now: now) }
         var news: [HealthNews] = []
@@ -219,6 +222,7 @@ extension WorkerEngine {
             isRepeatable(stream), !isOnes(slot, stream), streams[stream].pinToken.isEmpty
         else { return false }
         // What came is passed on when nobody else is left.
+        groups.states[group].balancing.failed(errands[stream].member, now: now)
         var tried = errands[stream].tried
         if tried.isFull { return false }
         tried.insert(errands[stream].member)

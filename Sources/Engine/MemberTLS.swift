@@ -82,10 +82,11 @@ extension WorkerEngine {
         return max(doubts.heldUntil(member, route), doubts.heldUntil(member, hopWay(route)))
     }
 
-    /// As the group's policy chooses, but members in doubt for the stream's way only where nobody else is left.
+    /// As the group's policy chooses, but members in doubt for the stream's way only where nobody else is left, and so members
+    /// that are not well for a retry that is free because others are.
     mutating func pickMember(_ stream: Int, _ group: Int) -> Pick {
-        let isDoubtful = !groups.states[group].doubts.isEmpty
-        if isDoubtful { markDoubts(group, streams[stream].route) }
+        let isDoubtful = !groups.states[group].doubts.isEmpty || errands[stream].wantsWell
+        if isDoubtful { markDoubts(group, streams[stream].route, errands[stream].wantsWell) }
         defer { if isDoubtful { clearMarks(group) } }
         return groups.states[group].balancing.pick(
             now: now,
@@ -95,9 +96,10 @@ extension WorkerEngine {
         )
     }
 
-    private mutating func markDoubts(_ group: Int, _ route: RouteID) {
+    private mutating func markDoubts(_ group: Int, _ route: RouteID, _ wantsWell: Bool) {
         for member in groups.states[group].endpoints.indices {
-            let isDoubted = doubtedUntil(group, member, route) > now
+            let isUnwell = wantsWell && !groups.states[group].balancing.isWell(member, now: now)
+            let isDoubted = isUnwell || doubtedUntil(group, member, route) > now
             groups.states[group].balancing.setDoubted(member, isDoubted)
         }
     }

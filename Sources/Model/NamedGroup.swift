@@ -106,7 +106,8 @@ package struct CheckSettings: Hashable, Sendable {
     package init(kind: Kind) { self.kind = kind }
 }
 
-/// How many requests may be sent again to another member.
+/// How many requests may be sent again to another member. At one that is healthy and has not failed for a second they are
+/// free: it has room for what another one drops. The share is for all others, which retries could finish off.
 package struct RetrySettings: Hashable, Sendable {
     /// Share of the requests that are active.
     package var percent = 20

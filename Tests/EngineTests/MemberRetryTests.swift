@@ -191,23 +191,92 @@ struct MemberRetryTests {
                 """
         ),
         Row(
-            "the budget of retries is shared by all requests",
-            named: .group("abc", .first) { group in
-                group.retry.percent = 0
-                group.retry.concurrencyMin = 1
-                group.ejection.dialFailures = 0
-            },
+            "the budget of retries at members that failed is shared by all requests",
+            named: .group("ab", .first) { $0.allowRetries(1) },
             script: { rig in
-                rig.askGroups(1...2)
+                rig.askGroups(1...3)
                 rig.fail(0)
+                rig.fail(3)
                 rig.fail(1)
+                rig.fail(2)
             },
             expected: """
                 dial 0 a
                 dial 1 a
-                dial 2 b
-                2 end connectRefused none [refused at a] by a unsent
+                dial 2 a
+                dial 3 b
+                1 end connectRefused none [refused at a refused at b] by b unsent
+                dial 4 b
+                3 end connectRefused none [refused at a] by a unsent
                 """
+        ),
+        Row(
+            "at members that have not failed for a second retries are free, and go there first",
+            named: .group("abc", .first) { $0.allowRetries(0) },
+            script: { rig in
+                rig.askGroups(1...3)
+                for socket in 0...3 { rig.fail(socket) }
+                rig.pass(1000)
+                rig.forget()
+                rig.askGroup(4)
+                rig.fail(7)
+            },
+            expected: "dial 7 a\ndial 8 b"
+        ),
+        Row(
+            "a status after which another member is asked is a failure, as far as that goes",
+            named: .group("ab", .first) { group in
+                group.allowRetries(0)
+                group.retry.statuses = [503...503]
+            },
+            script: { rig in
+                for (stream, socket) in [(1, 0), (2, 2)] as [(UInt32, Int)] {
+                    rig.askGroup(stream)
+                    rig.connect(socket)
+                    rig.hear(socket, "HTTP/1.1 503 No|Content-Length: 0||")
+                    if stream == 1 {
+                        rig.connect(1)
+                        rig.hear(1, "HTTP/1.1 503 No|Content-Length: 0||")
+                    }
+                }
+                rig.noteEnds()
+            },
+            expected: """
+                1 end complete pooled [exchangeFailed at a connected at b] by b
+                2 end complete pooled [connected at a] by a
+                """
+        ),
+        Row(
+            "of sixty requests at once none fails when one of three members stands still",
+            named: .group("abc"),
+            script: { rig in
+                for stream in 1...60 as ClosedRange<UInt32> {
+                    rig.askGroup(stream) { $0.deadlines.firstByteMilliseconds = 1000 }
+                }
+                for socket in 0..<60 { rig.connect(socket) }
+                for socket in 0..<60 where socket % 3 != 0 { rig.answer(socket) }
+                rig.pass(1000)
+                for socket in 0..<60 where socket % 3 != 0 { rig.answer(socket) }
+                let complete = rig.lines.count { $0.contains("end complete") }
+                rig.forget()
+                rig.note("\(complete) are whole")
+            },
+            expected: "60 are whole"
+        ),
+        Row(
+            "when all members fail there is no storm: each failed once, and then the budget holds",
+            named: .group("ab", .first) { $0.allowRetries(0) },
+            script: { rig in
+                for stream in 1...10 as ClosedRange<UInt32> {
+                    rig.askGroup(stream)
+                    rig.fail(stream == 1 ? 0 : Int(stream))
+                    if stream == 1 { rig.fail(1) }
+                }
+                let dials = rig.lines.count { $0.hasPrefix("dial") }
+                rig.forget()
+                rig.note("\(dials) dials for 10 requests")
+            },
+            expected: "11 dials for 10 requests"
         ),
         Row(
             "a status is passed on",
@@ -248,5 +317,23 @@ struct MemberRetryTests {
 
     @Test(arguments: rows) func `another member is tried where that is safe`(_ row: Row) {
         #expect(row.actual == row.expected)
+    }
+}
+
+extension NamedGroup {
+    /// So many at a time; nobody is ejected.
+    fileprivate mutating func allowRetries(_ count: Int) {
+        retry.percent = 0
+        retry.concurrencyMin = count
+        ejection.dialFailures = 0
+        ejection.replyFailures = 0
+    }
+}
+
+extension Rig {
+    fileprivate func noteEnds() {
+        let ends = lines.filter { $0.contains(" end ") }
+        forget()
+        for line in ends { note(line) }
     }
 }

@@ -155,7 +155,7 @@ groups:
     policy: peak-ewma
     members:
 {members}    ejection: {{dial-failures: 3, reply-failures: 3}}
-    retry: {{percent: 100, attempts-max: 4}}
+    retry: {{attempts-max: 4}}
 """
     return place.file("outrigger.yaml", text)
 
