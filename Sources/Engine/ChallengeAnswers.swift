@@ -116,6 +116,7 @@ extension WorkerEngine {
             )
         while true {
             var value = ByteBuffer()
+            value.isSecret = true
             let answer = authenticator.answer(
                 list,
                 in: bytes,

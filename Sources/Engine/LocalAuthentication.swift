@@ -23,13 +23,15 @@ extension WorkerEngine {
         }
         // Nothing is sent that could be asked for credentials.
         if streams[stream].isRaw { return nil }
-        let plainHead = copy(streams.slots[stream].element.upload.bytes)
-        let line = plainHead.span.requestLine
+        let headBytes = streams[stream].headBytes
+        let line = streams.slots[stream].element.upload.bytes.requestLine
         let isConnect = streams[stream].isConnect
         var state = StreamAuthentication(
-            method: Array(plainHead[line.method]),
-            target: Array(plainHead[line.target]),
-            plainHead: Array(plainHead.dropLast(2)),
+            method: copy(streams.slots[stream].element.upload.bytes.extracting(line.method)),
+            target: copy(streams.slots[stream].element.upload.bytes.extracting(line.target)),
+            plainHead: Secret(
+                copying: streams.slots[stream].element.upload.bytes.extracting(first: headBytes - 2)
+            ),
             expectsContinue: streams[stream].encoded.expectsContinue,
             asksForUpgrade: !request.upgrade.isEmpty || isConnect,
             scheme: request.scheme,
@@ -109,8 +111,8 @@ extension WorkerEngine {
         )
         swap(&new, &streams[stream].upload)
         streams[stream].authentication = state
-        // The answers of the last time are in it.
-        old.wipe()
+        // The answers of the last time may be in it.
+        if old.isSecret { old.wipe() }
     }
 
     private mutating func compose(
@@ -125,7 +127,10 @@ extension WorkerEngine {
         let origin = state.isNameless ? namelessSpace(key, state.scheme) : state.origin?.space
         prepare(&state.origin, state, rest, stream, origin)
         prepare(&state.peer, state, rest, stream, peerSpace(key))
-        lines.append(state.plainHead.span)
+        let values = (state.origin?.value?.count ?? 0) + (state.peer?.value?.count ?? 0)
+        lines.isSecret = values > 0 || streams[stream].encoded.hasCredentials
+        lines.reserve(state.plainHead.count + values + Self.fieldBytesMax + rest.count)
+        state.plainHead.withBytes { lines.append($0) }
         append("Authorization: ", state.origin?.value, to: &lines)
         append("Proxy-Authorization: ", state.peer?.value, to: &lines)
         // What may be asked for again has to be held whole, else it is not sent before we know.
@@ -140,6 +145,9 @@ extension WorkerEngine {
             streams[stream].gate = streams[stream].encoded.expectsContinue ? .awaitsContinue : .open
         }
     }
+
+    /// Names of the fields that are added, and Expect.
+    private static let fieldBytesMax = 128
 
     /// Whether a context is not known to be done with what it sends now.
     private func mayGoOn(_ slot: Int, _ stream: Int) -> Bool {
@@ -190,6 +198,7 @@ extension WorkerEngine {
         _ attempt: inout AuthenticationAttempt
     ) -> Secret? {
         var value = ByteBuffer()
+        value.isSecret = true
         let has = authenticator.preemptive(space, credential, request, &attempt, appendingTo: &value)
         defer { value.wipe() }
         return has ? Secret(copying: value.bytes) : nil

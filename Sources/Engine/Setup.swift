@@ -104,7 +104,7 @@ extension WorkerEngine {
         case .inner:
             names = route.inner
             scope.appendPart(route.authority)
-            scope.appendPart(route.connectLines)
+            scope.appendPart(route.connectLines.map { authenticator.fingerprint(of: $0) } ?? [])
             scope.appendPart(route.credential.map { Array($0.name.utf8) + [0] + $0.user } ?? [])
         }
         let identity = TLSIdentity(
@@ -173,17 +173,13 @@ extension WorkerEngine {
 
     private mutating func askForTunnel(_ slot: Int, _ route: RouteIdentity) {
         let isOnIdle = connections[slot].isTunnelOnIdle
-        RequestEncoder.appendConnect(
-            authority: route.authority.span,
-            lines: route.connectLines.span,
-            into: &connections[slot].setupOutput
-        )
-        if route.credential != nil {
-            var output = ByteBuffer()
-            swap(&output, &connections[slot].setupOutput)
-            authorizeTunnel(slot, route, &output)
-            swap(&output, &connections[slot].setupOutput)
-        }
+        var output = ByteBuffer()
+        swap(&output, &connections[slot].setupOutput)
+        let lines = route.connectLines
+        output.isSecret = lines != nil || route.credential != nil
+        RequestEncoder.appendConnect(authority: route.authority.span, lines: lines, into: &output)
+        if route.credential != nil { authorizeTunnel(slot, route, &output) }
+        swap(&output, &connections[slot].setupOutput)
         var context = ReplyContext()
         context.isConnect = true
         connections[slot].hasAsked = false
