@@ -265,7 +265,11 @@ extension WorkerEngine {
         }
         identity.bindsPeer = connectLinesBind
         do throws(RequestError) {
-            let asked = request.hop?.connectFields ?? []
+            // Two Proxy-Authorization would be two users: what the request has among its own fields stands.
+            let asked = (request.hop?.connectFields ?? []).filter { field in
+                !(request.isConnect && field.name.span.isEqual(ignoringCase: "proxy-authorization")
+                    && requestHas(field))
+            }
             // What the request says itself stands in place of what its route has by the same name.
             let named = (namedRoute?.connectFields ?? []).filter { field in
                 !asked.contains { $0.hasName(of: field) } && !(request.isConnect && requestHas(field))
