@@ -41,6 +41,8 @@ struct StreamAuthentication {
     let host: [UInt8]
     /// Whether the authority is empty.
     let isNameless: Bool
+    /// Whether the server refused an Expect that we had added.
+    var isExpectRefused = false
     /// Bytes of the body of a challenge that is answered.
     var droppedBytes = 0
 }
