@@ -58,7 +58,7 @@ def world(request, executable):
     for marker in reversed(list(request.node.iter_markers("sidecar"))):
         flags |= marker.kwargs
     world = World(executable, flags)
-    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy", "apache"} & set(request.fixturenames))
+    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy", "apache", "lighttpd"} & set(request.fixturenames))
     return world
 
 
