@@ -131,8 +131,19 @@ package struct Authenticator: ~Copyable {
         }
     }
 
-    /// Forgets everything: credentials were taken back.
+    /// Forgets everything.
     package mutating func removeAll() { spaces.removeAll() }
+
+    /// What tells a secret from others without giving it away; only this worker's.
+    package func fingerprint(of secret: Secret) -> [UInt8] {
+        var input = ByteBuffer(capacity: seed.count + secret.count)
+        seed.withBytes { input.append($0) }
+        secret.withBytes { input.append($0) }
+        defer { input.wipe() }
+        var digits = ByteBuffer()
+        functions.appendHex(.sha256, of: input.bytes, to: &digits)
+        return digits.bytes.copied()
+    }
 }
 
 // What servers refuse.

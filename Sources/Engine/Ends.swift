@@ -122,10 +122,8 @@ extension WorkerEngine {
         dropSecurity(ofStream: slot)
         targets.routes.release(streams[slot].route)
         streams[slot].route = .direct
-        if !streams[slot].authenticationAside.isAbsent {
-            streams[slot].authenticationAside.clear()
-            streams[slot].upload.wipe()
-        }
+        streams[slot].authenticationAside.clear()
+        if streams[slot].upload.isSecret { streams[slot].upload.wipe() }
         streams[slot].upload.removeAll()
         if streams[slot].upload.capacity <= Self.spareBufferBytesMax
             && spareBuffers.count < Self.spareBuffersMax

@@ -144,6 +144,13 @@ extension WorkerEngine {
         effects.append(.notifyClose(id(ofConnection: slot)))
     }
 
+    /// Nothing of a secret waits for the next connection in this slot.
+    mutating func forgetUsers(_ slot: Int) {
+        if !connections[slot].users.isEmpty { connections[slot].users = [] }
+        connections[slot].tunnelTryAside.clear()
+        if connections[slot].setupOutput.isSecret { connections[slot].setupOutput.wipe() }
+    }
+
     /// Frees the slot of a connection whose socket is gone or about to go.
     mutating func forget(_ slot: Int, _ heir: Heir? = nil) {
         let target = connections[slot].target
@@ -159,10 +166,7 @@ extension WorkerEngine {
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         let pin = connections[slot].pin
         connections[slot].pin = nil
-        if !connections[slot].tunnelTryAside.isAbsent {
-            connections[slot].tunnelTryAside.clear()
-            connections[slot].setupOutput.wipe()
-        }
+        forgetUsers(slot)
         connections.release(slot)
         targets[target].connections -= 1
         targets.removeIfUnused(target)

@@ -33,17 +33,13 @@ extension WorkerEngine {
 
     mutating func askForTunnel(_ slot: Int, _ route: RouteIdentity) {
         let isOnIdle = connections[slot].isTunnelOnIdle
-        RequestEncoder.appendConnect(
-            authority: route.authority.span,
-            lines: route.connectLines.span,
-            into: &connections[slot].setupOutput
-        )
-        if route.credential != nil {
-            var output = ByteBuffer()
-            swap(&output, &connections[slot].setupOutput)
-            authorizeTunnel(slot, route, &output)
-            swap(&output, &connections[slot].setupOutput)
-        }
+        var output = ByteBuffer()
+        swap(&output, &connections[slot].setupOutput)
+        let lines = route.connectLines
+        output.isSecret = lines != nil || route.credential != nil
+        RequestEncoder.appendConnect(authority: route.authority.span, lines: lines, into: &output)
+        if route.credential != nil { authorizeTunnel(slot, route, &output) }
+        swap(&output, &connections[slot].setupOutput)
         var context = ReplyContext()
         context.isConnect = true
         connections[slot].hasAsked = false

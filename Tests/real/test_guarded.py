@@ -8,21 +8,21 @@ from nginx import pattern
 from origin import answering
 from outrigger import pb
 from tls import server_context
-from world import ask, get, outcome, secure, until
+from world import CANARY, ask, get, outcome, secure, until
 
 SCHEMES = "Basic", "Digest"
 
 
-def known(scheme, password=b"secret", **more):
+def known(scheme, password=CANARY, **more):
     return pb.Credential(user=b"user", password=password, schemes=[scheme], **more)
 
 
-def private(nginx, method="GET", name="1k", password=b"secret", **more):
+def private(nginx, method="GET", name="1k", password=CANARY, **more):
     credentials = pb.Credentials(origin=known("Basic", password))
     return ask(method, nginx, f"/private/{name}", credentials=credentials, **more)
 
 
-def through(squid, origin, route, known_by, target="/", password=b"secret", **more):
+def through(squid, origin, route, known_by, target="/", password=CANARY, **more):
     credentials = pb.Credentials(peer=known(known_by, password))
     authority = f"origin.test:{origin.endpoint.port}"
     return ask(
@@ -37,7 +37,7 @@ async def test_nginx_lets_in_who_knows_the_password(world, nginx):
         answer = await session.exchange(private(nginx, name=name))
         assert (outcome(answer), answer.reply.status) == ("COMPLETE", 200)
         assert bytes(answer.body) == nginx.contents[name]
-    answer = await session.exchange(private(nginx, password=b"wrong"))
+    answer = await session.exchange(private(nginx, password=CANARY + b"-wrong"))
     assert answer.reply.status == 401
     assert answer.reply.connection.authentication == "the credential was refused"
     assert (await session.exchange(get(nginx, "/private/1k"))).reply.status == 401
@@ -104,7 +104,7 @@ async def test_squid_makes_tunnels_for_a_user(world, squid, certificates, scheme
 async def test_squid_refuses_a_wrong_password(world, squid, scheme, route):
     origin = await world.origin(answering())
     session = await world.session()
-    answer = await session.exchange(through(squid, origin, route, scheme, password=b"wrong"))
+    answer = await session.exchange(through(squid, origin, route, scheme, password=CANARY + b"-wrong"))
     expected = "COMPLETE" if route == pb.ROUTE_PEER else "PEER_REFUSED"
     assert (outcome(answer), answer.reply.status) == (expected, 407)
     assert answer.reply.connection.authentication == "the credential was refused"
