@@ -57,6 +57,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
 
     /// Appends up to `countMax` bytes that `body` writes.
     @inlinable
+    @inline(__always)
     package mutating func append<E: Error>(
         upTo countMax: Int,
         _ body: (inout OutputSpan<UInt8>) throws(E) -> Void
@@ -114,6 +115,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
     }
 
     @inlinable
+    @inline(__always)
     mutating func makeRoom(_ needed: Int) {
         if storage.count &+ needed > storage.capacity { grow(needed) }
     }
@@ -121,6 +123,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
     /// Slides the waiting bytes to the front when growing is the alternative, and only when at least as many were
     /// consumed as wait, so that sliding stays O(1) a byte. Grows by itself only where what it leaves is a secret.
     @usableFromInline
+    @inline(never)
     mutating func grow(_ needed: Int) {
         if start > 0 && start >= count {
             let end = storage.count
