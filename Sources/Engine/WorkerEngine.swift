@@ -11,9 +11,8 @@ import Model
 /// The decisions of one worker. Time must not go backwards from call to call.
 ///
 /// The verbs are spread over files by what they are about: sessions and frames in Sessions.swift and Requests.swift,
-/// upstreams in Connections.swift and Replies.swift, getting a connection in Dispatcher.swift, Pool.swift, Rooms.swift and
-/// Pins.swift,
-/// the last word in Ends.swift, time in Time.swift.
+/// upstreams in Connections.swift, Replies.swift and ReplyBodies.swift, getting a connection in Dispatcher.swift,
+/// Pool.swift, Rooms.swift and Pins.swift, the last word in Ends.swift, time in Time.swift.
 package struct WorkerEngine: ~Copyable {
     let limits: Limits
     /// What requests can refer to by name.
