@@ -147,7 +147,10 @@ extension WorkerEngine {
     /// Nothing of a secret waits for the next connection in this slot.
     mutating func forgetUsers(_ slot: Int) {
         if !connections[slot].users.isEmpty { connections[slot].users = [] }
-        connections[slot].tunnelTryAside.clear()
+        if let own = connections[slot].tunnelTry {
+            connections[slot].tunnelTryAside.clear()
+            if let space = own.space { authenticator.ended(space, own.credential, own.attempt) }
+        }
         if connections[slot].setupOutput.isSecret { connections[slot].setupOutput.wipe() }
     }
 

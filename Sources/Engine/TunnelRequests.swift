@@ -32,7 +32,6 @@ extension WorkerEngine {
     }
 
     mutating func askForTunnel(_ slot: Int, _ route: RouteIdentity) {
-        let isOnIdle = connections[slot].isTunnelOnIdle
         var output = ByteBuffer()
         swap(&output, &connections[slot].setupOutput)
         let lines = route.connectLines
@@ -44,7 +43,7 @@ extension WorkerEngine {
         context.isConnect = true
         connections[slot].hasAsked = false
         connections[slot].decoder.begin(context)
-        orderSetupWrite(slot, probeFirst: isOnIdle && needsProbe(slot))
+        orderSetupWrite(slot, probeFirst: connections[slot].isTunnelOnIdle && needsProbe(slot))
         connections[slot].mayHaveMore = false
     }
 
@@ -147,7 +146,8 @@ extension WorkerEngine {
         streams[stream].gate = .shut
         takeOver(slot, stream, index)
         connections[slot].setup = .done
-        let binds = targets.routes.bindsPeer(streams[stream].route)
+        // A client with a token may go on here, if its reply says so.
+        let binds = streams[stream].pinToken.isEmpty && targets.routes.bindsPeer(streams[stream].route)
         connections[slot].isSpent = binds || !connections[slot].setupOutput.isEmpty
         connections[slot].setupOutput.removeAll()
         connections[slot].decoder = ReplyDecoder(limits: limits)
