@@ -118,6 +118,8 @@ struct DigestUse: Equatable, Sendable {
     let count: UInt32
     /// Whether the nonce is that of the challenge that was answered: then a refusal is one of the password.
     let isOwn: Bool
+    /// Whether it was any stream's to use when it was used.
+    var isForAll = true
 
     static func == (left: DigestUse, right: DigestUse) -> Bool {
         left.session === right.session && left.count == right.count && left.isOwn == right.isOwn

@@ -47,21 +47,26 @@ package struct Authenticator: ~Copyable {
         _ attempt: inout AuthenticationAttempt,
         appendingTo output: inout ByteBuffer
     ) -> Bool {
+        let key = SpaceKey(space: space, credential: credential)
+        ended(key, attempt)
         attempt.seenSerial = serial
         attempt.sent = .nothing
-        guard let place = spaces.place(SpaceKey(space: space, credential: credential)),
-            let index = spaces.best(request.target, at: place)
+        guard let place = spaces.place(key), let index = spaces.best(request.target, at: place)
         else { return false }
-        let realm = spaces.withRealm(index, at: place) { $0 }
-        switch realm.scheme {
+        let (realm, scheme) = spaces.withRealm(index, at: place) { ($0.realm, $0.scheme) }
+        switch scheme {
         case .basic:
             Basic.append(credential, to: &output)
-            attempt.send(.basic(realm: realm.realm))
+            attempt.send(.basic(realm: realm))
         case .bearer:
             Bearer.append(credential, to: &output)
-            attempt.send(.bearer(realm: realm.realm))
+            attempt.send(.bearer(realm: realm))
         case .digest:
-            guard let use = nextUse(index, at: place, isBodyHeld: request.body != nil) else { return false }
+            let (usesMax, isHeld) = (nonceUsesMax, request.body != nil)
+            let next = spaces.withRealm(index, at: place) {
+                $0.nonces.next(usesMax: usesMax, isBodyHeld: isHeld)
+            }
+            guard let use = next else { return false }
             use.session.append(request, count: use.count, functions, to: &output)
             attempt.send(.digest(use))
         }
@@ -82,6 +87,8 @@ package struct Authenticator: ~Copyable {
         precondition(list.side == space.side, "credentials of one side for the other")
         let key = SpaceKey(space: space, credential: credential)
         let choice = ChallengeChoice(list, in: block, credential, attempt, isBodyHeld: request.body != nil)
+        ended(key, attempt)
+        if case .digest(let use) = attempt.sent { withNonces(of: use, key) { $0.refuse(use) } }
         if let refusal = refusal(choice, list, in: block, key, attempt) { return .none(refusal) }
         switch choice {
         case .none(let reason): return .none(reason)
@@ -131,8 +138,33 @@ package struct Authenticator: ~Copyable {
         }
     }
 
-    /// Forgets everything: credentials were taken back.
+    /// Notes that a request with an answer has no reply, and will get none.
+    package mutating func ended(
+        _ space: AuthenticationSpace,
+        _ credential: Credential,
+        _ attempt: AuthenticationAttempt
+    ) {
+        ended(SpaceKey(space: space, credential: credential), attempt)
+    }
+
+    /// Its nonce is another's.
+    private mutating func ended(_ key: SpaceKey, _ attempt: AuthenticationAttempt) {
+        if case .digest(let use) = attempt.sent { withNonces(of: use, key) { $0.release(use) } }
+    }
+
+    /// Forgets everything.
     package mutating func removeAll() { spaces.removeAll() }
+
+    /// What tells a secret from others without giving it away; only this worker's.
+    package func fingerprint(of secret: Secret) -> [UInt8] {
+        var input = ByteBuffer(capacity: seed.count + secret.count)
+        seed.withBytes { input.append($0) }
+        secret.withBytes { input.append($0) }
+        defer { input.wipe() }
+        var digits = ByteBuffer()
+        functions.appendHex(.sha256, of: input.bytes, to: &digits)
+        return digits.bytes.copied()
+    }
 }
 
 // What servers refuse.
@@ -176,16 +208,9 @@ extension Authenticator {
         return attempt.tries >= AuthenticationAttempt.triesMax ? .tooManyTries : nil
     }
 
-    /// Whether other streams used the nonce after this one, or have a newer one since: it may be a matter of
-    /// counts.
+    /// See `SharedNonces.areAhead`.
     private mutating func isShared(_ use: DigestUse, _ key: SpaceKey) -> Bool {
-        guard let place = spaces.place(key),
-            let index = spaces.realm(use.session.realm, .digest(use.session.algorithm), at: place)
-        else { return false }
-        return spaces.withRealm(index, at: place) { realm in
-            guard let session = realm.session else { return false }
-            return session === use.session ? realm.count > use.count : session.serial > use.session.serial
-        }
+        withNonces(of: use, key) { $0.areAhead(of: use) } ?? false
     }
 
     private mutating func forget(_ realm: [UInt8], _ scheme: RealmScheme, _ key: SpaceKey) {
@@ -213,6 +238,7 @@ extension Authenticator {
             return .wrong
         }
         share(use, key)
+        withNonces(of: use, key) { $0.release(use) }
         prove(use.session.realm, scheme, key, target)
         if let nonce = read?.nextNonce, !nonce.isEmpty { replace(use.session, nonce, key) }
         return proof
@@ -234,17 +260,9 @@ extension Authenticator {
 
     /// Takes the nonce that the server wants next, unless there is another one meanwhile.
     private mutating func replace(_ session: DigestSession, _ nonce: [UInt8], _ key: SpaceKey) {
-        guard let place = spaces.place(key),
-            let index = spaces.realm(session.realm, .digest(session.algorithm), at: place)
-        else { return }
         let next = DigestSession(session, nextNonce: nonce, serial: serial + 1)
-        let isTaken = spaces.withRealm(index, at: place) { realm in
-            guard realm.session === session else { return false }
-            realm.session = next
-            realm.count = 0
-            return true
-        }
-        if isTaken { serial += 1 }
+        let isTaken = withNonces(session.realm, session.algorithm, key) { $0.replace(session, with: next) }
+        if isTaken == true { serial += 1 }
     }
 
     private func proof(
@@ -273,24 +291,32 @@ extension Authenticator {
 
 // Nonces.
 extension Authenticator {
-    /// The next use of a realm's nonce; `nil` when it has none, it is used up, or the body it protects is not
-    /// held.
-    private mutating func nextUse(_ realm: Int, at place: Int, isBodyHeld: Bool) -> DigestUse? {
-        let usesMax = nonceUsesMax
-        return spaces.withRealm(realm, at: place) { realm in
-            guard let session = realm.session, realm.count < usesMax,
-                isBodyHeld || session.protection != .authInt
-            else { return nil }
-            realm.count += 1
-            return DigestUse(session: session, count: realm.count, isOwn: false)
-        }
+    /// Reads or changes the nonces of a realm; `nil`: nothing is known of it.
+    private mutating func withNonces<Result>(
+        _ realm: [UInt8],
+        _ algorithm: DigestAlgorithm,
+        _ key: SpaceKey,
+        _ body: (inout SharedNonces) -> Result
+    ) -> Result? {
+        guard let place = spaces.place(key), let index = spaces.realm(realm, .digest(algorithm), at: place)
+        else { return nil }
+        return spaces.withRealm(index, at: place) { body(&$0.nonces) }
+    }
+
+    @discardableResult
+    private mutating func withNonces<Result>(
+        of use: DigestUse,
+        _ key: SpaceKey,
+        _ body: (inout SharedNonces) -> Result
+    ) -> Result? {
+        withNonces(use.session.realm, use.session.algorithm, key, body)
     }
 
     /// The use of a nonce that answers a challenge. The first time it is one that streams share: the newest
     /// of the realm where it came after the stream's last request, so that of many streams that are asked at
     /// once all but the first take that one's; else the challenge's. When that was refused, as requests may
     /// overtake each other and some servers want counts to rise, it is the challenge's again, and until it is
-    /// accepted nobody else gets it.
+    /// accepted nobody else gets it. Where requests are kept apart it is the challenge's at once.
     private mutating func use(
         _ challenge: DigestChallenge,
         _ protection: DigestProtection,
@@ -298,16 +324,23 @@ extension Authenticator {
         _ attempt: inout AuthenticationAttempt,
         isBodyHeld: Bool
     ) -> DigestUse? {
-        let isShared = !attempt.hasShared
-        if isShared, let use = newestUse(challenge, key, since: attempt.seenSerial, isBodyHeld: isBodyHeld) {
-            attempt.hasShared = true
-            return use
+        let (usesMax, seenSerial) = (nonceUsesMax, attempt.seenSerial)
+        let areApart = withNonces(challenge.realm, challenge.algorithm, key) { $0.areApart } ?? false
+        let isShared = !attempt.hasShared && !areApart
+        attempt.hasShared = true
+        if isShared {
+            let newest = withNonces(challenge.realm, challenge.algorithm, key) {
+                $0.next(since: seenSerial, usesMax: usesMax, isBodyHeld: isBodyHeld)
+            }
+            if let use = newest ?? nil { return use }
         }
         if case .digest(let use) = attempt.sent, use.isOwn, challenge.isStale { attempt.staleCount += 1 }
-        if let use = sameUse(challenge, key, isBodyHeld: isBodyHeld) {
-            attempt.hasShared = true
-            return use
+        // The challenge's nonce may be one that is shared already: its count goes on. Source: RFC 7616 §3.4 (nc): the
+        // count is the nonce's, not the challenge's.
+        let same = withNonces(challenge.realm, challenge.algorithm, key) {
+            $0.next(of: challenge.nonce, usesMax: usesMax, isBodyHeld: isBodyHeld)
         }
+        if let use = same ?? nil { return DigestUse(session: use.session, count: use.count, isOwn: true) }
         serial += 1
         guard
             let session = DigestSession(
@@ -319,51 +352,18 @@ extension Authenticator {
                 functions
             )
         else { return nil }
-        attempt.hasShared = true
-        let use = DigestUse(session: session, count: 1, isOwn: true)
-        if isShared { share(use, key) }
+        let use = DigestUse(session: session, count: 1, isOwn: true, isForAll: isShared)
+        if isShared || areApart { share(use, key) }
         return use
     }
 
-    /// The next use of the challenge's nonce where it is the one that is shared already: its count goes on.
-    /// Source: RFC 7616 §3.4 (nc): the count is the nonce's, not the challenge's.
-    private mutating func sameUse(
-        _ challenge: DigestChallenge,
-        _ key: SpaceKey,
-        isBodyHeld: Bool
-    ) -> DigestUse? {
-        guard let place = spaces.place(key),
-            let index = spaces.realm(challenge.realm, .digest(challenge.algorithm), at: place),
-            spaces.withRealm(index, at: place, { $0.session?.nonce == challenge.nonce }),
-            let use = nextUse(index, at: place, isBodyHeld: isBodyHeld)
-        else { return nil }
-        return DigestUse(session: use.session, count: use.count, isOwn: true)
-    }
-
-    /// The next use of a nonce of the challenge's realm that came after `serial`.
-    private mutating func newestUse(
-        _ challenge: DigestChallenge,
-        _ key: SpaceKey,
-        since serial: UInt64,
-        isBodyHeld: Bool
-    ) -> DigestUse? {
-        guard let place = spaces.place(key),
-            let index = spaces.realm(challenge.realm, .digest(challenge.algorithm), at: place),
-            spaces.withRealm(index, at: place, { $0.session?.serial ?? 0 }) > serial
-        else { return nil }
-        return nextUse(index, at: place, isBodyHeld: isBodyHeld)
-    }
-
-    /// Lets other streams have a nonce, unless they have a newer one.
+    /// Lets other streams have a nonce.
     private mutating func share(_ use: DigestUse, _ key: SpaceKey) {
         let session = use.session
         let place = spaces.makePlace(key)
         let index = spaces.makeRealm(session.realm, .digest(session.algorithm), at: place)
         spaces.withRealm(index, at: place) { realm in
-            guard realm.session?.serial ?? 0 < session.serial else { return }
-            realm.session = session
-            realm.count = use.count
-            realm.setDomain(session.domain, key.space)
+            if realm.nonces.add(use) { realm.setDomain(session.domain, key.space) }
         }
     }
 

@@ -28,10 +28,8 @@ struct ProtectedRealm: Sendable {
     private(set) var roots: [[UInt8]] = []
     /// Whether the server named the roots: then nothing else is in the realm.
     var isDomainNamed = false
-    /// The newest nonce of Digest.
-    var session: DigestSession?
-    /// Uses of that nonce.
-    var count: UInt32 = 0
+    /// Of Digest.
+    var nonces = SharedNonces()
     var lastUse: UInt64 = 0
 
     init(realm: [UInt8], scheme: RealmScheme) {

@@ -48,9 +48,9 @@ package struct SecurityContextRequest: Hashable, Sendable {
 /// What came of one step.
 package enum SecurityContextResult: Equatable, Sendable {
     /// Send this; the server has to answer with a token.
-    case proceed(token: [UInt8])
+    case proceed(token: Secret)
     /// Send this, if it is not empty; nothing more is needed from us.
-    case done(token: [UInt8])
+    case done(token: Secret)
     /// Why not, in words without secrets.
     case failed(String)
 }

@@ -11,6 +11,12 @@ extension WorkerEngine {
     /// the rest of it is dropped, and the request sent again; or whether that has to wait for a step of a context.
     mutating func answersChallenge(_ bytes: Span<UInt8>, _ slot: Int, _ stream: Int) -> HeadFate {
         guard var state = streams[stream].authentication else { return .passed }
+        if asksWholeAgain(&state, slot, stream) {
+            state.droppedBytes = 0
+            streams[stream].authentication = state
+            streams[stream].isDropping = true
+            return .dropped
+        }
         let isTunnel = streams[stream].gate == .shut
         let key = targets[connections[slot].target].key
         let side = AuthenticationSide(
@@ -57,6 +63,29 @@ extension WorkerEngine {
         }
     }
 
+    /// Whether a reply is to what the request was not, and the request itself is sent now: a refusal of an Expect that we had
+    /// added (RFC 9110 §10.1.1), or a reply to a head without its body, which was to bring a challenge.
+    private mutating func asksWholeAgain(
+        _ state: inout StreamAuthentication,
+        _ slot: Int,
+        _ stream: Int
+    ) -> Bool {
+        guard streams[stream].isReplayHeld else { return false }
+        switch streams[stream].gate {
+        case .awaitsContinue, .open:
+            let isOurs = streams[stream].encoded.expectsContinue && !state.expectsContinue
+            // What is one client's ends with its connection, on which the body is still awaited, perhaps.
+            if !isOurs || head.status != 417 || isOnes(slot, stream) { return false }
+            state.isExpectRefused = true
+            return true
+        case .awaitsToken:
+            if !(200...299).contains(head.status) { return false }
+            dropSecurity(ofConnection: slot)
+            return true
+        case .awaitsUpgrade, .shut: return false
+        }
+    }
+
     /// Whether what lies between may carry an authentication of connections: a peer that passes requests on says so, or its
     /// connection to the origin is anybody's. Source: RFC 4559 §6.
     private func bears(_ side: AuthenticationSide, _ slot: Int, _ bytes: Span<UInt8>) -> Bool {
@@ -95,9 +124,8 @@ extension WorkerEngine {
         _ stream: Int
     ) -> ChallengeAnswer {
         guard let space = own.space else { return .resubmit }
-        if !isTunnel && !streams[stream].isReplayHeld {
-            return .none("the request's body is not held any more")
-        }
+        let isLost = !isTunnel && !streams[stream].isReplayHeld
+        let lostWords = "the request's body is not held any more"
         let list = ChallengeList(side: space.side, fields: head.fields, in: bytes)
         var upload = ByteBuffer()
         swap(&upload, &streams[stream].upload)
@@ -116,6 +144,7 @@ extension WorkerEngine {
             )
         while true {
             var value = ByteBuffer()
+            value.isSecret = true
             let answer = authenticator.answer(
                 list,
                 in: bytes,
@@ -127,9 +156,13 @@ extension WorkerEngine {
             )
             switch answer {
             case .none(let reason): return .none(reason.words)
+            case .securityContext where isLost: return .none(lostWords)
             case .securityContext(let step):
                 if canStep && mechanisms.contains(step.mechanism.scheme) { return .step(step) }
                 own.attempt.exclude(step.mechanism)
+            case .resubmit where isLost:
+                value.wipe()
+                return .none(lostWords)
             case .resubmit:
                 own.value = Secret(copying: value.bytes)
                 own.isAnswer = true

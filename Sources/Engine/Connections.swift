@@ -183,7 +183,7 @@ extension WorkerEngine {
             streams[stream].isUploadComplete && streams[stream].uploadWritten == streams[stream].upload.count
         case .awaitsContinue:
             false
-        case .awaitsUpgrade:
+        case .awaitsUpgrade, .awaitsToken:
             streams[stream].uploadWritten >= streams[stream].headBytes
         case .shut:
             false

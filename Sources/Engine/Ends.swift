@@ -117,15 +117,22 @@ extension WorkerEngine {
         }
     }
 
+    /// What it has tried is over, whatever came of it.
+    private mutating func forgetAuthentication(_ slot: Int) {
+        guard let state = streams[slot].authentication else { return }
+        for own in [state.origin, state.peer, state.tunnel] {
+            if let own, let space = own.space { authenticator.ended(space, own.credential, own.attempt) }
+        }
+        streams[slot].authenticationAside.clear()
+    }
+
     private mutating func free(_ slot: Int) {
         unstall(slot)
         dropSecurity(ofStream: slot)
         targets.routes.release(streams[slot].route)
         streams[slot].route = .direct
-        if !streams[slot].authenticationAside.isAbsent {
-            streams[slot].authenticationAside.clear()
-            streams[slot].upload.wipe()
-        }
+        if !streams[slot].authenticationAside.isAbsent { forgetAuthentication(slot) }
+        if streams[slot].upload.isSecret { streams[slot].upload.wipe() }
         streams[slot].upload.removeAll()
         if streams[slot].upload.capacity <= Self.spareBufferBytesMax
             && spareBuffers.count < Self.spareBuffersMax

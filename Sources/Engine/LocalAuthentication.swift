@@ -23,13 +23,15 @@ extension WorkerEngine {
         }
         // Nothing is sent that could be asked for credentials.
         if streams[stream].isRaw { return nil }
-        let plainHead = copy(streams.slots[stream].element.upload.bytes)
-        let line = plainHead.span.requestLine
+        let headBytes = streams[stream].headBytes
+        let line = streams.slots[stream].element.upload.bytes.requestLine
         let isConnect = streams[stream].isConnect
         var state = StreamAuthentication(
-            method: Array(plainHead[line.method]),
-            target: Array(plainHead[line.target]),
-            plainHead: Array(plainHead.dropLast(2)),
+            method: copy(streams.slots[stream].element.upload.bytes.extracting(line.method)),
+            target: copy(streams.slots[stream].element.upload.bytes.extracting(line.target)),
+            plainHead: Secret(
+                copying: streams.slots[stream].element.upload.bytes.extracting(first: headBytes - 2)
+            ),
             expectsContinue: streams[stream].encoded.expectsContinue,
             asksForUpgrade: !request.upgrade.isEmpty || isConnect,
             scheme: request.scheme,
@@ -109,8 +111,8 @@ extension WorkerEngine {
         )
         swap(&new, &streams[stream].upload)
         streams[stream].authentication = state
-        // The answers of the last time are in it.
-        old.wipe()
+        // The answers of the last time may be in it.
+        if old.isSecret { old.wipe() }
     }
 
     private mutating func compose(
@@ -120,25 +122,53 @@ extension WorkerEngine {
         _ stream: Int,
         into lines: inout ByteBuffer
     ) {
+        let (originAnswer, peerAnswer) = (state.origin?.answer, state.peer?.answer)
         let rest = old.bytes.extracting(droppingFirst: streams[stream].headBytes)
         let key = targets[connections[slot].target].key
         let origin = state.isNameless ? namelessSpace(key, state.scheme) : state.origin?.space
         prepare(&state.origin, state, rest, stream, origin)
         prepare(&state.peer, state, rest, stream, peerSpace(key))
-        lines.append(state.plainHead.span)
+        let isAskedAgain = isAskedAgain(
+            slot,
+            stream,
+            origin: originAnswer != nil && state.origin?.value === originAnswer,
+            peer: peerAnswer != nil && state.peer?.value === peerAnswer
+        )
+        let values = (state.origin?.value?.count ?? 0) + (state.peer?.value?.count ?? 0)
+        lines.isSecret = values > 0 || streams[stream].encoded.hasCredentials
+        lines.reserve(state.plainHead.count + values + Self.fieldBytesMax + rest.count)
+        let isAlone = isAskedAgain && streams[stream].gate != .awaitsUpgrade && !fitsReplay(stream)
+        state.plainHead.withBytes { head in
+            if isAlone { BodylessHead.append(head, to: &lines) } else { lines.append(head) }
+        }
         append("Authorization: ", state.origin?.value, to: &lines)
         append("Proxy-Authorization: ", state.peer?.value, to: &lines)
         // What may be asked for again has to be held whole, else it is not sent before we know.
         let isOpen = isUnanswered(state.origin) || isUnanswered(state.peer) || mayGoOn(slot, stream)
-        let expects = isOpen && !state.expectsContinue && !fitsReplay(stream)
+        let expects =
+            isOpen && !isAlone && !state.expectsContinue && !state.isExpectRefused && !fitsReplay(stream)
         if expects { lines.append("Expect: 100-continue\r\n") }
         lines.append("\r\n")
         streams[stream].headBytes = lines.count
         lines.append(rest)
-        streams[stream].encoded.expectsContinue = expects || state.expectsContinue
+        streams[stream].encoded.expectsContinue = !isAlone && (expects || state.expectsContinue)
         if streams[stream].gate != .awaitsUpgrade {
-            streams[stream].gate = streams[stream].encoded.expectsContinue ? .awaitsContinue : .open
+            streams[stream].gate =
+                isAlone ? .awaitsToken : streams[stream].encoded.expectsContinue ? .awaitsContinue : .open
         }
+    }
+
+    /// Names of the fields that are added, and Expect.
+    private static let fieldBytesMax = 128
+
+    /// Whether it is certain that the server answers what is sent now with another challenge, without a look at the body:
+    /// NTLM's first message asks for one. Negotiate may be done with its first token: a server would take what has no body
+    /// for the request. Source: MS-NTHT §3.2.5; curl's way with Content-Length: 0.
+    private func isAskedAgain(_ slot: Int, _ stream: Int, origin: Bool, peer: Bool) -> Bool {
+        guard let exchange = streams[stream].security ?? connections[slot].security,
+            exchange.request.mechanism == .ntlm, !exchange.isDone, !exchange.isOfTunnel
+        else { return false }
+        return exchange.request.side == .origin ? origin : peer
     }
 
     /// Whether a context is not known to be done with what it sends now.
@@ -190,6 +220,7 @@ extension WorkerEngine {
         _ attempt: inout AuthenticationAttempt
     ) -> Secret? {
         var value = ByteBuffer()
+        value.isSecret = true
         let has = authenticator.preemptive(space, credential, request, &attempt, appendingTo: &value)
         defer { value.wipe() }
         return has ? Secret(copying: value.bytes) : nil

@@ -236,6 +236,7 @@ extension WorkerEngine {
         connections[slot].pin = nil
         connections[slot].state = .closed
         connections[slot].inbound.removeAll(keepingAtMost: 0)
+        forgetUsers(slot)
         connections.release(slot)
         targets[target].connections -= 1
         targets.removeIfUnused(target)

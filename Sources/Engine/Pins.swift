@@ -180,8 +180,7 @@ extension WorkerEngine {
         if let pin = connections[slot].pin {
             noteStep(pin, stream, isChallenge: isChallenge && isBinding)
         } else if streams[stream].gate == .shut {
-            // The connection is one to the peer now, and not what the token is for.
-            if isBinding { connections[slot].isSpent = true }
+            bindPeer(slot, stream, isBinding: isBinding, isChallenge: isChallenge)
         } else if let pin = streams[stream].pin {
             finishPin(pin, slot, stream)
             if let pin = connections[slot].pin {
@@ -191,6 +190,19 @@ extension WorkerEngine {
             pinOrSpend(slot, stream)
             if let pin = connections[slot].pin { noteStep(pin, stream, isChallenge: isChallenge) }
         }
+    }
+
+    /// A peer has refused a tunnel: the connection is one to the peer now, and no tunnel for the token. Where its client is in the
+    /// middle of an authentication it goes on there with a CONNECT of its own. Source: RFC 4559 §6.
+    private mutating func bindPeer(_ slot: Int, _ stream: Int, isBinding: Bool, isChallenge: Bool) {
+        if !isBinding && !targets.routes.bindsPeer(streams[stream].route) { return }
+        // What was tried in our own name is nobody else's to go on with.
+        if !isBinding || !isChallenge || connections[slot].carriesTokens {
+            connections[slot].isSpent = true
+            return
+        }
+        pinOrSpend(slot, stream)
+        if let pin = connections[slot].pin { noteStep(pin, stream, isChallenge: true) }
     }
 
     private mutating func noteStep(_ pin: Int, _ stream: Int, isChallenge: Bool) {

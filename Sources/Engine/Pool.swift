@@ -144,6 +144,16 @@ extension WorkerEngine {
         effects.append(.notifyClose(id(ofConnection: slot)))
     }
 
+    /// Nothing of a secret waits for the next connection in this slot.
+    mutating func forgetUsers(_ slot: Int) {
+        if !connections[slot].users.isEmpty { connections[slot].users = [] }
+        if let own = connections[slot].tunnelTry {
+            connections[slot].tunnelTryAside.clear()
+            if let space = own.space { authenticator.ended(space, own.credential, own.attempt) }
+        }
+        if connections[slot].setupOutput.isSecret { connections[slot].setupOutput.wipe() }
+    }
+
     /// Frees the slot of a connection whose socket is gone or about to go.
     mutating func forget(_ slot: Int, _ heir: Heir? = nil) {
         let target = connections[slot].target
@@ -159,10 +169,7 @@ extension WorkerEngine {
         connections[slot].inbound.removeAll(keepingAtMost: 0)
         let pin = connections[slot].pin
         connections[slot].pin = nil
-        if !connections[slot].tunnelTryAside.isAbsent {
-            connections[slot].tunnelTryAside.clear()
-            connections[slot].setupOutput.wipe()
-        }
+        forgetUsers(slot)
         connections.release(slot)
         targets[target].connections -= 1
         targets.removeIfUnused(target)

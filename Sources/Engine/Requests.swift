@@ -6,6 +6,8 @@ import HTTP1
 import Model
 
 extension WorkerEngine {
+    /// Bytes that a head may have more than the message that it is made from: the authority comes twice.
+    private static let headBytesMore = 1536
     /// Credit never grows past this, whatever a proxy grants.
     private static let creditMax: Int64 = 1 << 40
 
@@ -19,7 +21,12 @@ extension WorkerEngine {
             fault = SessionFault(code: .streamReused, detail: "stream \(header.stream) is in use")
             return
         }
-        try decoder.request(payload, into: &request, block: &block)
+        do throws(FrameError) {
+            try decoder.request(payload, into: &request, block: &block)
+        } catch {
+            forgetSecrets()
+            throw error
+        }
         let slot = streams.take { Stream() }
         streams[slot].reset(session: session, id: header.stream, now: now)
         sessions[session].ids.set(header.stream, slot: slot)
@@ -27,30 +34,13 @@ extension WorkerEngine {
         totals.requestsTotal &+= 1
         if var buffer = spareBuffers.popLast() { swap(&buffer, &streams[slot].upload) }
         streams[slot].isProxyDone = header.endsStream
-        if let refusal = refusal(header, session: session) {
-            end(slot, EndReport(refusal.outcome, detail: refusal.detail))
+        if let report = prepare(slot, header, session: session) {
+            // Nobody has looked for secrets in it, perhaps.
+            forgetSecrets()
+            end(slot, report)
             return
         }
-        if let words = resolveRoute(slot) {
-            end(slot, EndReport(.badRequest, detail: words))
-            return
-        }
-        fill(slot)
-        if let error = encodeHead(slot) {
-            end(slot, EndReport(.badRequest, detail: error.detail))
-            return
-        }
-        streams[slot].headBytes = streams[slot].upload.count
-        if requestGroup >= 0 { beginErrand(slot) }
-        if !request.credentialsAside.isAbsent {
-            let words = takeCredentials(slot)
-            request.credentials = nil
-            block.wipe()
-            if let words {
-                end(slot, EndReport(.badRequest, detail: words))
-                return
-            }
-        }
+        if block.isSecret || streams[slot].encoded.hasCredentials { forgetSecrets() }
         if !request.upgrade.isEmpty || request.isConnect {
             streams[slot].gate = .awaitsUpgrade
         } else if streams[slot].encoded.expectsContinue {
@@ -60,12 +50,40 @@ extension WorkerEngine {
         dispatch(slot)
     }
 
+    /// Makes a stream of the decoded request. - Returns: why not.
+    private mutating func prepare(_ slot: Int, _ header: FrameHeader, session: Int) -> EndReport? {
+        if let refusal = refusal(header, session: session) {
+            return EndReport(refusal.outcome, detail: refusal.detail)
+        }
+        if let words = resolveRoute(slot) { return EndReport(.badRequest, detail: words) }
+        fill(slot)
+        if let error = encodeHead(slot) { return EndReport(.badRequest, detail: error.detail) }
+        streams[slot].headBytes = streams[slot].upload.count
+        if requestGroup >= 0 { beginErrand(slot) }
+        if !request.credentialsAside.isAbsent, let words = takeCredentials(slot) {
+            return EndReport(.badRequest, detail: words)
+        }
+        return nil
+    }
+
+    /// Of the request that was decoded last no secret stays behind, but where it is needed.
+    private mutating func forgetSecrets() {
+        block.wipe()
+        request.credentials = nil
+        if !request.hopAside.isAbsent { request.hop = nil }
+        connectLines = nil
+        hasHeardSecrets = true
+    }
+
     /// Puts the head of the decoded request in front of the stream's upload. - Returns: why not.
     private mutating func encodeHead(_ slot: Int) -> RequestError? {
         // Moved out while it is read, so that the rest of the engine may change meanwhile.
         var block = ByteBuffer()
         swap(&block, &self.block)
         defer { swap(&block, &self.block) }
+        streams[slot].upload.isSecret = block.isSecret
+        // All at once: what credentials it has is known afterwards, and growing would leave some of them behind.
+        streams[slot].upload.reserve(block.count + Self.headBytesMore)
         do throws(RequestError) {
             let encoded = try RequestEncoder.encode(
                 request,
@@ -74,13 +92,15 @@ extension WorkerEngine {
                 into: &streams[slot].upload
             )
             streams[slot].encoded = encoded
+            if encoded.hasCredentials { streams[slot].upload.isSecret = true }
             noteClient(slot, block.bytes)
             if streams[slot].isRaw {
                 // It was checked all the same; nothing of it is sent.
                 streams[slot].upload.removeAll()
             } else if request.isConnect {
-                let lines = connectLines
-                RequestEncoder.addConnectLines(lines.span, to: &streams[slot].upload)
+                if let lines = connectLines {
+                    RequestEncoder.addConnectLines(lines, to: &streams[slot].upload)
+                }
             }
             return nil
         } catch {
@@ -114,7 +134,7 @@ extension WorkerEngine {
         let lines = (request.hop?.connectFields ?? []) + (namedRoute?.connectFields ?? [])
         return lines.contains {
             $0.name.span.isEqual(ignoringCase: "proxy-authorization")
-                && ConnectionBound.isConnectionBoundCredentials(fieldValue: $0.value.span)
+                && $0.value.withBytes { ConnectionBound.isConnectionBoundCredentials(fieldValue: $0) }
         }
     }
 

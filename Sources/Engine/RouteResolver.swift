@@ -60,6 +60,9 @@ extension WorkerEngine {
             return error.words
         }
         streams[stream].route = targets.routes.retain(identity)
+        // It lives on in the routes, and ends there.
+        identity.credential = nil
+        identity.connectLines = nil
         streams[stream].isRaw = identity.kind == .raw
         return nil
     }
@@ -254,7 +257,7 @@ extension WorkerEngine {
 
     /// Where the tunnel leads, and what the peer is shown. Of the proxy's own CONNECT the lines go into its head.
     private mutating func describeTunnel(_ identity: inout RouteIdentity) throws(RouteFault) {
-        connectLines.removeAll(keepingCapacity: true)
+        connectLines = nil
         let goesToPeer = request.route == .peerTunnel || (request.isConnect && request.route == .peer)
         guard goesToPeer else { return }
         if !request.isConnect && !hasConnectLine("proxy-authorization") {
@@ -262,12 +265,17 @@ extension WorkerEngine {
         }
         identity.bindsPeer = connectLinesBind
         do throws(RequestError) {
-            let asked = request.hop?.connectFields ?? []
+            // Two Proxy-Authorization would be two users: what the request has among its own fields stands.
+            let asked = (request.hop?.connectFields ?? []).filter { field in
+                !(request.isConnect && field.name.span.isEqual(ignoringCase: "proxy-authorization")
+                    && requestHas(field))
+            }
             // What the request says itself stands in place of what its route has by the same name.
             let named = (namedRoute?.connectFields ?? []).filter { field in
                 !asked.contains { $0.hasName(of: field) } && !(request.isConnect && requestHas(field))
             }
-            connectLines = try RequestEncoder.connectLines(named + asked, limits: limits)
+            let lines = named + asked
+            if !lines.isEmpty { connectLines = try RequestEncoder.connectLines(lines, limits: limits) }
             if request.isConnect { return }
             identity.connectLines = connectLines
             let authority = block.bytes.extracting(request.authority)

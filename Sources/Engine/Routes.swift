@@ -40,8 +40,8 @@ struct RouteIdentity: Hashable {
     var inner = HopTLS()
     /// host:port that the tunnel leads to.
     var authority: [UInt8] = []
-    /// Field lines of the CONNECT, as they are sent.
-    var connectLines: [UInt8] = []
+    /// Field lines of the CONNECT, as they are sent; `nil`: none.
+    var connectLines: Secret?
     /// Who we are to the peer of a tunnel: nobody else's request goes through it.
     var credential: Credential?
     /// Whether the CONNECT carries credentials of NTLM or Negotiate: its connection is one client's.
@@ -56,7 +56,7 @@ struct RouteIdentity: Hashable {
         outer.reset()
         inner.reset()
         authority.removeAll(keepingCapacity: true)
-        connectLines.removeAll(keepingCapacity: true)
+        connectLines = nil
         credential = nil
         bindsPeer = false
         proxyProtocol = .none
@@ -70,7 +70,7 @@ struct RouteIdentity: Hashable {
         identity.kind = .peer
         identity.inner = HopTLS()
         identity.authority = []
-        identity.connectLines = []
+        identity.connectLines = nil
         identity.credential = nil
         identity.bindsPeer = false
         return identity

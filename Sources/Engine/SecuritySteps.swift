@@ -230,7 +230,7 @@ extension WorkerEngine {
         _ slot: Int,
         _ stream: Int
     ) -> Bool {
-        let token: [UInt8]
+        let token: Secret
         switch result {
         case .proceed(let next):
             token = next
@@ -242,7 +242,7 @@ extension WorkerEngine {
         if token.count > limits.securityTokenBytesMax {
             return fellThrough(exchange, tokenWords(token.count), bytes, slot, stream)
         }
-        if token.isEmpty {
+        if token.count == 0 {
             return fellThrough(exchange, "the mechanism has nothing more to say", bytes, slot, stream)
         }
         let secret = Self.secret(exchange.request.mechanism, token)
@@ -257,10 +257,10 @@ extension WorkerEngine {
     }
 
     /// The field value that carries a token.
-    private static func secret(_ mechanism: SecurityMechanism, _ token: [UInt8]) -> Secret {
+    private static func secret(_ mechanism: SecurityMechanism, _ token: Secret) -> Secret {
         var value = ByteBuffer(capacity: token.count * 2 + 16)
         defer { value.wipe() }
-        SecurityStep.append(mechanism, token: token.span, to: &value)
+        token.withBytes { SecurityStep.append(mechanism, token: $0, to: &value) }
         return Secret(copying: value.bytes)
     }
 
@@ -329,7 +329,7 @@ extension WorkerEngine {
     private func disproof(_ exchange: SecurityExchange, _ result: SecurityContextResult) -> String? {
         let name = exchange.request.mechanism.name
         switch result {
-        case .done(let token) where token.isEmpty: return nil
+        case .done(let token) where token.count == 0: return nil
         case .done, .proceed:
             return "\(name): the server ended the authentication before it had proved itself"
         case .failed(let words): return Self.clipped("\(name): the server did not prove itself: \(words)")

@@ -19,7 +19,7 @@ struct Session: ~Copyable {
     var userID: UInt32 = 0
     /// Number of the proxy in the directory of pins; 0: it has not said HELLO.
     var owner = 0
-    /// The beginning of a frame whose rest has not arrived.
+    /// The beginning of a frame whose rest has not arrived. That of a REQUEST may have a secret in it.
     var inbound = ByteBuffer()
     /// The BODY frame that its next bytes belong to.
     var passage: Passage?

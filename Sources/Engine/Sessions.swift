@@ -65,7 +65,7 @@ extension WorkerEngine {
             let rest = bytes.extracting(droppingFirst: passed + used)
             let taken = try takeFrames(rest, session: slot, write)
             if sessions[slot].state != .closing && taken < rest.count {
-                sessions[slot].inbound.append(rest.extracting(droppingFirst: taken))
+                try keep(rest.extracting(droppingFirst: taken), session: slot)
             }
         } catch {
             goAway(slot, error)
@@ -83,6 +83,8 @@ extension WorkerEngine {
         leaveOwner(slot)
         sessions[slot].reset()
         sessions.release(slot)
+        // Nobody is left for whom servers have accepted anything.
+        if sessions.takenCount == 0 { authenticator.removeAll() }
         settle()
     }
 
@@ -164,15 +166,37 @@ extension WorkerEngine {
         guard let header = try frameHeader(sessions.slots[slot].element.inbound.bytes) else { return used }
         let missing = FrameHeader.byteCount + header.payloadBytes - sessions[slot].inbound.count
         let more = min(missing, bytes.count - used)
+        noteKept(header, session: slot)
         sessions[slot].inbound.append(bytes.extracting(used..<used + more))
         used += more
         if more < missing { return used }
         var frame = ByteBuffer()
         swap(&frame, &sessions[slot].inbound)
+        defer { if frame.isSecret { frame.wipe() } }
         _ = try takeFrames(frame.bytes, session: slot, write)
         frame.removeAll(keepingAtMost: limits.framePayloadBytesMax + FrameHeader.byteCount)
         swap(&frame, &sessions[slot].inbound)
         return used
+    }
+
+    /// Keeps the beginning of a frame.
+    private mutating func keep(_ bytes: Span<UInt8>, session slot: Int) throws(SessionFault) {
+        if let header = try frameHeader(bytes) { noteKept(header, session: slot) }
+        sessions[slot].inbound.append(bytes)
+    }
+
+    /// A frame's beginning is kept: whether there is a secret in it is seen when it is whole.
+    private mutating func noteKept(_ header: FrameHeader, session slot: Int) {
+        if header.type != .request { return }
+        sessions[slot].inbound.isSecret = true
+        hasHeardSecrets = true
+    }
+
+    /// Whether bytes of sessions that were received since the last call had a secret among them, or may have had: whoever
+    /// holds them wipes them.
+    package mutating func takeSecretsHeard() -> Bool {
+        defer { hasHeardSecrets = false }
+        return hasHeardSecrets
     }
 
     /// Takes every whole frame. - Returns: bytes taken.

@@ -112,7 +112,7 @@ extension WorkerEngine {
         case .inner:
             names = route.inner
             scope.appendPart(route.authority)
-            scope.appendPart(route.connectLines)
+            scope.appendPart(route.connectLines.map { authenticator.fingerprint(of: $0) } ?? [])
             scope.appendPart(route.credential.map { Array($0.name.utf8) + [0] + $0.user } ?? [])
         }
         let identity = TLSIdentity(

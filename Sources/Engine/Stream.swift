@@ -23,6 +23,8 @@ enum UploadGate: Equatable {
     /// Only the head: 101, or 2xx to CONNECT, is awaited; before it no byte of the tunnel may leave.
     /// Source: RFC 9110 §7.8, §9.3.6.
     case awaitsUpgrade
+    /// Only the head, which says that there is no body: the body waits for the token that lets it in.
+    case awaitsToken
     /// Nothing: a peer refused the tunnel that the request should have gone through.
     case shut
 }
@@ -147,7 +149,7 @@ struct Stream: ~Copyable {
         if awaitsRest || isDropping { return uploadWritten }
         return switch gate {
         case .open: upload.count
-        case .awaitsContinue, .awaitsUpgrade: headBytes
+        case .awaitsContinue, .awaitsUpgrade, .awaitsToken: headBytes
         case .shut: 0
         }
     }
@@ -176,7 +178,7 @@ struct Stream: ~Copyable {
         switch gate {
         case .open: isTunnel || (isUploadComplete && uploadWritten == upload.count)
         case .awaitsContinue: false
-        case .awaitsUpgrade: uploadWritten == headBytes
+        case .awaitsUpgrade, .awaitsToken: uploadWritten == headBytes
         // The CONNECT was.
         case .shut: true
         }

@@ -31,7 +31,7 @@ struct StreamAuthentication {
     /// As on the request line.
     let target: [UInt8]
     /// The head as it was encoded, without its empty line.
-    let plainHead: [UInt8]
+    let plainHead: Secret
     /// Whether the request itself asks for 100 (Continue).
     let expectsContinue: Bool
     /// Whether it asks for another protocol, or is a CONNECT.
@@ -41,6 +41,8 @@ struct StreamAuthentication {
     let host: [UInt8]
     /// Whether the authority is empty.
     let isNameless: Bool
+    /// Whether the server refused an Expect that we had added.
+    var isExpectRefused = false
     /// Bytes of the body of a challenge that is answered.
     var droppedBytes = 0
 }

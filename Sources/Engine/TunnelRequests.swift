@@ -32,23 +32,18 @@ extension WorkerEngine {
     }
 
     mutating func askForTunnel(_ slot: Int, _ route: RouteIdentity) {
-        let isOnIdle = connections[slot].isTunnelOnIdle
-        RequestEncoder.appendConnect(
-            authority: route.authority.span,
-            lines: route.connectLines.span,
-            into: &connections[slot].setupOutput
-        )
-        if route.credential != nil {
-            var output = ByteBuffer()
-            swap(&output, &connections[slot].setupOutput)
-            authorizeTunnel(slot, route, &output)
-            swap(&output, &connections[slot].setupOutput)
-        }
+        var output = ByteBuffer()
+        swap(&output, &connections[slot].setupOutput)
+        let lines = route.connectLines
+        output.isSecret = lines != nil || route.credential != nil
+        RequestEncoder.appendConnect(authority: route.authority.span, lines: lines, into: &output)
+        if route.credential != nil { authorizeTunnel(slot, route, &output) }
+        swap(&output, &connections[slot].setupOutput)
         var context = ReplyContext()
         context.isConnect = true
         connections[slot].hasAsked = false
         connections[slot].decoder.begin(context)
-        orderSetupWrite(slot, probeFirst: isOnIdle && needsProbe(slot))
+        orderSetupWrite(slot, probeFirst: connections[slot].isTunnelOnIdle && needsProbe(slot))
         connections[slot].mayHaveMore = false
     }
 
@@ -151,7 +146,8 @@ extension WorkerEngine {
         streams[stream].gate = .shut
         takeOver(slot, stream, index)
         connections[slot].setup = .done
-        let binds = targets.routes.bindsPeer(streams[stream].route)
+        // A client with a token may go on here, if its reply says so.
+        let binds = streams[stream].pinToken.isEmpty && targets.routes.bindsPeer(streams[stream].route)
         connections[slot].isSpent = binds || !connections[slot].setupOutput.isEmpty
         connections[slot].setupOutput.removeAll()
         connections[slot].decoder = ReplyDecoder(limits: limits)

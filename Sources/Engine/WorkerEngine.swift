@@ -116,11 +116,13 @@ package struct WorkerEngine: ~Copyable {
         set { namedRouteAside.value = newValue }
     }
     var routeScratch = RouteIdentity()
-    /// Field lines for the CONNECT of `request`.
-    var connectLines: [UInt8] = []
+    /// Field lines for the CONNECT of `request`; `nil`: none.
+    var connectLines: Secret?
     /// Where neither the request nor its route says anything of TLS.
     let defaultProfile: ResolvedProfile
     var block = ByteBuffer()
+    /// Whether bytes that sessions were received have had secrets among them; see `takeSecretsHeard`.
+    var hasHeardSecrets = false
     var head = ReplyHead()
     var trailers: [FieldSlice] = []
     /// Buffers of streams that ended, for those that begin.

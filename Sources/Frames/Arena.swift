@@ -156,9 +156,11 @@ extension ByteBuffer {
                 // before.
                 try unsafe output.withUnsafeMutableBufferPointer { (memory, count) throws(FrameError) in
                     var arena = unsafe Arena(UnsafeMutableBufferPointer(rebasing: memory[count...]))
-                    if let message = unsafe arena.unpack(payload, with: unpack) {
+                    let message = unsafe arena.unpack(payload, with: unpack)
+                    // Also what is of no use has to be known of, to be wiped.
+                    unsafe count += arena.used
+                    if let message = unsafe message {
                         result = try unsafe read(Unpacked(message, in: arena))
-                        unsafe count += arena.used
                     } else if unsafe !arena.isFull {
                         throw .badMessage("not valid protobuf for its type")
                     }

@@ -77,7 +77,7 @@ extension RequestReader {
         return credential
     }
 
-    private func secret(_ bytes: ProtobufCBinaryData) -> Secret {
+    func secret(_ bytes: ProtobufCBinaryData) -> Secret {
         // SAFETY: `data` has `len` bytes in the message's arena, which is alive.
         let buffer = unsafe UnsafeBufferPointer(start: bytes.data, count: bytes.len)
         return unsafe Secret(copying: buffer.span)
@@ -105,5 +105,5 @@ extension WireMessage {
 
 extension Secret {
     /// For the one frame in which it goes out.
-    fileprivate var copied: [UInt8] { withBytes { bytes in bytes.indices.map { bytes[$0] } } }
+    var copied: [UInt8] { withBytes { bytes in bytes.indices.map { bytes[$0] } } }
 }

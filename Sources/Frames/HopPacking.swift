@@ -62,7 +62,7 @@ struct WireMessage {
         for line in hop.connectFields {
             var field = WireMessage()
             field.append(line.name, field: 1)
-            field.append(line.value, field: 2)
+            field.append(line.value.copied, field: 2)
             append(field.bytes, field: 3)
         }
         switch hop.proxyProtocol {

@@ -65,7 +65,7 @@ extension RequestReader {
             hop.connectFields.append(
                 unsafe HeaderField(
                     name: unpacked.array(field.pointee.name),
-                    value: unpacked.array(field.pointee.value)
+                    value: secret(field.pointee.value)
                 )
             )
         }

@@ -46,7 +46,8 @@ package struct MessageDecoder: ~Copyable, Sendable {
         )
     }
 
-    /// Resets and fills `request`; its slices point into `block`. What is well formed but cannot be served
+    /// Resets and fills `request`; its slices point into `block`, which is secret when it has a credential: whoever has done
+    /// with it wipes it. Fields of a plain request are not looked at for that. What is well formed but cannot be served
     /// (`invalid`) does not throw: it ends the stream, not the session.
     package mutating func request(
         _ payload: Span<UInt8>,
@@ -57,6 +58,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
         block.removeAll()
         block.append(payload)
         if requestScanner.scan(block.bytes, into: &request) { return }
+        block.isSecret = SecretFinder.mayHaveSecrets(payload)
         try unpackRequest(payload, into: &request, block: &block)
     }
 

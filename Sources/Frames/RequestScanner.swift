@@ -5,7 +5,7 @@
 import Model
 
 /// A place in a message.
-private struct WireCursor {
+struct WireCursor {
     var offset: Int
     let end: Int
 

@@ -14,52 +14,53 @@ extension RequestEncoder {
     package static func connectLines(
         _ fields: [HeaderField],
         limits: Limits
-    ) throws(RequestError) -> [UInt8] {
+    ) throws(RequestError) -> Secret {
         guard fields.count <= limits.fieldCountMax else {
             throw .tooManyFields(limit: limits.fieldCountMax)
         }
-        var lines: [UInt8] = []
+        var lines = ByteBuffer()
+        lines.isSecret = true
+        defer { lines.wipe() }
         for index in fields.indices {
             let field = fields[index]
             let name = field.name.span
             guard name.isToken else { throw .fieldName(line: index + 1) }
-            guard field.value.span.isFieldValue else { throw .fieldValue(line: index + 1) }
+            guard field.value.withBytes({ $0.isFieldValue }) else { throw .fieldValue(line: index + 1) }
             switch FieldName(name) {
             case .other, .authorization, .proxyAuthorization, .proxyConnection: break
             case .te, .host, .expect, .upgrade, .connection, .keepAlive, .contentLength, .transferEncoding:
                 throw .connectField(line: index + 1)
             }
-            lines += [Octet.carriageReturn, Octet.lineFeed]
-            lines += field.name
-            lines += [Octet.colon, Octet.space]
-            lines += field.value
+            lines.append("\r\n")
+            lines.append(name)
+            lines.append(": ")
+            field.value.withBytes { lines.append($0) }
         }
         guard lines.count <= limits.requestHeadBytesMax else {
             throw .headTooLong(limitBytes: limits.requestHeadBytesMax)
         }
-        return lines
+        return Secret(copying: lines.bytes)
     }
 
     /// Appends a whole CONNECT.
     /// - Parameters:
     ///   - authority: host:port, checked by `checkTunnel`.
-    ///   - lines: of `connectLines`.
+    ///   - lines: of `connectLines`; `nil`: none.
     ///   - output: to append to.
     package static func appendConnect(
         authority: Span<UInt8>,
-        lines: Span<UInt8>,
+        lines: Secret?,
         into output: inout ByteBuffer
     ) {
         appendConnectLine(authority, into: &output)
-        output.append(lines)
+        lines?.withBytes { output.append($0) }
         output.append("\r\n\r\n")
     }
 
     /// Puts `lines` of `connectLines` behind the last field of a CONNECT that `encode` has put at the end of `output`.
-    package static func addConnectLines(_ lines: Span<UInt8>, to output: inout ByteBuffer) {
-        if lines.isEmpty { return }
+    package static func addConnectLines(_ lines: Secret, to output: inout ByteBuffer) {
         output.removeLast(4)
-        output.append(lines)
+        lines.withBytes { output.append($0) }
         output.append("\r\n\r\n")
     }
 

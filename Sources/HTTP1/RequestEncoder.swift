@@ -73,7 +73,7 @@ package enum RequestEncoder {
             if fields.nominates {
                 // A Connection field names other fields, some of which may have gone before it: once more,
                 // with care.
-                output.removeLast(output.count &- beforeFields)
+                drop(output.count &- beforeFields, of: &output)
                 let nominated = try Nominations(request, in: block, limit: limits.fieldCountMax)
                 fields = RequestFields(request)
                 try fields.append(request, in: block, nominated: nominated, into: &output)
@@ -95,9 +95,17 @@ package enum RequestEncoder {
                 hasCredentials: fields.hasCredentials
             )
         } catch {
-            output.removeLast(output.count &- before)
+            drop(output.count &- before, of: &output)
             throw error
         }
+    }
+
+    /// Takes back bytes that may have credentials among them.
+    private static func drop(_ count: Int, of output: inout ByteBuffer) {
+        let wasSecret = output.isSecret
+        output.isSecret = true
+        output.removeLast(count)
+        output.isSecret = wasSecret
     }
 
     /// Appends `data` as one chunk; nothing when it is empty, for an empty chunk is the last one.

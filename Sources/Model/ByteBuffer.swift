@@ -1,5 +1,6 @@
 // ByteBuffer.swift: a queue of bytes: appended at the end, consumed from the front.
-// Owns: its storage, which it keeps when it runs empty. Never touches: what the bytes mean.
+// Owns: its storage, which it keeps when it runs empty; and that none of a secret stays behind in it or in what it gives
+// back. Never touches: what the bytes mean.
 import BasicContainers
 
 /// A queue of bytes in one contiguous block. Appending copies; reading gives a span; nothing allocates while the
@@ -8,6 +9,9 @@ import BasicContainers
 package struct ByteBuffer: ~Copyable, Sendable {
     @usableFromInline var storage: UniqueArray<UInt8>
     @usableFromInline var start = 0
+    /// Whether what it holds is secret. Then it zeroes whatever it lets go: what is dropped, what it leaves when it grows or
+    /// slides. Set it before the secret goes in; `wipe` ends it.
+    @usableFromInline package var isSecret = false
 
     /// An empty buffer that owns no memory until the first append.
     package init() { storage = UniqueArray() }
@@ -53,6 +57,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
 
     /// Appends up to `countMax` bytes that `body` writes.
     @inlinable
+    @inline(__always)
     package mutating func append<E: Error>(
         upTo countMax: Int,
         _ body: (inout OutputSpan<UInt8>) throws(E) -> Void
@@ -73,18 +78,21 @@ package struct ByteBuffer: ~Copyable, Sendable {
     @inlinable
     package mutating func removeLast(_ count: Int) {
         precondition(count >= 0 && count <= self.count, "remove past the start")
+        if isSecret { overwrite(storage.count &- count..<storage.count) }
         storage.removeLast(count)
     }
 
     /// Drops every byte and keeps the memory.
     @inlinable
     package mutating func removeAll() {
+        if isSecret { overwrite(0..<storage.count) }
         storage.removeAll(keepingCapacity: true)
         start = 0
     }
 
     /// Drops every byte, and the memory too when it is more than `capacityMax` bytes.
     package mutating func removeAll(keepingAtMost capacityMax: Int) {
+        if isSecret { overwrite(0..<storage.count) }
         start = 0
         if storage.capacity > capacityMax {
             storage = UniqueArray()
@@ -93,13 +101,52 @@ package struct ByteBuffer: ~Copyable, Sendable {
         }
     }
 
-    /// Slides the waiting bytes to the front when growing is the alternative, and only when at least as many were
-    /// consumed as wait, so that sliding stays O(1) a byte.
+    /// Zeroes every byte it holds, consumed ones too, and drops them; keeps the memory. What it holds next is no secret.
+    package mutating func wipe() {
+        overwrite(0..<storage.count)
+        isSecret = false
+        removeAll()
+    }
+
+    /// Makes room for `count` bytes more, all at once.
+    package mutating func reserve(_ count: Int) {
+        makeRoom(count)
+        if storage.freeCapacity < count { storage.reserveCapacity(storage.count &+ count) }
+    }
+
     @inlinable
+    @inline(__always)
     mutating func makeRoom(_ needed: Int) {
-        if start > 0 && storage.count &+ needed > storage.capacity && start >= count {
+        if storage.count &+ needed > storage.capacity { grow(needed) }
+    }
+
+    /// Slides the waiting bytes to the front when growing is the alternative, and only when at least as many were
+    /// consumed as wait, so that sliding stays O(1) a byte. Grows by itself only where what it leaves is a secret.
+    @usableFromInline
+    @inline(never)
+    mutating func grow(_ needed: Int) {
+        if start > 0 && start >= count {
+            let end = storage.count
             storage.removeSubrange(0..<start)
             start = 0
+            if isSecret {
+                let kept = storage.count
+                storage.append(addingCount: end &- kept) { for _ in kept..<end { $0.append(0) } }
+                overwrite(kept..<end)
+                storage.removeLast(end &- kept)
+            }
         }
+        if !isSecret || storage.count &+ needed <= storage.capacity { return }
+        var larger = UniqueArray<UInt8>(minimumCapacity: max(count &+ needed, 2 &* count))
+        larger.append(copying: bytes)
+        overwrite(0..<storage.count)
+        storage = larger
+        start = 0
+    }
+
+    @usableFromInline
+    mutating func overwrite(_ range: Range<Int>) {
+        var span = storage.mutableSpan
+        overwriteBytes(&span, range)
     }
 }

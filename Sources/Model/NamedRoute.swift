@@ -9,15 +9,17 @@ package enum ProxyProtocol: Hashable, Sendable {
     case v2
 }
 
-/// A field line that is kept.
+/// A field line that is kept. What it says is for the peer that gets it.
 package struct HeaderField: Hashable, Sendable {
     package var name: [UInt8]
-    package var value: [UInt8]
+    package var value: Secret
 
-    package init(name: [UInt8], value: [UInt8]) {
+    package init(name: [UInt8], value: Secret) {
         self.name = name
         self.value = value
     }
+
+    package init(name: [UInt8], value: [UInt8]) { self.init(name: name, value: Secret(copying: value.span)) }
 
     /// Whether two names are one. Source: RFC 9110 §5.1.
     package func hasName(of other: HeaderField) -> Bool {

@@ -2,8 +2,9 @@
 // Owns: one copy in memory that never moves. Never touches: where a secret comes from, what it is for.
 import BasicContainers
 
-/// A password, a token or what is as good as one. Prints as `<secret>`, whoever prints it.
-package final class Secret: Sendable {
+/// A password, a token or what is as good as one. Prints as `<secret>`, whoever prints it. Two are equal that hold the same
+/// bytes.
+package final class Secret: Sendable, Hashable {
     private let storage: WipedBytes
 
     /// A copy of `bytes`, which the caller wipes.
@@ -21,6 +22,11 @@ package final class Secret: Sendable {
     ) throws(Failure) -> Result {
         try storage.withBytes(body)
     }
+
+    package static func == (left: Secret, right: Secret) -> Bool { left.isEqual(to: right) }
+
+    /// No number that is derived from a secret goes into a table: only its length.
+    package func hash(into hasher: inout Hasher) { hasher.combine(count) }
 
     /// Whether both hold the same bytes. Takes the same time wherever they differ; only the length shows.
     package func isEqual(to other: Secret) -> Bool {
@@ -45,16 +51,6 @@ extension Span<UInt8> {
     }
 }
 
-extension ByteBuffer {
-    /// Zeroes every byte it holds, consumed ones too, and drops them; keeps the memory. What it held before
-    /// it last grew is elsewhere: reserve room first where secrets go in.
-    package mutating func wipe() {
-        var span = storage.mutableSpan
-        overwrite(&span)
-        removeAll()
-    }
-}
-
 /// Bytes that are zeroed when they go.
 private struct WipedBytes: ~Copyable, Sendable {
     let bytes: UniqueArray<UInt8>
@@ -74,7 +70,7 @@ private struct WipedBytes: ~Copyable, Sendable {
     deinit {
         var going = bytes
         var span = going.mutableSpan
-        overwrite(&span)
+        overwriteBytes(&span, 0..<span.count)
     }
 }
 
@@ -82,6 +78,10 @@ private struct WipedBytes: ~Copyable, Sendable {
 /// next, and leave it out.
 @inline(never)
 @_optimize(none)
-private func overwrite(_ bytes: inout MutableSpan<UInt8>) {
-    for index in bytes.indices { bytes[index] = 0 }
+func overwriteBytes(_ bytes: inout MutableSpan<UInt8>, _ range: Range<Int>) { fillWithZeroes(&bytes, range) }
+
+/// A function of its own, so that it is fast.
+@inline(never)
+private func fillWithZeroes(_ bytes: inout MutableSpan<UInt8>, _ range: Range<Int>) {
+    for index in range { bytes[index] = 0 }
 }

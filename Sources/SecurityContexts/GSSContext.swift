@@ -14,6 +14,8 @@ final class GSSContextMaker: SecurityContextMaker {
     func make(_ request: SecurityContextRequest) -> any SecurityContext {
         GSSContext(request, credentials)
     }
+
+    func forgetUsers() { credentials.removeAll() }
 }
 
 // The handle is used by this class alone, under the claims below.
@@ -102,7 +104,7 @@ final class GSSContextMaker: SecurityContextMaker {
         if gssapi_failed(major) != 0 {
             return .failed(GSSMechanisms.words(major, minor, request.mechanism))
         }
-        let token = unsafe GSSBytes.copy(output)
+        let token = unsafe GSSBytes.secret(output)
         return gssapi_is_complete(major) != 0 ? .done(token: token) : .proceed(token: token)
     }
 

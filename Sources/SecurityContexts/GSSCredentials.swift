@@ -77,6 +77,9 @@ final class GSSCredentialStore {
         return .success(made)
     }
 
+    /// Forgets all of them.
+    func removeAll() { entries = [:] }
+
     /// A context with it has failed: the KDC is asked again the next time.
     func forget(_ credential: Credential, _ mechanism: SecurityMechanism) {
         entries[Key(mechanism: mechanism, credential: credential)] = nil

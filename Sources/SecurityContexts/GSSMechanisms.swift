@@ -71,6 +71,13 @@ enum GSSBytes {
         return unsafe Array(UnsafeRawBufferPointer(start: start, count: buffer.length))
     }
 
+    /// The same, for what is not ours to show.
+    static func secret(_ buffer: gss_buffer_desc) -> Secret {
+        // SAFETY: as above; `Secret` copies.
+        guard let start = unsafe buffer.value?.assumingMemoryBound(to: UInt8.self) else { return Secret("") }
+        return unsafe Secret(copying: UnsafeBufferPointer(start: start, count: buffer.length).span)
+    }
+
     static func printable(_ bytes: [UInt8]) -> String {
         let clean = bytes.prefix(wordsBytesMax).map { 0x20...0x7E ~= $0 ? $0 : UInt8(ascii: "?") }
         return String(decoding: clean, as: UTF8.self)

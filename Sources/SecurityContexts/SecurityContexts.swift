@@ -8,6 +8,9 @@ import Model
 package protocol SecurityContextMaker: AnyObject {
     /// A context whose first step has not been taken.
     func make(_ request: SecurityContextRequest) -> any SecurityContext
+
+    /// Forgets the credentials that it keeps of users. Contexts that have them go on.
+    func forgetUsers()
 }
 
 /// What this build and this machine can do.
@@ -39,6 +42,8 @@ package enum SecurityContexts {
 /// Stands in where there is nothing.
 private final class NoContextMaker: SecurityContextMaker {
     func make(_ request: SecurityContextRequest) -> any SecurityContext { NoContext() }
+
+    func forgetUsers() {}
 }
 
 private final class NoContext: SecurityContext {

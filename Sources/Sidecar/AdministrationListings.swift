@@ -2,11 +2,17 @@
 // Owns: their forms, nothing of what they say. Source: RFC 8259 for JSON.
 import Engine
 import Model
+import TLS
 
 /// Pinned connections, as they are listed.
 enum PinListing {
-    private static func token(_ pin: PinReport) -> String {
-        pin.token.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    /// Hexadecimal digits of a token's digest in the table.
+    private static let digitsMax = 16
+
+    /// SHA-256 in hexadecimal: whoever has a token finds it, and nobody learns one, which is as good as its connection.
+    private static func digest(_ pin: PinReport) -> String {
+        [UInt8](capacity: 32) { MessageDigest.sha256(pin.token.span, &$0) }
+            .map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 
     private static func step(_ pin: PinReport) -> String {
@@ -23,7 +29,8 @@ enum PinListing {
         for pin in pins {
             let age = "\(pin.ageMilliseconds / 1000).\(pin.ageMilliseconds % 1000 / 100) s"
             rows.append([
-                "\(pin.owner)", token(pin), Listing.cell(pin.endpoint.text), pin.isBusy ? "busy" : "idle",
+                "\(pin.owner)", String(digest(pin).prefix(digitsMax)), Listing.cell(pin.endpoint.text),
+                pin.isBusy ? "busy" : "idle",
                 "\(pin.waiting)", age,
                 "\(pin.uses)", step(pin),
             ])
@@ -34,7 +41,7 @@ enum PinListing {
     static func json(_ pins: [PinReport]) -> String {
         let objects = pins.map { pin in
             """
-            {"owner":\(pin.owner),"token":"\(token(pin))","endpoint":\(Listing.quoted(pin.endpoint.text)),\
+            {"owner":\(pin.owner),"token_sha256":"\(digest(pin))","endpoint":\(Listing.quoted(pin.endpoint.text)),\
             "busy":\(pin.isBusy),"waiting":\(pin.waiting),"age_milliseconds":\(pin.ageMilliseconds),\
             "uses":\(pin.uses),"authentication":"\(step(pin))"}
             """

@@ -18,6 +18,7 @@ private struct SecurityKey: Hashable, Sendable {
 private enum SecurityMessage: Sendable {
     case step(SecurityKey, SecurityOrder)
     case drop(SecurityKey)
+    case forgetUsers
     case stop
 }
 
@@ -90,6 +91,9 @@ final class SecurityThreads: Sendable {
         queue(of: key).messages.post(.drop(key))
     }
 
+    /// Has everything forgotten that is kept of users for contexts to come.
+    func forgetUsers() { for queue in queues { queue.messages.post(.forgetUsers) } }
+
     /// A context's steps are all taken on one thread.
     private func queue(of key: SecurityKey) -> SecurityQueue {
         queues[Int(truncatingIfNeeded: key.context.number &+ UInt64(key.worker)) % queues.count]
@@ -136,6 +140,7 @@ private final class SecurityThread {
                 switch message {
                 case .step(let key, let order): step(key, order)
                 case .drop(let key): contexts[key] = nil
+                case .forgetUsers: maker.forgetUsers()
                 case .stop: return
                 }
             }

@@ -91,7 +91,7 @@ extension Worker {
         engine.received(buffer.bytes, from: id, now: now) { connection, waiting, body in
             pass(waiting, body, to: connection, of: &connections, poller)
         }
-        buffer.removeAll()
+        if engine.takeSecretsHeard() { buffer.wipe() } else { buffer.removeAll() }
     }
 
     // Writing.
@@ -175,7 +175,7 @@ extension Worker {
         sessions[index].isOpen = false
         sessions[index].socket.close()
         pipes.drop(id)
-        share.sessions.subtract(1, ordering: .relaxed)
+        if share.sessions.subtract(1, ordering: .relaxed).newValue == 0 { shared.security.forgetUsers() }
         engine.closed(id, now: now)
     }
 }

@@ -78,6 +78,60 @@ import Testing
         for exchange in exchanges { #expect(exchange.requests <= 3) }
     }
 
+    /// Requests that overtake each other, as over many connections: `streams` at a time.
+    @Test(arguments: 0..<16 as Range<UInt64>, [2, 8, 31])
+    func `a server that wants counts to rise asks little once that is known`(seed: UInt64, streams: Int) {
+        var random = Seeded(state: seed)
+        var authenticator = Authenticator()
+        var server = DigestServer()
+        server.isStrict = true
+        server.saysStale = seed % 2 == 0
+        var exchanges = (0..<streams).map { _ in Exchange() }
+        for index in exchanges.indices { exchanges[index].begin(&authenticator) }
+        var (passed, asked) = (0, 0)
+        while passed < 200 * streams {
+            let index = Int.random(in: 0..<streams, using: &random)
+            switch server.check(exchanges[index].value) {
+            case .accepted:
+                passed += 1
+                exchanges[index].succeeded(&authenticator)
+                exchanges[index] = Exchange()
+                exchanges[index].begin(&authenticator)
+            case .challenge(let challenge):
+                asked += 1
+                let answer = exchanges[index].challenged(&authenticator, challenge)
+                #expect(answer == .resubmit)
+            }
+        }
+        // Once at first, perhaps twice, and while it is being found out.
+        #expect(asked <= 5 * streams, "\(asked) of \(passed)")
+    }
+
+    @Test func `a nonce whose requests ended without a reply is free again`() {
+        var authenticator = Authenticator()
+        var server = DigestServer()
+        server.isStrict = true
+        // It is found out that the server wants order: count 3 comes before count 2.
+        var first = Exchange()
+        #expect(first.run(&authenticator, &server) == nil)
+        var (second, third) = (Exchange(), Exchange())
+        second.begin(&authenticator)
+        third.begin(&authenticator)
+        #expect(third.finish(&authenticator, &server) == nil)
+        #expect(second.finish(&authenticator, &server) == nil)
+        #expect(second.requests == 2)
+        let known = Set(server.counts.keys)
+        for _ in 0..<100 {
+            var lost = Exchange()
+            lost.begin(&authenticator)
+            lost.ended(&authenticator)
+            var next = Exchange()
+            #expect(next.run(&authenticator, &server) == nil)
+            #expect(next.requests == 1)
+        }
+        #expect(Set(server.counts.keys) == known, "no new nonce was needed")
+    }
+
     @Test func `a nonce that a server gives out again goes on with its count`() {
         var authenticator = Authenticator()
         let challenge = #"Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256"#

@@ -160,6 +160,9 @@ struct Exchange {
         )
     }
 
+    /// No reply comes.
+    func ended(_ authenticator: inout Authenticator) { authenticator.ended(space, credential, attempt) }
+
     mutating func exclude(_ mechanism: SecurityMechanism) { attempt.exclude(mechanism) }
 
     /// Goes on with a server until it accepts or there is no answer. `nil`: accepted.

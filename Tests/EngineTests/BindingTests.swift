@@ -160,7 +160,7 @@ struct BindingTests {
         Row(
             "a peer that refuses a tunnel with such a challenge is closed",
             script: {
-                $0.pin(1, "t", .auto) { $0.tunnel() }
+                $0.ask(1) { $0.tunnel() }
                 $0.connect(0)
                 $0.challenge(0, "Negotiate", status: 407)
                 $0.ask(2) { $0.route = .peer }

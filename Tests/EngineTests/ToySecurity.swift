@@ -48,10 +48,10 @@ extension Rig {
     }
 
     /// It ends with a token, after which the server has to say more.
-    func step(_ token: String) { step(.proceed(token: Array(token.utf8))) }
+    func step(_ token: String) { step(.proceed(token: Secret(token))) }
 
     /// It ends with the last token of our side.
-    func lastStep(_ token: String = "") { step(.done(token: Array(token.utf8))) }
+    func lastStep(_ token: String = "") { step(.done(token: Secret(token))) }
 
     /// An upstream answers with a challenge, with a token where there is one, and a body of two bytes.
     func demand(_ socket: Int, _ scheme: String, _ token: String = "", status: Int = 401, _ more: String = "")

@@ -79,7 +79,7 @@ private func line(_ target: String, host: String = "example.org", method: String
         let fields = [HeaderField(name: Array("User-Agent".utf8), value: Array("u".utf8))]
         let lines = try RequestEncoder.connectLines(fields, limits: Limits())
         var output = ByteBuffer()
-        RequestEncoder.appendConnect(authority: Array("a:1".utf8).span, lines: lines.span, into: &output)
+        RequestEncoder.appendConnect(authority: Array("a:1".utf8).span, lines: lines, into: &output)
         #expect(output.text == "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nUser-Agent: u\r\n\r\n")
     }
 

@@ -60,6 +60,49 @@ import Testing
         secret = nil
         #expect(memory.copies() == 0)
     }
+
+    static let losses: [(name: String, of: @Sendable (inout ByteBuffer) -> Void)] = [
+        ("it grows", { $0.append([UInt8](repeating: 1, count: 1_000_000).span) }),
+        (
+            "it slides",
+            { buffer in
+                buffer.consume(buffer.count - 100)
+                buffer.append([UInt8](repeating: 1, count: buffer.capacity - 1000).span)
+            }
+        ),
+        (
+            "it slides and grows",
+            { buffer in
+                buffer.consume(buffer.count - 100)
+                buffer.append([UInt8](repeating: 1, count: 2 * buffer.capacity).span)
+            }
+        ),
+        ("it is read out", { $0.consume($0.count) }),
+        ("it is emptied", { $0.removeAll() }),
+        ("its end is dropped", { $0.removeLast($0.count - 100) }),
+        ("its memory is given back", { $0.removeAll(keepingAtMost: 0) }),
+    ]
+
+    @Test(arguments: losses.indices) func `a buffer of secrets keeps none that it lets go`(index: Int) {
+        let memory = Memory(turned: (0..<24).map { UInt8(truncatingIfNeeded: $0 * 43 + 11 + index) })
+        var buffer = ByteBuffer(capacity: 24 * 1000)
+        buffer.isSecret = true
+        memory.fill(&buffer, 1000)
+        Self.losses[index].of(&buffer)
+        // This zeroes what it holds, and nothing else.
+        buffer.wipe()
+        #expect(memory.copies() == 0 && !buffer.isSecret, "\(Self.losses[index].name)")
+    }
+
+    @Test func `room that was asked for is there`() {
+        var buffer = ByteBuffer()
+        buffer.append("abc")
+        buffer.reserve(1000)
+        let capacity = buffer.capacity
+        #expect(capacity >= 1003)
+        buffer.append([UInt8](repeating: 1, count: 1000).span)
+        #expect(buffer.capacity == capacity && buffer.count == 1003)
+    }
 }
 
 /// The process's own memory, read as a file.

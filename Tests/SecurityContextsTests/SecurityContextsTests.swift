@@ -38,6 +38,12 @@ private let sound: [UInt8] = {
         + [6, 1, 0xB1, 0x1D, 0, 0, 0, 15] + words([0x44]) + pairs
 }()
 
+private func begins(_ token: Secret, _ bytes: [UInt8]) -> Bool {
+    token.withBytes { token in
+        token.count >= bytes.count && bytes.indices.allSatisfy { token[$0] == bytes[$0] }
+    }
+}
+
 struct SecurityContextsTests {
     @Test func `Negotiate is there, and whatever comes of a realm that is not has no secret`() {
         #expect(SecurityContexts.available.contains(.negotiate))
@@ -52,7 +58,7 @@ struct SecurityContextsTests {
             Issue.record("no first message")
             return
         }
-        #expect(token.starts(with: Array("NTLMSSP\0".utf8) + [1, 0, 0, 0]))
+        #expect(begins(token, Array("NTLMSSP\0".utf8) + [1, 0, 0, 0]))
         #expect(words(context.step([1, 2, 3])) != nil)
         #expect(words(context.step([])) == "a step after the last")
     }
@@ -65,7 +71,7 @@ struct SecurityContextsTests {
             Issue.record("no last message")
             return
         }
-        #expect(token.starts(with: Array("NTLMSSP\0".utf8) + [3, 0, 0, 0]))
+        #expect(begins(token, Array("NTLMSSP\0".utf8) + [3, 0, 0, 0]))
         var nameless = sound
         nameless[12] = 0
         for mechanism in [SecurityMechanism.ntlm, .negotiate] {

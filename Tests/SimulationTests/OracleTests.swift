@@ -197,4 +197,18 @@ import Testing
         #expect(broken.arrive() == .garbage)
         #expect(broken.isReadable && broken.hasGarbageArrived)
     }
+
+    @Test(arguments: [(1, false), (2, true)])
+    func `only the call in which a connection stands writes the request for which it was made`(
+        call: Int,
+        isUsed: Bool
+    ) {
+        let record = Record(scenario: Scenario(seed: 1))
+        record.links.append(LinkFacts())
+        record.calls = 7
+        record.apply(.dialed(link: 0, .connected(local: nil)), now: Instant(nanoseconds: 1))
+        record.calls += call
+        record.noteWriteOrder(0)
+        #expect(record.links[0].isUsed == isUsed)
+    }
 }

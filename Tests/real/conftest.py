@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 
+import disclosure
 from apache import Apache
 from certificates import Certificates
 from nginx import Nginx, SecureNginx
@@ -27,6 +28,8 @@ def pytest_pyfunc_call(pyfuncitem):
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     long = pyfuncitem.get_closest_marker("alone") is not None
 
+    disclosure.watch.begin()
+
     async def run():
         async with asyncio.timeout(1800 if long else TEST_SECONDS_MAX):
             if world := arguments.get("world"):
@@ -36,6 +39,7 @@ def pytest_pyfunc_call(pyfuncitem):
                 await pyfuncitem.obj(**arguments)
 
     asyncio.run(run())
+    disclosure.watch.prove()
     return True
 
 
@@ -54,7 +58,7 @@ def world(request, executable):
     for marker in reversed(list(request.node.iter_markers("sidecar"))):
         flags |= marker.kwargs
     world = World(executable, flags)
-    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy", "apache"} & set(request.fixturenames))
+    world.keeps_connections = bool({"secure_nginx", "squid", "haproxy", "apache", "lighttpd"} & set(request.fixturenames))
     return world
 
 

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import tempfile
 
+from disclosure import CANARY
 from outrigger import endpoint
 
+PASSWORD = CANARY.decode()
 SIZES = {"1k": 1 << 10, "64k": 64 << 10, "8m": 8 << 20}
 CONFIGURATION = """
 daemon off;
@@ -120,7 +122,7 @@ class Nginx:
         self.contents = {name: pattern(size) for name, size in SIZES.items()}
         (self.folder / "files" / "upload").mkdir(parents=True)
         (self.folder / "files" / "upload").chmod(0o777)
-        (self.folder / "users").write_text("user:{PLAIN}secret\n")
+        (self.folder / "users").write_text(f"user:{{PLAIN}}{PASSWORD}\n")
         for name, content in self.contents.items():
             (self.folder / "files" / name).write_bytes(content)
 

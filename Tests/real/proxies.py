@@ -1,6 +1,7 @@
 # proxies.py: Squid as a parent, and HAProxy as a receiver of the PROXY protocol.
 # Owns: these processes, their folders and ports. Never touches: the system's.
 # Source: squid.conf.documented; haproxy's configuration.txt; proxy-protocol.txt.
+import base64
 import collections
 import hashlib
 import os
@@ -12,8 +13,11 @@ import subprocess
 import tempfile
 import time
 
+from disclosure import CANARY
 from outrigger import endpoint
 
+PASSWORD = CANARY.decode()
+LOGIN = b"Basic " + base64.b64encode(b"user:" + CANARY)  # what Squid asks for at `guarded`
 START_SECONDS_MAX = 20
 SQUID = """
 http_port 127.0.0.1:{clear} name=clear
@@ -81,7 +85,7 @@ def free_ports(count):
 
 
 class Squid:
-    """`clear`, `guarded` (Basic and Digest: "user", "secret"), `secure` (TLS) and `mutual` (TLS, both show one)."""
+    """`clear`, `guarded` (Basic and Digest: "user", PASSWORD), `secure` (TLS) and `mutual` (TLS, both show one)."""
 
     PORTS = "clear", "guarded", "secure", "mutual"
 
@@ -94,10 +98,10 @@ class Squid:
         names = "origin.test", "wild.test", "a.wild.test", "peer.test"
         (self.folder / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
         digest = subprocess.run(
-            ["openssl", "passwd", "-apr1", "secret"], capture_output=True, check=True
+            ["openssl", "passwd", "-apr1", PASSWORD], capture_output=True, check=True
         ).stdout
         (self.folder / "users").write_text("user:" + digest.decode())
-        known = hashlib.md5(b"user:Test:secret").hexdigest()
+        known = hashlib.md5(f"user:Test:{PASSWORD}".encode()).hexdigest()
         (self.folder / "digest").write_text(f"user:Test:{known}\n")
         as_root = os.getuid() == 0
         if as_root:

@@ -2,10 +2,12 @@
 # Source: Sources/Sidecar/Administration.swift; issue "Pins": the state of every pin can be listed.
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
 
+import disclosure
 import outrigger
 from origin import answering, reply
 from outrigger import pb
@@ -46,8 +48,14 @@ async def shown(world, *arguments, code=0):
         world.executable, "show", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings()
     )
     out, err = await process.communicate()
+    disclosure.watch.hear(out + err, "outrigger show")
     assert process.returncode == code, err
     return out.decode(), err.decode()
+
+
+def digest(token):
+    """As which a token is listed."""
+    return hashlib.sha256(token).hexdigest()
 
 
 async def test_every_pin_is_listed_with_its_state(world):
@@ -63,35 +71,37 @@ async def test_every_pin_is_listed_with_its_state(world):
 
     origin = await world.origin(serve)
     session = await session_of(world, sidecar)
-    for token in (b"\x00\xffa", b"b"):
+    first, second = b"\x00\xff of a client", b"of another"
+    for token in first, second:
         await session.exchange(get(origin, pin=pb.Pin(token=token, mode=pb.PIN_MAKE)))
-    require = pb.Pin(token=b"b", mode=pb.PIN_REQUIRE)
+    require = pb.Pin(token=second, mode=pb.PIN_REQUIRE)
     waiting = [asyncio.ensure_future(session.exchange(get(origin, "/held", pin=require))) for _ in range(2)]
 
     async def pins():
-        return {pin["token"]: pin for pin in json.loads(await got(world.admin, "/pins.json"))}
+        return {pin["token_sha256"]: pin for pin in json.loads(await got(world.admin, "/pins.json"))}
 
-    while not ((await pins())["62"]["busy"] and (await pins())["62"]["waiting"] == 1):
+    one, other = digest(first), digest(second)
+    while not ((await pins())[other]["busy"] and (await pins())[other]["waiting"] == 1):
         pass
     listed = await pins()
     endpoint = f"127.0.0.1:{origin.endpoint.port}"
-    assert listed["00ff61"] == {
-        **{"token": "00ff61", "endpoint": endpoint, "busy": False, "waiting": 0, "uses": 1, "authentication": "none"},
-        "owner": listed["62"]["owner"],
-        "age_milliseconds": listed["00ff61"]["age_milliseconds"],
+    assert listed[one] == {
+        **{"token_sha256": one, "endpoint": endpoint, "busy": False, "waiting": 0, "uses": 1, "authentication": "none"},
+        "owner": listed[other]["owner"],
+        "age_milliseconds": listed[one]["age_milliseconds"],
     }
     table = await got(world.admin, "/pins")
     assert table.split("\n")[0].split() == [
         *("OWNER", "TOKEN", "ENDPOINT", "STATE", "WAITING", "AGE", "USES", "AUTHENTICATION")
     ]
-    assert [line.split()[1:5] for line in sorted(table.strip().split("\n")[1:])] == [
-        ["00ff61", endpoint, "idle", "0"], ["62", endpoint, "busy", "1"],
-    ]
+    assert sorted(line.split()[1:5] for line in table.strip().split("\n")[1:]) == sorted(
+        [[one[:16], endpoint, "idle", "0"], [other[:16], endpoint, "busy", "1"]]
+    )
     assert (await shown(world, "pins", "--admin-socket", world.admin))[0].split("\n")[0] == table.split("\n")[0]
     held.set()
     await asyncio.gather(*waiting)
     text, _ = await shown(world, "pins", "--json", "--admin-socket", world.admin)
-    assert {pin["token"]: pin["uses"] for pin in json.loads(text)} == {"00ff61": 1, "62": 3}
+    assert {pin["token_sha256"]: pin["uses"] for pin in json.loads(text)} == {one: 1, other: 3}
 
 
 async def test_counts_are_of_all_workers(world):

@@ -86,8 +86,8 @@ class Guard:
                 return peer.close()
 
 
-async def once(world, request):
-    return await (await world.session()).exchange(request)
+async def once(world, request, body=b""):
+    return await (await world.session()).exchange(request, body)
 
 
 def having(origin=None, peer=None):
@@ -162,6 +162,31 @@ async def test_a_body_is_replayed_or_waits_for_the_challenge(world, body, size):
     answer = await session.exchange(post, data)
     assert (answer.reply.status, bytes(answer.body)) == (200, b"ok" + data), answer.end
     assert (guard.refused, guard.accepted) == (1, 1)
+
+
+@pytest.mark.parametrize("body", [pb.BODY_LENGTH, pb.BODY_CHUNKED], ids=["length", "chunked"])
+async def test_a_server_that_refuses_to_be_expected_of_gets_the_body_without(world, body):
+    """RFC 9110 section 10.1.1: 417 to an Expect that the proxy knows nothing of."""
+
+    async def serve(peer):
+        while True:
+            head = await peer.head()
+            if head.values(b"Expect"):
+                await peer.send(reply(b"no", b"417 Expectation Failed"))
+                return peer.close()
+            await peer.send(reply(await peer.body()))
+
+    origin = await world.origin(serve)
+    data = bytes(range(256)) * 2000
+    length = len(data) if body == pb.BODY_LENGTH else 0
+    post = get(origin, body=body, body_length=length, **having(USER))
+    post.method = b"POST"
+    answer = await once(world, post, data)
+    assert (outcome(answer), answer.reply.status, bytes(answer.body)) == ("COMPLETE", 200, data), answer.end
+    own = [(b"Expect", b"100-continue")]
+    post.fields.extend(pb.Field(name=name, value=value) for name, value in own)
+    answer = await once(world, post, data)
+    assert (outcome(answer), answer.reply.status, answer.body) == ("COMPLETE", 417, b"no"), answer.end
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Digest"])

@@ -7,6 +7,7 @@ import pytest
 from nginx import pattern
 from origin import answering, reply
 from outrigger import pb
+from proxies import LOGIN
 from test_tls import V12, V13, refused
 from test_tunnels import port
 from tls import server_context
@@ -147,7 +148,7 @@ async def test_squid_asks_for_basic_with_the_request_s_own_fields(world, squid):
     authority = f"origin.test:{port(origin)}"
     answer = await session.exchange(peered([squid.guarded], "/", authority))
     assert (outcome(answer), answer.reply.status) == ("COMPLETE", 407)
-    login = [(b"Proxy-Authorization", b"Basic dXNlcjpzZWNyZXQ=")]
+    login = [(b"Proxy-Authorization", LOGIN)]
     answer = await session.exchange(peered([squid.guarded], "/x", authority, headers=login))
     assert (outcome(answer), answer.body) == ("COMPLETE", b"/x")
     assert not origin.requests[0].values(b"proxy-authorization")

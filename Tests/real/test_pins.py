@@ -264,3 +264,33 @@ async def test_without_an_instance_id_pins_end_with_their_session(world):
     await made(session, origin)
     await leave(session)
     await origin.tasks[0]  # it has read the end of the connection
+
+
+@pytest.mark.sidecar(workers=2)
+async def test_an_unpin_that_races_with_a_takeover_leaves_the_connection_to_nobody(world):
+    """Two sessions of one proxy are at two workers: the pin is on its way between them when it is unpinned, or about to be.
+
+    Which of the two comes first is the machine's to say; what must not come of it is the same.
+    """
+    origin = await world.origin(answering())
+    first, second = [await world.session(instance_id=b"one") for _ in range(2)]
+    for number in range(300):
+        token = b"client %d" % number
+
+        def ask(session, name, mode):
+            return session.start(get(origin, f"/{number}/{name}", pin=pb.Pin(token=token, mode=mode)))
+
+        assert outcome(await ask(first, "first", pb.PIN_PREFER).answer()) == "COMPLETE"
+        streams = [ask(second, "second", pb.PIN_REQUIRE)]
+        await second.writer.drain()
+        for _ in range(number % 3):
+            await world.barrier(second)
+        first.send(outrigger.UNPIN, 0, pb.Unpin(token=token))
+        streams.append(ask(first, "third", pb.PIN_PREFER))
+        ends = [outcome(await stream.answer()) for stream in streams]
+        assert set(ends) <= {"COMPLETE", "PIN_LOST"}, ends
+        first.send(outrigger.UNPIN, 0, pb.Unpin(token=token))
+    for peer in origin.peers:
+        targets = [head.target.decode() for head in peer.requests]
+        assert len({target.split("/")[1] for target in targets}) == 1, targets
+        assert not any(target.endswith("third") for target in targets[1:]), targets

@@ -5,7 +5,8 @@ import pytest
 
 from origin import reply
 from outrigger import pb
-from world import CANARY, fate, get, outcome
+from tunnel import ESTABLISHED, Tunnel
+from world import CANARY, ask, fate, get, outcome
 
 SECRET = b"TlRMTVNTUAADAAAA" + CANARY
 
@@ -121,3 +122,55 @@ async def test_persistent_auth_binds_when_it_says_true(world, value, kept):
     session = await world.session()
     answer = await session.exchange(say(origin, "/", token=b"a"))
     assert fate(answer) == kept and answer.reply.connection.bound == (kept == "PINNED")
+
+
+BEGINNINGS = "a tunnel of the sidecar's", "a CONNECT of the client's"
+
+
+@pytest.mark.parametrize("begins", BEGINNINGS)
+async def test_a_client_whose_tunnel_is_refused_goes_on_at_the_peer_where_it_began(world, begins):
+    """RFC 4559 section 6: NTLM at a peer, which the client speaks itself: three CONNECTs on one connection."""
+    strangers = []
+
+    async def serve(peer):
+        while True:
+            head = await peer.head()
+            if head.method != b"CONNECT":
+                strangers.append(peer.number)
+                await peer.send(reply(b"plain"))
+                continue
+            said = b"".join(head.values(b"Proxy-Authorization"))
+            if said == b"NTLM three-" + SECRET:
+                await peer.send(ESTABLISHED)
+                await peer.send(b"from the far end: " + await peer.read(5))
+                return peer.close()
+            token = b"" if not said else b" dHdv"
+            lines = b"Proxy-Authenticate: NTLM" + token, b"Persistent-Auth: true"
+            await peer.send(reply(b"no", b"407 Proxy Authentication Required", *lines))
+
+    parent = await world.origin(serve)
+    session = await world.session()
+    pin = pb.Pin(token=b"a client's token")
+
+    def connect(value=None, mode=pb.PIN_REQUIRE):
+        headers = [(b"Proxy-Authorization", value)] if value else []
+        more = {"route": pb.ROUTE_PEER, "pin": pb.Pin(token=pin.token, mode=mode)}
+        return ask("CONNECT", parent, "", headers, authority="origin.test:443", **more)
+
+    of_ours = get(parent, route=pb.ROUTE_PEER_TUNNEL, pin=pin)
+    first = of_ours if begins == BEGINNINGS[0] else connect(mode=pb.PIN_AUTO)
+    for request in first, connect(b"NTLM one-" + SECRET):
+        answer = await session.exchange(request)
+        assert (outcome(answer), answer.reply.status, answer.body) == ("PEER_REFUSED", 407, b"no"), answer.end
+        assert answer.reply.connection.pinned and answer.reply.connection.bound and fate(answer) == "PINNED"
+        assert (await session.exchange(get(parent, route=pb.ROUTE_PEER))).body == b"plain"
+        other = get(parent, route=pb.ROUTE_PEER, pin=pb.Pin(token=b"another client's"))
+        assert (await session.exchange(other)).body == b"plain"
+    tunnel = await Tunnel.open(session, connect(b"NTLM three-" + SECRET))
+    assert tunnel.reply.status == 200 and tunnel.reply.connection.requests == 3
+    await tunnel.stream.send(b"hello")
+    assert await tunnel.reader.readexactly(23) == b"from the far end: hello"
+    tunnel.stream.finish()
+    await tunnel.over()
+    assert len(parent.peers[0].requests) == 3 and 0 not in strangers
+    assert [(await session.pins.get()).change for _ in range(2)] == [pb.PIN_MADE, pb.PIN_LOST]

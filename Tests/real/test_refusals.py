@@ -6,6 +6,7 @@ import pytest
 from nginx import pattern
 from origin import HEAD_END, answering, reply
 from outrigger import BODY, pb
+from proxies import LOGIN
 from test_tunnels import connect_fields, port, through
 from tls import secured, server_context
 from tunnel import ESTABLISHED
@@ -299,7 +300,7 @@ async def test_squid_asks_for_basic_and_gets_it_with_the_next_attempt(world, squ
     assert (
         await session.exchange(through([squid.guarded], inner, authority=target, hop=wrong))
     ).reply.status == 407
-    right = connect_fields((b"Proxy-Authorization", b"Basic dXNlcjpzZWNyZXQ="))  # user:secret
+    right = connect_fields((b"Proxy-Authorization", LOGIN))
     for reused in False, True:
         answer = await session.exchange(through([squid.guarded], inner, "/x", authority=target, hop=right))
         assert (outcome(answer), answer.body) == ("COMPLETE", b"/x"), answer.end

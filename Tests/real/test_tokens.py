@@ -162,16 +162,26 @@ async def test_without_a_realm_the_next_best_scheme_is_taken(world, apache):
 
 
 @pytest.mark.parametrize("path, scheme", [CASES[0], CASES[1]], ids=["NTLM", "Negotiate"])
-@pytest.mark.parametrize("size", [0, 1000, 50_000, 300_000])
-async def test_uploads(world, apache, path, scheme, size):
+@pytest.mark.parametrize("size", [0, 1000, 50_000, 300_000, 3_000_000])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+async def test_uploads(world, apache, path, scheme, size, chunked):
     session = await world.session()
     credentials = pb.Credentials(origin=known("bob", scheme))
     body = pattern(size)
-    post = ask("POST", apache, f"{path}/echo", length=size, credentials=credentials)
-    answer = await session.exchange(post, body)
-    if size > 65_536 and scheme == "NTLM":
-        # It takes two requests on one connection, and neither may leave a body behind that is not held.
-        assert answer.reply.status == 401
-        assert "stay open" in answer.reply.connection.authentication
-    else:
+    framing = {"body": pb.BODY_CHUNKED} if chunked else {"length": size}
+    for _ in range(2):
+        post = ask("POST", apache, f"{path}/echo", credentials=credentials, **framing)
+        answer = await session.exchange(post, body)
         assert (outcome(answer), answer.reply.status, bytes(answer.body)) == ("COMPLETE", 200, body)
+        # Nothing of a body that is not held was sent in vain.
+        assert size <= 65_536 or answer.end.request_body_bytes == size
+
+
+@pytest.mark.parametrize("size", [1000, 300_000])
+async def test_an_upload_with_a_wrong_password(world, apache, size):
+    session = await world.session()
+    credentials = pb.Credentials(origin=known("bob", "NTLM", password("alice")))
+    post = ask("POST", apache, "/ntlm/echo", length=size, credentials=credentials)
+    answer = await session.exchange(post, pattern(size))
+    assert answer.reply.status == 401, answer
+    assert answer.reply.connection.authentication == "the credential was refused"

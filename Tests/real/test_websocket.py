@@ -5,6 +5,7 @@ import pytest
 
 import websocket
 from outrigger import pb
+from proxies import LOGIN
 from test_connect import connect
 from test_tunnels import connect_fields, port
 from tls import server_context
@@ -18,7 +19,7 @@ async def test_a_websocket_through_connect(world, squid, certificates, listener)
     session = await world.session()
     target = f"origin.test:{port(origin)}"
     where = origin if listener == "direct" else [getattr(squid, listener)]
-    login = [(b"Proxy-Authorization", b"Basic dXNlcjpzZWNyZXQ=")] if listener == "guarded" else []
+    login = [(b"Proxy-Authorization", LOGIN)] if listener == "guarded" else []
     tls = dict(tls=secure(certificates)) if listener == "secure" else {}
     message = connect(
         where, target, listener != "direct", connect_fields(*login, **tls) if login or tls else None

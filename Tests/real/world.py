@@ -7,7 +7,9 @@ import shutil
 import signal
 import tempfile
 
+import disclosure
 import outrigger
+from disclosure import CANARY
 from origin import Origin
 from outrigger import Session, pb
 from tls import TlsOrigin
@@ -15,9 +17,7 @@ from tls import TlsOrigin
 START_SECONDS_MAX = 20
 EXIT_SECONDS_MAX = 10
 SETTLE_SECONDS_MAX = 10
-CANARY = (
-    b"canary-3f9a1c"  # in every secret that a test sends: no log line, detail or error may ever contain it
-)
+LISTINGS = "", "pins", "pins.json", "groups", "groups.json", "counts", "counts.json"
 
 
 def surroundings(more=None):
@@ -46,7 +46,8 @@ class Sidecar:
         self.path = path or f"{folder}/outrigger.sock"
         self.environment = environment or {}  # more variables, set before it is launched
         self.log = pathlib.Path(tempfile.mkstemp(dir=folder, prefix="sidecar-", suffix=".log")[1])
-        options = {"socket": self.path, "workers": 1, **flags}
+        self.admin_path = self.log.with_suffix(".admin")
+        options = {"socket": self.path, "workers": 1, "admin_socket": self.admin_path, **flags}
         self.command = [executable, "serve"]
         for name, value in options.items():
             if value is not None:
@@ -83,6 +84,17 @@ class Sidecar:
 
     def words(self):
         return self.log.read_text(errors="replace")
+
+    async def listed(self):
+        """All that an operator is told."""
+        replies = []
+        for name in LISTINGS:
+            reader, writer = await asyncio.open_unix_connection(self.admin_path)
+            writer.write(b"GET /%s HTTP/1.1\r\n\r\n" % name.encode())
+            replies.append(await asyncio.wait_for(reader.read(), EXIT_SECONDS_MAX))
+            assert replies[-1].startswith(b"HTTP/1.1 200 "), (name, replies[-1])
+            writer.close()
+        return b"".join(replies)
 
     def descriptors(self):
         return os.listdir(f"/proc/{self.process.pid}/fd")
@@ -171,6 +183,7 @@ class World:
             await self.discard()
 
     async def prove_clean(self):
+        await self.listen()
         for session in self.sessions:
             session.writer.close()
             await session.task
@@ -183,7 +196,16 @@ class World:
             assert await self.sidecar.exited() == 0, self.sidecar.words()
         for sidecar in self.sidecars:
             log = sidecar.log.read_bytes()
-            assert b"Fatal error" not in log and CANARY not in log, log.decode(errors="replace")
+            assert b"Fatal error" not in log, log.decode(errors="replace")
+            disclosure.watch.hear(log, "a log")
+        disclosure.watch.prove()
+
+    async def listen(self):
+        """Hears what operators are told while all that the test has left is there, pins above all."""
+        for origin in self.origins:
+            disclosure.watch.confide_upstream(origin)
+        if not self.ends_itself and self.sidecar.admin_path.exists():
+            disclosure.watch.hear(await self.sidecar.listed(), "a listing")
 
     async def discard(self):
         for sidecar in self.sidecars:

@@ -635,7 +635,8 @@ struct  Outrigger__V1__Hop
   Outrigger__V1__Tls *tls;
   /*
    * Field lines of the CONNECT that makes a tunnel, such as Proxy-Authorization and User-Agent. They go to the peer only;
-   * Request.fields go to the origin only. Limits as for Request.fields.
+   * Request.fields go to the origin only. With a CONNECT of the proxy's own they stand beside Request.fields, but of two
+   * Proxy-Authorization that of Request.fields alone. Limits as for Request.fields.
    */
   size_t n_connect_fields;
   Outrigger__V1__Field **connect_fields;
@@ -695,7 +696,8 @@ struct  Outrigger__V1__Credential
 /*
  * Credentials for the two kinds of challenges; a challenge of the one kind is never answered with those of the other.
  * A challenge that cannot be answered is passed on untouched, and ConnectionFacts.authentication says why. A request
- * with an Authorization field of its own is not given another; nor one with Proxy-Authorization.
+ * with an Authorization field of its own is not given another; nor is a Proxy-Authorization added to one of the proxy's, in
+ * Request.fields or Hop.connect_fields, or of the named route.
  */
 struct  Outrigger__V1__Credentials
 {

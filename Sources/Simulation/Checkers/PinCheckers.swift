@@ -28,11 +28,15 @@ struct PinExclusive: Checker {
     private func check(_ link: Int, from: Int, _ record: Record, _ reporter: Reporter) {
         let facts = record.links[link]
         guard let binding = facts.binding else { return }
+        var expected = binding.holder
+        if binding.isOpen, let first = facts.requests.dropFirst(binding.from).first {
+            expected = record.holder(of: first)
+        }
         for request in facts.requests.dropFirst(max(from, binding.from)) {
             let holder = record.holder(of: request)
             reporter.expect(
-                holder != nil && holder == binding.holder,
-                "request \(request) of \(words(holder)) on link \(link), which is bound to \(words(binding.holder))"
+                holder != nil && holder == expected,
+                "request \(request) of \(words(holder)) on link \(link), which is bound to \(words(expected))"
             )
         }
     }

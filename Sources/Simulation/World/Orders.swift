@@ -24,7 +24,7 @@ extension SimWorld {
                 if let link = worker.linkOfSession[session] { links[link].isCloseOrdered = true }
             case .dial(let connection): dial(connection)
             case .writeConnection(let connection, _):
-                if let link = link(of: connection) { record.noteWriteOrder(link.id, now: now) }
+                if let link = link(of: connection) { record.noteWriteOrder(link.id) }
             case .writeSession, .pauseReading, .resumeReading, .shutdownWriting, .startTLS, .notifyClose,
                 .giveBack,
                 .handOver, .stepSecurity, .dropSecurity:

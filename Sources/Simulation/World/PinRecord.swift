@@ -55,6 +55,7 @@ extension Record {
                 UnpinFacts(proxy: proxy, holder: scenario.holder(proxy: proxy, token: token), order: order)
             )
         case .reply(let request, let head):
+            settleBinding(request, head)
             if head.isPinned { notePinned(request, head) }
         case .requestBegan(let link, let request):
             guard let request else { return }
@@ -77,7 +78,7 @@ extension Record {
             let isPersonal = isTokened || plan?.credentials.isEmpty == false
             guard serves[last].plan.binds || (serves[last].plan.isPersistent && isPersonal) else { return }
             if request < 0 {
-                bind(link, from: links[link].requests.count, nil)
+                bind(link, from: links[link].requests.count, nil, isOpen: true)
             } else if let place = links[link].requests.lastIndex(of: request) {
                 bind(link, from: place + 1, holder(of: request))
             }
@@ -92,6 +93,21 @@ extension Record {
         case .socketClosed(let link): links[link].closedAt = now
         default: break
         }
+    }
+
+    /// A proxy has got the answer to a CONNECT of the engine's, by which a link is its client's, or nobody's.
+    private func settleBinding(_ request: Int, _ head: SeenHead) {
+        guard let serve = head.serveField, serves.indices.contains(serve), serves[serve].request == request,
+            let binding = links[serves[serve].link].binding, binding.isOpen,
+            !links[serves[serve].link].requests.contains(request)
+        else { return }
+        let link = serves[serve].link
+        links[link].binding?.isOpen = false
+        guard head.isPinned else { return }
+        order += 1
+        links[link].binding?.holder = holder(of: request)
+        links[link].binding?.isPinned = true
+        links[link].binding?.pinnedOrder = order
     }
 
     /// A reply says that its connection is pinned.
@@ -109,12 +125,13 @@ extension Record {
     }
 
     /// The first that binds a link says whose it is.
-    private func bind(_ link: Int, from: Int, _ holder: PinHolder?) {
+    private func bind(_ link: Int, from: Int, _ holder: PinHolder?, isOpen: Bool = false) {
         guard let binding = links[link].binding, binding.from <= from else {
             let old = links[link].binding
             links[link].binding = LinkBinding(
                 from: from,
                 holder: holder,
+                isOpen: isOpen,
                 isPinned: old?.isPinned ?? false,
                 pinnedOrder: old?.pinnedOrder ?? .max
             )

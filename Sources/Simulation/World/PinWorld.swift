@@ -112,6 +112,9 @@ struct LinkBinding {
     var from: Int
     /// `nil`: nobody may.
     var holder: PinHolder?
+    /// Whether the holder is not known yet: what binds is the answer to a CONNECT of the engine's, and for whom that was made
+    /// is told by the reply that its proxy gets.
+    var isOpen = false
     /// A reply said that it is pinned.
     var isPinned = false
     /// Place of that in the order of the record.

@@ -55,8 +55,8 @@ struct LinkFacts {
     /// Index into the scenario's endpoints; `nil`: a session.
     var endpoint: Int?
     var dialedAt = Instant.never
-    /// When the engine first ordered something written, and how often it has.
-    var firstOrderAt = Instant.never
+    /// In which call the engine first ordered something written, and how often it has.
+    var firstOrderCall = Int.max
     var writeOrders = 0
     var requestsBegan = 0
     var currentRequest: Int?
@@ -72,8 +72,9 @@ struct LinkFacts {
     var isEndProven = false
     /// What its far ends have seen of the way.
     var way = SeenWay()
-    /// Since when a request can be sent on it as it is now: connected, secured, behind a tunnel.
-    var readyAt = Instant.never
+    /// Since when a request can be sent on it as it is now (connected, secured, behind a tunnel): how many calls of the
+    /// engine came before the one in which it was told so.
+    var readyCall = 0
     /// Hops on which TLS stands.
     var securedHops: [TLSHop] = []
     var tlsFailure: TLSFailure.Kind?
@@ -82,7 +83,7 @@ struct LinkFacts {
     /// CONNECTs of the engine's own, and whether the last was granted and that read.
     var connectsBegan = 0
     var isTunnel = false
-    /// Requests since `readyAt`.
+    /// Requests since `readyCall`.
     var requestsSinceReady = 0
     /// It has sent bytes that nobody had asked for.
     var hasStrayed = false
@@ -95,13 +96,14 @@ struct LinkFacts {
     /// A reply was read behind which it is pinned, unless something came between.
     var mayBePinned = false
 
-    /// Whether a request that begins now is not the one for which it was established.
-    var isUsed: Bool { requestsSinceReady > 0 || writeOrders > 1 || firstOrderAt > readyAt }
+    /// Whether a request that begins now is not the one for which it was established: that one is written in the very
+    /// call. Seed 31780 of an older world had another come at the same time, one call later: to an idle connection.
+    var isUsed: Bool { requestsSinceReady > 0 || writeOrders > 1 || firstOrderCall > readyCall + 1 }
 
     /// Begins anew as a connection that was established just now.
-    mutating func becomeReady(_ now: Instant) {
-        readyAt = now
-        (writeOrders, requestsSinceReady, firstOrderAt) = (0, 0, .never)
+    mutating func becomeReady(calls: Int) {
+        readyCall = calls
+        (writeOrders, requestsSinceReady, firstOrderCall) = (0, 0, .max)
     }
 }
 
@@ -153,6 +155,8 @@ final class Record {
     var isDraining = false
     /// Numbers the requests, UNPINs and pins as they are seen.
     var order = 0
+    /// Of engines, so far.
+    var calls = 0
     var unpins: [UnpinFacts] = []
     var sessions: [SessionFacts] = []
 
@@ -197,7 +201,7 @@ final class Record {
             applyToLink(event, now)
         case .connectBegan, .proxyHeaderSent, .tlsStarted, .tlsSecured, .tlsFailed, .requestRead,
             .connectRead, .proxyHeaderRead:
-            applyToWay(event, now)
+            applyToWay(event)
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft,
@@ -207,13 +211,13 @@ final class Record {
         applyToPins(event, now)
     }
 
-    /// The engine has ordered something to be written.
-    func noteWriteOrder(_ link: Int, now: Instant) {
+    /// The call before has ordered something to be written.
+    func noteWriteOrder(_ link: Int) {
         links[link].writeOrders += 1
-        links[link].firstOrderAt = min(links[link].firstOrderAt, now)
+        links[link].firstOrderCall = min(links[link].firstOrderCall, calls)
     }
 
-    private func applyToWay(_ event: Observation, _ now: Instant) {
+    private func applyToWay(_ event: Observation) {
         switch event {
         case .connectBegan(let link):
             links[link].requestsBegan += 1
@@ -223,12 +227,12 @@ final class Record {
             links[link].isTunnel = false
         case .proxyHeaderSent(let link):
             links[link].isHeaderSent = true
-            links[link].becomeReady(now)
+            links[link].becomeReady(calls: calls)
         case .tlsStarted(let link, .outer, let identity): links[link].way.outer = identity
         case .tlsStarted(let link, .inner, let identity): links[link].way.inner = identity
         case .tlsSecured(let link, let hop):
             links[link].securedHops.append(hop)
-            links[link].becomeReady(now)
+            links[link].becomeReady(calls: calls)
         case .tlsFailed(let link, let kind): links[link].tlsFailure = kind
         case .requestRead(let request, let link, let isInAbsoluteForm):
             if links[link].isTunnel {
@@ -248,7 +252,7 @@ final class Record {
         switch event {
         case .dialed(let link, _):
             links[link].dialedAt = now
-            links[link].becomeReady(now)
+            links[link].becomeReady(calls: calls)
         case .requestBegan(let link, let request):
             if let request {
                 let facts = links[link]
@@ -276,7 +280,7 @@ final class Record {
                 let end = serves[last].headEndsAt, links[link].bytesRead >= end
             {
                 links[link].isTunnel = true
-                links[link].becomeReady(now)
+                links[link].becomeReady(calls: calls)
             }
         case .connectionOver(let link, let reason, let isProven):
             links[link].isOverReported = true

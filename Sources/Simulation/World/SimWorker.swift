@@ -47,6 +47,7 @@ extension SimWorld {
 
     /// One call into the engine of the active worker, then its orders.
     func callEngine(_ call: (inout WorkerEngine, Instant) -> Void) {
+        record.calls += 1
         call(&engine, now)
         takeEffects()
         if scenario.runsEffectsAtOnce || !worker.isInTurn { runEffects() }

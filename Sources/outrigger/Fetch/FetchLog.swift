@@ -48,7 +48,7 @@ struct FetchLog {
         guard let hop = plan.hop else { return }
         for field in hop.connectFields {
             let name = String(decoding: field.name, as: UTF8.self)
-            let value = String(decoding: field.value, as: UTF8.self)
+            let value = field.value.withBytes { String(decoding: [UInt8](copying: $0), as: UTF8.self) }
             sent("  for the CONNECT: " + FieldLine.shown(name, value))
         }
         if hop.proxyProtocol != .none {
