@@ -96,6 +96,7 @@ struct GroupTable {
             let total = group.standbyConnectionsMin
             state.standby.countMin = total / workers + (worker < total % workers ? 1 : 0)
             state.standby.pending = Array(repeating: 0, count: group.members.count)
+            state.standby.notBefore = Array(repeating: now, count: group.members.count)
             states.append(state)
             names.append(Array(name.utf8))
             let hash = HashKey.of(Array(name.utf8).span)

@@ -177,6 +177,7 @@ extension WorkerEngine {
         }
         guard let place = place(ofConnection: slot) else { return }
         groups.states[place.group].balancing.setFull(place.member, false)
+        noteUnused(slot, place)
         if groups.states[place.group].standby.isWanted { wake(place.group, at: now) }
     }
 

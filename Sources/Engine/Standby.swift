@@ -14,11 +14,17 @@ struct Standby {
     var isKnown = false
     /// By member: dials that are under way.
     var pending: [Int32] = []
+    /// By member: when the next dial may begin.
+    var notBefore: [Instant] = []
 
     var isWanted: Bool { countMin > 0 && isKnown }
 }
 
 extension WorkerEngine {
+    /// Time from one dial for the standby to the next when the first was of no use: an upstream that does not keep idle
+    /// connections is not dialed over and over.
+    private static let pauseMilliseconds = 1000
+
     /// The way of a request of the group.
     mutating func noteWay(_ stream: Int, _ group: Int) {
         if groups.states[group].standby.countMin == 0 || streams[stream].isRaw { return }
@@ -42,7 +48,10 @@ extension WorkerEngine {
             guard groups.states[group].balancing.weight(member) > 0,
                 groups.states[group].balancing.isHealthy(member, now: now)
             else { continue }
-            let dialAfter = groups.states[group].balancing.dialAfter(member)
+            let dialAfter = max(
+                groups.states[group].balancing.dialAfter(member),
+                groups.states[group].standby.notBefore[member]
+            )
             if dialAfter > now {
                 if missing(group, member) > 0 { wake(group, at: dialAfter) }
                 continue
@@ -63,7 +72,8 @@ extension WorkerEngine {
 
     private mutating func missing(_ group: Int, _ member: Int) -> Int {
         let idle = targets.find(standbyKey(group, member)).map { targets[$0].idle.count } ?? 0
-        return groups.states[group].standby.countMin - idle
+        // No more than the pool holds.
+        return min(groups.states[group].standby.countMin, limits.idlePerKeyMax, limits.idleMax) - idle
             - Int(groups.states[group].standby.pending[member])
     }
 
@@ -103,6 +113,16 @@ extension WorkerEngine {
         totals.dialsTotal &+= 1
         effects.append(.dial(id(ofConnection: slot)))
         return slot
+    }
+
+    /// A connection to a member has ended. One that no request was on may have been the standby's.
+    mutating func noteUnused(_ slot: Int, _ place: MemberPlace) {
+        if groups.states[place.group].standby.countMin == 0 || connections[slot].requests > 0 { return }
+        let next = connections[slot].createdAt.adding(milliseconds: Self.pauseMilliseconds)
+        groups.states[place.group].standby.notBefore[place.member] = max(
+            groups.states[place.group].standby.notBefore[place.member],
+            next
+        )
     }
 
     /// A dial for the standby is over, whatever came of it: from here on its connection is one like any other.

@@ -133,7 +133,8 @@ package struct NamedGroup: Hashable, Sendable {
     package var queueLengthMax = 1024
     /// Time in which the share of a member that recovered grows to what its weight says; 0: at once.
     package var slowStartMilliseconds = 10_000
-    /// Idle connections of the process to each member that are kept ready.
+    /// Idle connections of the process to each member that are kept ready, as far as the pool holds them. Where one is closed
+    /// before it was of use, the next is dialed a second after it was.
     package var standbyConnectionsMin = 0
     /// Share of healthy members below which all members are chosen from, percent. When none is healthy, all
     /// are in any case.

@@ -163,6 +163,7 @@ struct CheckTests {
                 rig.connect(0)
                 rig.pass(1)
                 rig.connect(1)
+                rig.pass(1000)
                 rig.end(1)
                 rig.pass(1)
                 rig.drain()
@@ -174,6 +175,39 @@ struct CheckTests {
                 dial 1 a
                 close 1
                 dial 2 a
+                goaway draining
+                close 0
+                1 end cancelled closed [connected at a] by a
+                """
+        ),
+        Row(
+            "one that is closed before it was any use is dialed again a second after the last time",
+            named: .group("a", .first) { $0.standbyConnectionsMin = 1 },
+            script: { rig in
+                rig.askGroup(1)
+                rig.connect(0)
+                rig.pass(1)
+                rig.connect(1)
+                rig.end(1)
+                rig.pass(900)
+                rig.note("900 ms")
+                rig.pass(100)
+                rig.fail(2)
+                rig.pass(900)
+                rig.note("900 ms")
+                rig.pass(100)
+                rig.drain()
+                rig.cancel(1)
+            },
+            expected: """
+                dial 0 a
+                0 got GET /1
+                dial 1 a
+                close 1
+                900 ms
+                dial 2 a
+                900 ms
+                dial 3 a
                 goaway draining
                 close 0
                 1 end cancelled closed [connected at a] by a
