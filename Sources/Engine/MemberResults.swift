@@ -185,12 +185,15 @@ extension WorkerEngine {
         }
         guard let place = place(ofConnection: slot) else { return }
         groups.states[place.group].balancing.setFull(place.member, false)
+        noteUnused(slot, place)
         if groups.states[place.group].standby.countMin > 0 { wake(place.group, at: now) }
     }
 
     /// Whether nothing was passed on, and all of the request is here and may be sent again.
     func isRepeatable(_ stream: Int) -> Bool {
-        if streams[stream].isReplyBegun || streams[stream].isTunnel || !streams[stream].isReplayHeld {
+        if streams[stream].isReplyBegun || streams[stream].hasPassedInterim || streams[stream].isTunnel
+            || !streams[stream].isReplayHeld
+        {
             return false
         }
         if streams[stream].gate == .shut || streams[stream].hasBindingCredentials { return false }

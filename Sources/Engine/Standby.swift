@@ -9,9 +9,8 @@ struct Standby {
     struct Member {
         /// Dials that are under way.
         var pending: Int32 = 0
-        /// Dials since `countedSince`.
-        var dials = 0
-        var countedSince = Instant(nanoseconds: .min)
+        /// When the next one may begin.
+        var notBefore = Instant(nanoseconds: .min)
     }
 
     /// To each member; this worker's part of what the group asks for.
@@ -22,10 +21,6 @@ struct Standby {
     var isFixed = false
     var members: [Member] = []
 
-    /// Dials to a member in a second, for each connection that is kept ready: so that one that takes connections and closes
-    /// them is not dialed without end.
-    static let dialsPerSecondMax = 4
-
     /// A worker's part of `total`.
     static func share(of total: Int, _ worker: Int, _ workers: Int) -> Int {
         total / workers + (worker < total % workers ? 1 : 0)
@@ -33,6 +28,10 @@ struct Standby {
 }
 
 extension WorkerEngine {
+    /// Time from one dial for the standby to the next when the first was of no use: an upstream that does not keep idle
+    /// connections is not dialed over and over.
+    private static let pauseMilliseconds = 1000
+
     /// The way of a request of the group.
     mutating func noteWay(_ stream: Int, _ group: Int) {
         if groups.states[group].standby.countMin == 0 || streams[stream].isRaw { return }
@@ -70,11 +69,9 @@ extension WorkerEngine {
     /// Not later than now: a connection may be dialed.
     private func spareDialAfter(_ group: Int, _ member: Int) -> Instant {
         let standby = groups.states[group].standby
-        let since = standby.members[member].countedSince
-        let isPaced = standby.members[member].dials >= Standby.dialsPerSecondMax * standby.countMin
         return max(
-            max(groups.states[group].balancing.dialAfter(member), doubtedUntil(group, member, standby.route)),
-            isPaced ? since.adding(milliseconds: 1000) : since
+            max(groups.states[group].balancing.dialAfter(member), standby.members[member].notBefore),
+            doubtedUntil(group, member, standby.route)
         )
     }
 
@@ -88,7 +85,8 @@ extension WorkerEngine {
 
     private mutating func missing(_ group: Int, _ member: Int) -> Int {
         let idle = targets.find(standbyKey(group, member)).map { targets[$0].idle.count } ?? 0
-        return groups.states[group].standby.countMin - idle
+        // No more than the pool holds.
+        return min(groups.states[group].standby.countMin, limits.idlePerKeyMax, limits.idleMax) - idle
             - Int(groups.states[group].standby.members[member].pending)
     }
 
@@ -99,11 +97,6 @@ extension WorkerEngine {
         connections[slot].member = groups.tag(group, member)
         connections[slot].member.duty = .standby
         groups.states[group].standby.members[member].pending += 1
-        if groups.states[group].standby.members[member].countedSince.adding(milliseconds: 1000) <= now {
-            groups.states[group].standby.members[member].countedSince = now
-            groups.states[group].standby.members[member].dials = 0
-        }
-        groups.states[group].standby.members[member].dials += 1
         return true
     }
 
@@ -133,6 +126,14 @@ extension WorkerEngine {
         totals.dialsTotal &+= 1
         effects.append(.dial(id(ofConnection: slot)))
         return slot
+    }
+
+    /// A connection to a member has ended. One that no request was on may have been the standby's.
+    mutating func noteUnused(_ slot: Int, _ place: MemberPlace) {
+        if groups.states[place.group].standby.countMin == 0 || connections[slot].requests > 0 { return }
+        let next = connections[slot].createdAt.adding(milliseconds: Self.pauseMilliseconds)
+        let before = groups.states[place.group].standby.members[place.member].notBefore
+        groups.states[place.group].standby.members[place.member].notBefore = max(before, next)
     }
 
     /// A dial for the standby is over, whatever came of it: from here on its connection is one like any other.
