@@ -168,7 +168,6 @@ extension WorkerEngine {
         let group = Int(streams[stream].group)
         leaveGroupQueue(stream)
         errands[stream].member = member
-        errands[stream].lastMember = member
         errands[stream].attemptAt = now
         errands[stream].status = 0
         streams[stream].endpoints.removeAll(keepingCapacity: true)
