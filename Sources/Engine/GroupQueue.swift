@@ -97,9 +97,17 @@ extension WorkerEngine {
     /// Lines a stream up at every member that it can go to, but those that are not to be dialed yet: there may be room.
     private mutating func awaitRoom(_ stream: Int, _ group: Int, isNew: Bool) {
         let tried = errands[stream].tried
+        // Where TLS with all of them is in doubt, all are lined up at, as all are chosen from.
+        let hasOther = groups.states[group].endpoints.indices.contains { member in
+            groups.states[group].balancing.isAwaited(member, tried: tried)
+                && doubtedUntil(group, member, streams[stream].route) <= now
+        }
         for member in groups.states[group].endpoints.indices
         where groups.states[group].balancing.isAwaited(member, tried: tried) {
-            let dialAfter = groups.states[group].balancing.dialAfter(member)
+            let dialAfter = max(
+                groups.states[group].balancing.dialAfter(member),
+                hasOther ? doubtedUntil(group, member, streams[stream].route) : now
+            )
             if dialAfter > now {
                 wake(group, at: dialAfter)
                 continue
