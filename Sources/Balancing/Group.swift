@@ -160,6 +160,12 @@ package struct Group: Sendable {
     /// Reached by this worker's own attempts alone, it needs no saying.
     package mutating func setFull(_ member: Int, _ isFull: Bool) { members[member].isFull = isFull }
 
+    /// Says whether a member is in doubt for the request that is about to be picked for: it is passed over as one that is not
+    /// to be dialed yet.
+    package mutating func setDoubted(_ member: Int, _ isDoubted: Bool) {
+        members[member].isDoubted = isDoubted
+    }
+
     // Changes.
 
     /// Changes a weight from the next pick on, to 0 ... `GroupMember.weightMax`. An unchanged one changes

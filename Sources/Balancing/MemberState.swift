@@ -16,6 +16,8 @@ struct MemberState: Sendable {
     var active = 0
     /// No room for a further connection in the process.
     var isFull = false
+    /// Of the next pick: not for a request like this one, unless nobody else is left.
+    var isDoubted = false
     /// Recent latency, nanoseconds, as of `costAt`; 0: unknown.
     var cost = 0.0
     var costAt = Instant(nanoseconds: 0)
@@ -133,7 +135,7 @@ extension Group {
             members[index].isUsable = false
             if tried.contains(index) { continue }
             untried += 1
-            if members[index].dialAfter > now {
+            if members[index].dialAfter > now || members[index].isDoubted {
                 backingOff += 1
                 continue
             }

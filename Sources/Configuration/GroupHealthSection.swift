@@ -263,7 +263,7 @@ extension Reading {
     }
 
     /// Source: RFC 9110 §7.2.
-    private static func isHost(_ text: String) -> Bool {
+    static func isHost(_ text: String) -> Bool {
         if HostName.isName(text) || IPAddress(text: text) != nil && !text.contains(":") { return true }
         if Endpoint(text: text) != nil, !text.hasPrefix("unix:") { return true }
         if text.hasPrefix("["), text.hasSuffix("]") { return Endpoint(text: text + ":1") != nil }

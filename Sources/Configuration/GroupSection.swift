@@ -24,6 +24,18 @@ private enum GroupKeys {
         "",
         "Who is in it: 1 to 1024, each \"IPv4:PORT\", \"[IPv6]:PORT\" or \"unix:PATH\", or a mapping as below."
     )
+    static let origin = Key(
+        "origin",
+        "\"https://origin.example\"",
+        "What requests of the group ask for, http://HOST or https://HOST, with a port where there is one: for it connections",
+        "are kept ready, and TLS that fails with its name counts against a member for all requests. Default: not known;",
+        "connections that are kept ready are like those of the last request, in clear text before the first."
+    )
+    static let route = Key(
+        "route",
+        "parent",
+        "The named route that they take. Default: direct."
+    )
     static let ejection = Key(
         "ejection",
         "",
@@ -50,7 +62,7 @@ private enum GroupKeys {
             \.queueLengthMax,
             .number,
             0...1_000_000,
-            "Requests that wait while all members are at their limits; 0: none waits"
+            "Requests that wait while all members are at their limits, of one session 8 for each free place; 0: none waits"
         ),
         NumberKey(
             "slow-start-milliseconds",
@@ -64,7 +76,7 @@ private enum GroupKeys {
             \.standbyConnectionsMin,
             .number,
             0...1024,
-            "Idle connections to each member that are kept ready"
+            "Idle connections of all workers to each member that are kept ready, from the start"
         ),
         NumberKey(
             "panic-percent",
@@ -81,7 +93,8 @@ private enum GroupKeys {
             "Time in which an observed latency loses 63 % of its weight; for peak-ewma"
         ),
     ]
-    static let all = [policy.name, members.name] + numbers.map(\.name) + mappings.map(\.name)
+    static let all =
+        [policy, members, origin, route].map(\.name) + numbers.map(\.name) + mappings.map(\.name)
     static let mappings = [ejection, backOff, check, retry]
 }
 
@@ -149,6 +162,7 @@ extension Section {
         lines.append("\(inner)#- endpoint: \(MemberKeys.endpoint.example)")
         lines += MemberKeys.name.lines(indent: item) + MemberKeys.backup.lines(indent: item)
         lines += MemberKeys.numbers.flatMap { $0.lines(indent: item, member) }
+        lines += GroupKeys.origin.lines(indent: indent) + GroupKeys.route.lines(indent: indent)
         lines += GroupKeys.numbers.flatMap { $0.lines(indent: indent, defaults) }
         lines += GroupKeys.ejection.lines(indent: indent) + GroupHealthLines.ejection(inner)
         lines += GroupKeys.backOff.lines(indent: indent) + GroupHealthLines.backOff(inner)
@@ -182,7 +196,44 @@ extension Reading {
         if let node = fields[GroupKeys.backOff] { group.backOff = backOff(node, "\(name): back-off") }
         if let node = fields[GroupKeys.check] { group.check = check(node, "\(name): check", settings) }
         if let node = fields[GroupKeys.retry] { group.retry = retry(node, "\(name): retry") }
+        takeExpected(fields, name, settings, &group)
         return group
+    }
+
+    private mutating func takeExpected(
+        _ fields: Fields,
+        _ name: String,
+        _ settings: Settings,
+        _ group: inout NamedGroup
+    ) {
+        if let node = fields[GroupKeys.origin], let text = text(node, "\(name): origin", 8...263) {
+            let schemes = [("http://", Scheme.http), ("https://", .https)]
+            if let (prefix, scheme) = schemes.first(where: { text.hasPrefix($0.0) }),
+                Self.isHost(String(text.dropFirst(prefix.count)))
+            {
+                group.expects.scheme = scheme
+                group.expects.authority = String(text.dropFirst(prefix.count))
+            } else {
+                error(node.mark, "\(name): origin: http://HOST or https://HOST is wanted, and no path")
+            }
+        }
+        if let node = fields[GroupKeys.route], let text = text(node, "\(name): route", 1...64) {
+            if let route = settings.named.routes[text] {
+                group.expects.route = route
+            } else {
+                let known = settings.named.routes.keys.sorted()
+                error(node.mark, "\(name): route: there is no such route\(hint(text, among: known))")
+            }
+        }
+        guard group.standbyConnectionsMin > 0, group.expects == ExpectedRequests(), let check = group.check
+        else { return }
+        switch check.kind {
+        case .tcp, .http: break
+        case .tls, .https:
+            guard let place = fields.mark(GroupKeys.check) else { return }
+            let words = "checks are over TLS, but connections that are kept ready are not; see origin"
+            warn(place, "\(name): \(words)")
+        }
     }
 
     private mutating func takeMembers(_ node: Node, _ name: String, _ group: inout NamedGroup) {

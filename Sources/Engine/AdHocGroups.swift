@@ -44,6 +44,7 @@ extension WorkerEngine {
         let state = groups.states[number]
         let name = AdHocGroup(endpoints: state.endpoints, policy: state.settings.policy)
         groups.adHoc[name] = nil
+        dropDoubts(number)
     }
 
     private mutating func make(_ name: AdHocGroup, at number: Int) {

@@ -39,13 +39,8 @@ extension WorkerEngine {
         }
         let profile = check.tls ?? namedSettings.tlsProfiles["default"] ?? TLSProfile()
         var identity = RouteIdentity()
-        identity.outer.settings = targets.routes.retain(profile.settings)
+        identity.outer = configuredTLS(profile, host: check.host)
         defer { targets.routes.release(settings: identity.outer.settings) }
-        identity.outer.serverName = Array(profile.serverName.utf8)
-        identity.outer.verifyName = Array(
-            (profile.verifyName.isEmpty ? profile.serverName : profile.verifyName).utf8
-        )
-        Self.fillNames(&identity.outer, Array(check.host.utf8).span)
         return targets.routes.retain(identity)
     }
 

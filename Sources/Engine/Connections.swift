@@ -299,6 +299,7 @@ extension WorkerEngine {
         streams[stream].sentAt = nil
         streams[stream].continueUntil = .never
         if streams[stream].encoded.expectsContinue { streams[stream].gate = .awaitsContinue }
+        if streams[stream].group >= 0 { errands[stream].isTimed = false }
         dispatch(stream, freshOnly: !isStale)
     }
 }

@@ -192,7 +192,7 @@ extension WorkerEngine {
         }
         let detail = "no endpoint could be connected to: \(failure)"
         let failure = AttemptFailure(result: failure, outcome: Self.outcome(of: failure), detail: detail)
-        dialFailed(place(ofConnection: slot), failure)
+        memberDialFailed(slot, failure)
         forget(slot)
         if let waiter = owner { attemptFailed(waiter, failure) }
     }
@@ -384,6 +384,8 @@ extension WorkerEngine {
                 if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admitAgain(waiter) }
             } else if let line = linesToAdvance.popLast() {
                 advance(line)
+            } else if let line = groupLines.toAdvance.popLast() {
+                advanceGroupLine(line)
             } else if let endpoint = wishesToRenew.popLast() {
                 renewWish(endpoint)
             } else if !pinOrphans.isEmpty {

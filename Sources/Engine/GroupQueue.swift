@@ -1,6 +1,7 @@
 // GroupQueue.swift: requests that wait for a member: all are at their limits, or are not to be dialed yet.
-// Owns: their order, first come first served, over all members. Never touches: who gets a room (RoomLedger.swift): each
-// waits in the line of every member that would do, and leaves all of them with the first that it gets.
+// Owns: their order, first come first served, over all members; sessions take turns (GroupLines.swift).
+// Never touches: who gets a room (RoomLedger.swift): each waits in the line of every member that would do, and leaves all
+// of them with the first that it gets.
 // Source: issue "Groups": connection limit per member with a queue per group.
 import Balancing
 import Model
@@ -11,28 +12,45 @@ extension WorkerEngine {
     mutating func lineUp(_ stream: Int, wantsRoom: Bool) {
         let group = Int(streams[stream].group)
         let wasQueued = errands[stream].isQueued
-        if !wasQueued && !enterGroupQueue(group, forced: errands[stream].tried.count > 0) {
-            let length = groups.states[group].settings.queueLengthMax
-            end(
-                stream,
-                EndReport(.overloaded, detail: "more than \(length) requests wait for a member of the group")
-            )
-            return
-        }
+        let isNew = !wasQueued && !isAdmitted(stream)
+        if !wasQueued && !enterGroupQueue(stream, group) { return endForGroupLength(stream, group) }
+        errands[stream].isQueued = true
         streams[stream].phase = .waiting
-        if !wasQueued {
-            streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
-            insert(stream, group)
-        }
+        beginQueueTime(stream)
         streams[stream].isConnecting = false
         streams[stream].raceAt = .never
-        wake(group, at: groups.states[group].balancing.changesAt)
         armDeadline(stream)
-        if wantsRoom { awaitRoom(stream, group, isNew: !wasQueued && errands[stream].tried.count == 0) }
+        if wantsRoom {
+            switch standInGroup(stream, isNew: isNew) {
+            case .inFront: break
+            case .behind: return leaveQueueList(stream, group)
+            case .refused: return endForQueueLength(stream)
+            }
+        }
+        if !errands[stream].isInQueue { insert(stream, group) }
+        wake(group, at: groups.states[group].balancing.changesAt)
+        if wantsRoom { awaitRoom(stream, group, isNew: isNew) }
+    }
+
+    /// The time for waiting begins, unless it has begun before.
+    mutating func beginQueueTime(_ stream: Int) {
+        if errands[stream].isTimed { return }
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+    }
+
+    private mutating func endForGroupLength(_ stream: Int, _ group: Int) {
+        let length = groups.states[group].settings.queueLengthMax
+        let detail = "too many requests wait for a member of the group, whose queue has room for \(length)"
+        end(stream, EndReport(.overloaded, detail: detail))
+    }
+
+    private mutating func endForQueueLength(_ stream: Int) {
+        let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
+        end(stream, EndReport(.overloaded, detail: detail))
     }
 
     private mutating func insert(_ stream: Int, _ group: Int) {
-        errands[stream].isQueued = true
+        errands[stream].isInQueue = true
         var next = groups.states[group].queue.last
         var behind: Int?
         // Mostly the last one; a retry keeps its age.
@@ -46,9 +64,18 @@ extension WorkerEngine {
         groups.links.insert(stream, before: behind, in: &groups.states[group].queue)
     }
 
-    private mutating func enterGroupQueue(_ group: Int, forced: Bool) -> Bool {
-        if !groups.isAdHoc(group) { return health.enterQueue(group, forced: forced) }
-        return forced || groups.states[group].queue.count < groups.states[group].settings.queueLengthMax
+    /// Whether a stream was at a member before: then it is not turned away.
+    private func isAdmitted(_ stream: Int) -> Bool {
+        errands[stream].isAdmitted || errands[stream].tried.count > 0
+    }
+
+    private mutating func enterGroupQueue(_ stream: Int, _ group: Int) -> Bool {
+        let isForced = isAdmitted(stream)
+        let own = waitingInGroup(besides: stream)
+        if !groups.isAdHoc(group) { return health.enterQueue(group, having: own, forced: isForced) }
+        let state = groups.states[group]
+        let free = state.settings.queueLengthMax - state.queue.count - state.lined
+        return isForced || HealthBook.mayWait(having: own, free: free)
     }
 
     /// Takes a stream out of its group's queue, if it is in it. Its waiters are the caller's.
@@ -56,8 +83,15 @@ extension WorkerEngine {
         if !errands[stream].isQueued { return }
         let group = Int(streams[stream].group)
         errands[stream].isQueued = false
-        groups.links.remove(stream, from: &groups.states[group].queue)
+        leaveGroupLine(stream)
+        leaveQueueList(stream, group)
         if !groups.isAdHoc(group) { health.leaveQueue(group) }
+    }
+
+    private mutating func leaveQueueList(_ stream: Int, _ group: Int) {
+        if !errands[stream].isInQueue { return }
+        errands[stream].isInQueue = false
+        groups.links.remove(stream, from: &groups.states[group].queue)
     }
 
     /// Lines a stream up at every member that it can go to.
@@ -77,8 +111,7 @@ extension WorkerEngine {
             waiters[waiter].isCounted = streams[stream].waiters.count == 1
             if waiters[waiter].isCounted && !budget.enterQueue(forced: !isNew) {
                 waiters[waiter].isCounted = false
-                let detail = "more than \(limits.queueLengthMax) requests wait for a connection"
-                end(stream, EndReport(.overloaded, detail: detail))
+                endForQueueLength(stream)
                 return
             }
             block(waiter, isNew: false)
@@ -105,6 +138,12 @@ extension WorkerEngine {
 
     // Waking.
 
+    /// Has the group look at its queue as soon as the call that runs has done what it was made for.
+    mutating func wakeAtOnce(_ group: Int) {
+        groups.states[group].wakeAt = min(groups.states[group].wakeAt, now)
+        groups.wakeAt = min(groups.wakeAt, now)
+    }
+
     /// Has the group look at its queue at `instant` at the latest.
     mutating func wake(_ group: Int, at instant: Instant) {
         groups.states[group].wakeAt = min(
@@ -120,6 +159,7 @@ extension WorkerEngine {
         for group in groups.states.indices where groups.states[group].wakeAt < .never {
             if groups.states[group].wakeAt <= now {
                 groups.states[group].wakeAt = .never
+                forgetDoubts(group)
                 reconsider(group)
                 keepReady(group)
             }

@@ -43,7 +43,7 @@ extension WorkerEngine {
                 policy: state.settings.policy,
                 isPanicking: state.balancing.isPanicking,
                 requests: state.users,
-                waiting: state.queue.count,
+                waiting: state.queue.count + state.lined,
                 members: state.names.indices.map {
                     MemberReport(
                         name: state.names[$0],

@@ -14,8 +14,10 @@ struct GroupState {
     var ledger: HealthLedger?
     /// Requests of it that are open.
     var users = 0
-    /// Requests that wait for a member, first come first.
+    /// Requests that wait for a member, first come first; of each session and way one that waits for room.
     var queue = SlotList()
+    /// Requests that wait behind those (GroupLines.swift).
+    var lined = 0
     /// When those are looked at again without news.
     var wakeAt = Instant.never
     /// Until when members may be marked as full.
@@ -23,8 +25,12 @@ struct GroupState {
     /// For groups without a name: the last use, and how often the place was given to another.
     var usedAt: Instant
     var generation: Int32 = 0
-    /// Idle connections to each member that this worker keeps ready, and the way of them: that of the last request.
+    /// Idle connections to each member that this worker keeps ready, and the way of them.
     var standby = Standby()
+    /// The way that the configuration says its requests take; `nil`: it says nothing.
+    var expectedWay: RouteID?
+    /// Members whose TLS failed for requests of some ways.
+    var doubts = Doubts()
 
     init(_ settings: NamedGroup, spread: Int, now: Instant) {
         self.settings = settings
@@ -51,7 +57,16 @@ struct Errand {
     var since = Instant(nanoseconds: 0)
     /// Whether the attempt, or the one to come, counts as a retry.
     var isRetry = false
+    /// Whether it waits for a member: in the group's queue, or behind others of its session.
     var isQueued = false
+    /// Whether it was let in before, and is not turned away any more.
+    var isAdmitted = false
+    /// Whether its time for waiting has begun, and no connection has served it since.
+    var isTimed = false
+    var isInQueue = false
+    /// Its session's line, once it has had to wait for room.
+    var line: Int?
+    var isLined = false
     /// Of the reply that has begun; 0: none.
     var status = 0
 }
@@ -93,9 +108,8 @@ struct GroupTable {
     init(_ named: NamedSettings, worker: Int, workers: Int, now: Instant) {
         for (number, (name, group)) in named.numberedGroups.enumerated() {
             var state = GroupState(group, spread: worker, now: now)
-            let total = group.standbyConnectionsMin
-            state.standby.countMin = total / workers + (worker < total % workers ? 1 : 0)
-            state.standby.pending = Array(repeating: 0, count: group.members.count)
+            state.standby.countMin = Standby.share(of: group.standbyConnectionsMin, worker, workers)
+            state.standby.members = Array(repeating: Standby.Member(), count: group.members.count)
             states.append(state)
             names.append(Array(name.utf8))
             let hash = HashKey.of(Array(name.utf8).span)

@@ -60,6 +60,11 @@ extension WorkerEngine {
             if streams[stream].group >= 0 { leaveGroupQueue(stream) }
             return
         }
+        // What has waited keeps its place and its deadline, though it may be at a member for a moment.
+        if errands[stream].isQueued {
+            errands[stream].isAdmitted = true
+            errands[stream].isTimed = true
+        }
         let group = Int(streams[stream].group)
         clearFull(group)
         while true {
@@ -88,6 +93,8 @@ extension WorkerEngine {
         if admitAtOnce(waiter) { return }
         removeWaiter(waiter, nil)
         noteFull(stream)
+        errands[stream].isAdmitted = true
+        errands[stream].isTimed = true
         dispatchErrand(stream, freshOnly: false)
     }
 
@@ -102,13 +109,7 @@ extension WorkerEngine {
     /// Chooses a member. - Returns: whether there is one; else the stream waits for one or has ended.
     private mutating func choose(_ stream: Int) -> Bool {
         let group = Int(streams[stream].group)
-        let pick = groups.states[group].balancing.pick(
-            now: now,
-            key: errands[stream].key,
-            tried: errands[stream].tried,
-            random: &random
-        )
-        switch pick {
+        switch pickMember(stream, group) {
         case .member(let member):
             begin(stream, member)
             return true
@@ -128,16 +129,10 @@ extension WorkerEngine {
         if errands[stream].member >= 0 { return true }
         let group = Int(streams[stream].group)
         clearFull(group)
-        let tried = errands[stream].tried
-        let pick = groups.states[group].balancing.pick(
-            now: now,
-            key: errands[stream].key,
-            tried: tried,
-            random: &random
-        )
-        switch pick {
+        switch pickMember(stream, group) {
         case .member(let member): begin(stream, member)
         case .allAtLimit:
+            let tried = errands[stream].tried
             guard let member = groups.states[group].balancing.leastCrowded(tried: tried) else { fallthrough }
             begin(stream, member)
         case .noMember:
@@ -189,7 +184,7 @@ extension WorkerEngine {
         let member = errands[stream].member
         streams[stream].phase = .waiting
         streams[stream].endpointNext = 0
-        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+        beginQueueTime(stream)
         streams[stream].isConnecting = false
         let dialAfter = groups.states[group].balancing.dialAfter(member)
         if dialAfter > now && !isMakingPin(stream) {
@@ -235,7 +230,14 @@ extension WorkerEngine {
             queuedAt: since
         )
         streams[stream].waiters.append(Int32(waiter))
-        waiterLinks.append(waiter, to: &targets[target].waiters)
+        // One that was elsewhere before keeps its age: else each dial of its own could serve another.
+        var next = targets[target].waiters.last
+        var behind: Int?
+        while let other = next, waiters[other].queuedAt > since {
+            behind = other
+            next = waiterLinks.previous(before: other)
+        }
+        waiterLinks.insert(waiter, before: behind, in: &targets[target].waiters)
         return waiter
     }
 

@@ -8,6 +8,8 @@ import Model
 package enum GroupNews: Equatable, Sendable {
     case health(group: Int, HealthNews)
     case weight(group: Int, member: Int, Int)
+    /// So many connections to each member are kept ready, by all workers together.
+    case standby(group: Int, Int)
 }
 
 /// One member of one group.
@@ -39,8 +41,9 @@ package protocol HealthDirectory: AnyObject {
     /// Takes note of what came of an attempt.
     func record(_ result: MemberResult, of place: MemberPlace, now: Instant)
 
-    /// Counts one more request that waits for a member. - Returns: whether it may wait; always when it is `forced`.
-    func enterQueue(_ group: Int, forced: Bool) -> Bool
+    /// Counts one more request that waits for a member; `own`: of its session so many wait already.
+    /// - Returns: whether it may wait (`HealthBook.mayWait`); always when it is `forced`.
+    func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool
 
     func leaveQueue(_ group: Int)
 
@@ -91,8 +94,19 @@ package struct HealthBook: Sendable {
         publish(place.group)
     }
 
-    package mutating func enterQueue(_ group: Int, forced: Bool) -> Bool {
-        if !forced && waiting[group] >= queueLengthsMax[group] { return false }
+    /// A session may have so many requests wait for each place that is free.
+    private static let waitingPerFreePlace = 8
+
+    /// Whether one more request of a session that has `own` waiting may wait where so many places are `free`. However many one
+    /// session asks for, some places stay free for others: it alone gets eight ninths of them, two get eight seventeenths each.
+    /// Source: Choudhury, Hahne: "Dynamic queue length thresholds for shared-memory packet switches" (1998).
+    package static func mayWait(having own: Int, free: Int) -> Bool {
+        free > 0 && own <= waitingPerFreePlace * free
+    }
+
+    package mutating func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
+        let free = queueLengthsMax[group] - waiting[group]
+        if !forced && !Self.mayWait(having: own, free: free) { return false }
         waiting[group] += 1
         return true
     }
@@ -125,15 +139,16 @@ package struct HealthBook: Sendable {
         publish(place.group)
     }
 
-    /// Tells all workers the weights that a configuration says now. Groups and members that are new in it, or gone, are
-    /// left as they are.
-    package mutating func takeWeights(_ groups: [String: NamedGroup]) {
+    /// Tells all workers what a configuration says now of weights and of connections to be kept ready. Groups and members
+    /// that are new in it, or gone, are left as they are.
+    package mutating func takeSettings(_ groups: [String: NamedGroup]) {
         for (name, group) in groups.sorted(by: { $0.key < $1.key }) {
             guard let number = numbers[name] else { continue }
             for member in group.members {
                 guard let index = members[number].firstIndex(of: member.name) else { continue }
                 news.append(.weight(group: number, member: index, member.weight))
             }
+            news.append(.standby(group: number, group.standbyConnectionsMin))
         }
     }
 

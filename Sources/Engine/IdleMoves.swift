@@ -73,7 +73,7 @@ extension WorkerEngine {
     private func isStandby(_ slot: Int) -> Bool {
         guard let place = groups.place(connections[slot].member) else { return false }
         let standby = groups.states[place.group].standby
-        return standby.isWanted && targets[connections[slot].target].idle.count <= standby.countMin
+        return standby.countMin > 0 && targets[connections[slot].target].idle.count <= standby.countMin
     }
 
     /// Who asked for what.

@@ -30,6 +30,10 @@ extension WorkerEngine {
         case .weight(let group, let member, let weight):
             groups.states[group].balancing.setWeight(member, weight)
             reconsider(group)
+            if groups.states[group].standby.countMin > 0 { wakeAtOnce(group) }
+        case .standby(let group, let total):
+            groups.states[group].standby.countMin = Standby.share(of: total, worker, health.workers)
+            wakeAtOnce(group)
         }
         settle()
     }
@@ -39,10 +43,9 @@ extension WorkerEngine {
         switch news {
         case .suspect: break
         case .ejected, .down, .up, .backOff(_, _):
-            if groups.states[group].queue.count > 0 || groups.states[group].standby.isWanted {
+            if groups.states[group].queue.count > 0 || groups.states[group].standby.countMin > 0 {
                 // Not now: a stream may be in the middle of leaving.
-                groups.states[group].wakeAt = min(groups.states[group].wakeAt, now)
-                groups.wakeAt = min(groups.wakeAt, now)
+                wakeAtOnce(group)
             }
         }
     }
@@ -51,21 +54,21 @@ extension WorkerEngine {
 
     /// A connection stands and is secured.
     mutating func dialSucceeded(_ slot: Int) {
-        if let place = place(ofConnection: slot) { tell(.dialed, of: place) }
+        guard let place = place(ofConnection: slot) else { return }
+        tell(.dialed, of: place)
+        memberSecured(slot, place)
     }
 
-    /// A dial failed, or what follows it. - Parameter place: of its connection.
-    mutating func dialFailed(_ place: MemberPlace?, _ failure: AttemptFailure) {
-        guard let place else { return }
+    /// A connection's dial failed, or what follows it.
+    mutating func memberDialFailed(_ slot: Int, _ failure: AttemptFailure) {
+        guard let place = place(ofConnection: slot) else { return }
+        if let blame = failure.tlsBlame { return memberTLSFailed(slot, place, blame) }
         tell(Self.result(of: failure), of: place)
     }
 
     private static func result(of failure: AttemptFailure) -> MemberResult {
         switch (failure.result, failure.outcome) {
         case (.refused, _), (.unreachable, _), (.timeout, _): .dialFailed
-        case (_, .tlsHandshake): .tlsFailed
-        // The name that is verified follows from the request: others may find the member perfect.
-        case (_, .tlsVerify): .notItsFault
         case (_, .badReply): .malformed
         case (.peerRefused, _): .cutShort
         case (_, .reset): .dialFailed
@@ -77,7 +80,8 @@ extension WorkerEngine {
     /// A stream's dial failed: it goes to another member, or ends.
     mutating func memberNotReached(_ stream: Int, _ failure: AttemptFailure) {
         leaveTried(stream, .notItsFault)
-        if takeRetry(stream) {
+        // With files or names that we cannot use no member can be reached.
+        if failure.tlsBlame != .us && takeRetry(stream) {
             dispatchErrand(stream, freshOnly: false)
         } else {
             end(stream, EndReport(failure.outcome, detail: failure.detail))
@@ -97,6 +101,7 @@ extension WorkerEngine {
     private mutating func leaveTried(_ stream: Int, _ result: MemberResult) {
         let member = errands[stream].member
         leaveMember(stream, result)
+        errands[stream].isTimed = false
         if member >= 0 && !errands[stream].tried.isFull { errands[stream].tried.insert(member) }
     }
 
@@ -163,8 +168,8 @@ extension WorkerEngine {
         // One out of the pool may have been closed before the request came.
         case .reset: return streams[stream].isOnIdle && !hasReplyBytes ? .stale : .cutShort
         case .stale: return .stale
-        // A client certificate that is not accepted, for instance.
-        case .broken: return hasReplyBytes ? .cutShort : .notItsFault
+        // A certificate of ours that is not accepted, for instance, which in TLS 1.3 is said behind the handshake.
+        case .broken: return hasReplyBytes || isExpectedTLS(stream) ? .cutShort : .notItsFault
         }
     }
 
@@ -177,7 +182,7 @@ extension WorkerEngine {
         }
         guard let place = place(ofConnection: slot) else { return }
         groups.states[place.group].balancing.setFull(place.member, false)
-        if groups.states[place.group].standby.isWanted { wake(place.group, at: now) }
+        if groups.states[place.group].standby.countMin > 0 { wake(place.group, at: now) }
     }
 
     /// Whether nothing was passed on, and all of the request is here and may be sent again.

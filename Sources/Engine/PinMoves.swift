@@ -211,6 +211,8 @@ extension WorkerEngine {
         let slot = connections.take { Connection(limits: limits) }
         connections[slot].reset(target: target, waiter: 0, limits: limits, now: now)
         targets[target].connections += 1
+        // Those who wait for its room were announced to whoever had it then: the next offer tells.
+        if room != .anywhere { targets.setWanted(targets[target].endpoint, true) }
         connections[slot].setup = .done
         connections[slot].room = room
         connections[slot].createdAt = parcel.createdAt

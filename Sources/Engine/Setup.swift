@@ -11,11 +11,18 @@ struct AttemptFailure {
     var outcome: Outcome
     /// For people; never a secret.
     var detail: String
+    /// Of TLS that failed: who can be at fault.
+    var tlsBlame: TLSFailure.Blame?
 }
 
 extension AttemptFailure {
     init(_ failure: TLSFailure) {
-        self.init(result: .tlsFailed, outcome: failure.outcome, detail: failure.detail)
+        self.init(
+            result: .tlsFailed,
+            outcome: failure.outcome,
+            detail: failure.detail,
+            tlsBlame: failure.blame
+        )
     }
 }
 
@@ -181,7 +188,7 @@ extension WorkerEngine {
             preconditionFailure("a step failed in \(connections[slot].state)")
         }
         if isOpen { effects.append(.closeConnection(id(ofConnection: slot))) }
-        dialFailed(place(ofConnection: slot), failure)
+        memberDialFailed(slot, failure)
         forget(slot)
         if let waiter = owner { attemptFailed(waiter, failure) }
     }

@@ -6,51 +6,76 @@ import Model
 
 /// Connections that one worker keeps ready for one group.
 struct Standby {
+    struct Member {
+        /// Dials that are under way.
+        var pending: Int32 = 0
+        /// Dials since `countedSince`.
+        var dials = 0
+        var countedSince = Instant(nanoseconds: .min)
+    }
+
     /// To each member; this worker's part of what the group asks for.
     var countMin = 0
-    /// The way of the group's last request: what connections have to be like is known from there only.
+    /// What connections have to be like: the way of the group's last request, unless the configuration says it.
     var route = RouteID.direct
     var localAddress: IPAddress?
-    var isKnown = false
-    /// By member: dials that are under way.
-    var pending: [Int32] = []
+    var isFixed = false
+    var members: [Member] = []
 
-    var isWanted: Bool { countMin > 0 && isKnown }
+    /// Dials to a member in a second, for each connection that is kept ready: so that one that takes connections and closes
+    /// them is not dialed without end.
+    static let dialsPerSecondMax = 4
+
+    /// A worker's part of `total`.
+    static func share(of total: Int, _ worker: Int, _ workers: Int) -> Int {
+        total / workers + (worker < total % workers ? 1 : 0)
+    }
 }
 
 extension WorkerEngine {
     /// The way of a request of the group.
     mutating func noteWay(_ stream: Int, _ group: Int) {
         if groups.states[group].standby.countMin == 0 || streams[stream].isRaw { return }
+        wake(group, at: now)
+        if groups.states[group].standby.isFixed { return }
         let (route, local) = (streams[stream].route, streams[stream].localAddress)
         // One client's tunnel is no use to others.
         if targets.routes.bindsPeer(route) { return }
         let standby = groups.states[group].standby
-        wake(group, at: now)
-        if standby.isKnown && standby.route == route && standby.localAddress == local { return }
+        if standby.route == route && standby.localAddress == local { return }
         targets.routes.retain(route)
-        if standby.isKnown { targets.routes.release(standby.route) }
+        targets.routes.release(standby.route)
         groups.states[group].standby.route = route
         groups.states[group].standby.localAddress = local
-        groups.states[group].standby.isKnown = true
     }
 
     /// Dials what is missing, within the limits and as far as members are healthy and may be dialed.
     mutating func keepReady(_ group: Int) {
-        guard groups.states[group].standby.isWanted, !isDraining else { return }
+        guard groups.states[group].standby.countMin > 0, !isDraining else { return }
         for member in groups.states[group].endpoints.indices {
             guard groups.states[group].balancing.weight(member) > 0,
                 groups.states[group].balancing.isHealthy(member, now: now)
             else { continue }
-            let dialAfter = groups.states[group].balancing.dialAfter(member)
-            if dialAfter > now {
-                if missing(group, member) > 0 { wake(group, at: dialAfter) }
-                continue
-            }
             while missing(group, member) > 0 {
+                let dialAfter = spareDialAfter(group, member)
+                if dialAfter > now {
+                    wake(group, at: dialAfter)
+                    break
+                }
                 guard dialSpare(group, member) else { break }
             }
         }
+    }
+
+    /// Not later than now: a connection may be dialed.
+    private func spareDialAfter(_ group: Int, _ member: Int) -> Instant {
+        let standby = groups.states[group].standby
+        let since = standby.members[member].countedSince
+        let isPaced = standby.members[member].dials >= Standby.dialsPerSecondMax * standby.countMin
+        return max(
+            max(groups.states[group].balancing.dialAfter(member), doubtedUntil(group, member, standby.route)),
+            isPaced ? since.adding(milliseconds: 1000) : since
+        )
     }
 
     private func standbyKey(_ group: Int, _ member: Int) -> PoolKey {
@@ -64,7 +89,7 @@ extension WorkerEngine {
     private mutating func missing(_ group: Int, _ member: Int) -> Int {
         let idle = targets.find(standbyKey(group, member)).map { targets[$0].idle.count } ?? 0
         return groups.states[group].standby.countMin - idle
-            - Int(groups.states[group].standby.pending[member])
+            - Int(groups.states[group].standby.members[member].pending)
     }
 
     /// - Returns: whether there was room for it.
@@ -73,7 +98,12 @@ extension WorkerEngine {
         guard let slot = dialForNobody(target, until: dueIn(limits.connectMilliseconds)) else { return false }
         connections[slot].member = groups.tag(group, member)
         connections[slot].member.duty = .standby
-        groups.states[group].standby.pending[member] += 1
+        groups.states[group].standby.members[member].pending += 1
+        if groups.states[group].standby.members[member].countedSince.adding(milliseconds: 1000) <= now {
+            groups.states[group].standby.members[member].countedSince = now
+            groups.states[group].standby.members[member].dials = 0
+        }
+        groups.states[group].standby.members[member].dials += 1
         return true
     }
 
@@ -109,7 +139,7 @@ extension WorkerEngine {
     mutating func standbyDialed(_ slot: Int) {
         connections[slot].member.duty = .attempt
         guard let place = groups.place(connections[slot].member) else { return }
-        groups.states[place.group].standby.pending[place.member] -= 1
+        groups.states[place.group].standby.members[place.member].pending -= 1
         wake(place.group, at: now)
     }
 }

@@ -81,6 +81,7 @@ package struct WorkerEngine: ~Copyable {
     // Groups.
     let health: any HealthDirectory
     var groups: GroupTable
+    var groupLines = GroupLines()
     /// By slot of the stream, where that has a group.
     var errands: [Errand] = []
     /// Of choices among members.
@@ -200,6 +201,7 @@ package struct WorkerEngine: ~Copyable {
             fieldCountMax: limits.fieldCountMax
         )
         encoder = MessageEncoder(fieldCountMax: limits.fieldCountMax)
+        expectWays()
     }
 
     /// Moves the orders given since the last call to the end of `effects`.

@@ -58,6 +58,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
 
     /// Appends up to `countMax` bytes that `body` writes.
     @inlinable
+    @inline(__always)
     package mutating func append<E: Error>(
         upTo countMax: Int,
         _ body: (inout OutputSpan<UInt8>) throws(E) -> Void
@@ -129,6 +130,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
     /// Slides the waiting bytes to the front when growing is the alternative, and only when at least as many were
     /// consumed as wait, so that sliding stays O(1) a byte. Grows by itself only where what it leaves is a secret.
     @usableFromInline
+    @inline(never)
     mutating func grow(_ needed: Int) {
         if start > 0 && start >= count {
             let end = storage.count

@@ -120,6 +120,17 @@ package struct RetrySettings: Hashable, Sendable {
     package init() {}
 }
 
+/// What requests of a group will ask for, as far as connections to its members depend on it. Requests may ask for anything.
+package struct ExpectedRequests: Hashable, Sendable {
+    package var scheme = Scheme.http
+    /// Host of the origin, and its port where there is one; what is said in TLS where the route's profile says nothing.
+    package var authority = ""
+    /// `nil`: direct.
+    package var route: NamedRoute?
+
+    package init() {}
+}
+
 /// A group by name.
 package struct NamedGroup: Hashable, Sendable {
     package static let membersMax = 1024
@@ -133,8 +144,11 @@ package struct NamedGroup: Hashable, Sendable {
     package var queueLengthMax = 1024
     /// Time in which the share of a member that recovered grows to what its weight says; 0: at once.
     package var slowStartMilliseconds = 10_000
-    /// Idle connections of the process to each member that are kept ready.
+    /// Idle connections of the process to each member that are kept ready, from the start.
     package var standbyConnectionsMin = 0
+    /// Decides over the way of those connections, and whose TLS failures count against a member for all requests. Left as it
+    /// is, connections are like those of the last request, in clear text before the first.
+    package var expects = ExpectedRequests()
     /// Share of healthy members below which all members are chosen from, percent. When none is healthy, all
     /// are in any case.
     package var panicPercent = 10

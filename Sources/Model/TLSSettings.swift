@@ -85,12 +85,25 @@ package struct TLSFailure: Error, Equatable, Sendable {
         case verify
     }
 
+    /// Who can be at fault.
+    package enum Blame: Sendable {
+        /// The peer: what it sent is no TLS, or it broke off. So would it with others.
+        case peer
+        /// The two do not fit: others, with other names or settings, may get on with it.
+        case either
+        /// Our own settings or files cannot be used: nothing is known about the peer.
+        case us
+    }
+
     package var kind: Kind
+    package var blame: Blame
     /// For people and logs, at most 200 bytes; with the certificate's subject where there is one, never a secret.
     package var detail: String
 
-    package init(_ kind: Kind, _ detail: String) {
+    /// Without `blame` a peer that is not who it has to be may be right for others, and all else is its fault.
+    package init(_ kind: Kind, _ detail: String, blame: Blame? = nil) {
         self.kind = kind
+        self.blame = blame ?? (kind == .verify ? .either : .peer)
         self.detail = detail
     }
 }

@@ -33,6 +33,9 @@ package struct RequestForm: ~Copyable, Sendable {
     /// Asks for another target.
     package mutating func setTarget(_ target: String) { request.target = place(target.utf8.span) }
 
+    /// Names a group of the sidecar's configuration, in place of endpoints.
+    package mutating func setGroup(_ name: String) { request.group = place(name.utf8.span) }
+
     /// Asks for an upgrade to `name`.
     package mutating func setUpgrade(_ name: String) { request.upgrade = place(name.utf8.span) }
 

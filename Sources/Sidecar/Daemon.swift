@@ -54,7 +54,7 @@ package struct Daemon: ~Copyable {
     ///   - path: where it listens.
     ///   - configuration: what it begins with.
     ///   - rereadGroups: reads the configuration's groups again, at SIGHUP; `nil`: that failed, and was logged. Of them weights
-    ///     are taken over, and nothing else.
+    ///     and connections to be kept ready are taken over, and nothing else.
     /// - Returns: how it ended.
     /// - Throws: why it cannot begin.
     package static func serve(
@@ -173,10 +173,10 @@ package struct Daemon: ~Copyable {
 
     // Signals.
 
-    private func takeWeights() {
+    private func takeSettings() {
         if configuration.named.groups.isEmpty { return }
         guard let groups = rereadGroups() else { return }
-        server.takeWeights(groups)
+        server.takeSettings(groups)
         Log.write(.info, "weights", ["groups": String(groups.count)])
     }
 
@@ -185,7 +185,7 @@ package struct Daemon: ~Copyable {
         while let signal = signals.next() {
             // A terminal that goes away is no reason to stop serving.
             if signal == SIGHUP {
-                takeWeights()
+                takeSettings()
                 continue
             }
             if drainDeadline != nil { return signal }

@@ -28,8 +28,8 @@ final class SharedHealth: HealthDirectory, Sendable {
         telling { $0.record(result, of: place, now: now) }
     }
 
-    func enterQueue(_ group: Int, forced: Bool) -> Bool {
-        book.withLock { $0.enterQueue(group, forced: forced) }
+    func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
+        book.withLock { $0.enterQueue(group, having: own, forced: forced) }
     }
 
     func leaveQueue(_ group: Int) { book.withLock { $0.leaveQueue(group) } }
@@ -42,8 +42,8 @@ final class SharedHealth: HealthDirectory, Sendable {
         telling { $0.checked(place, result, now: now) }
     }
 
-    /// Has all workers use the weights of a configuration.
-    func takeWeights(_ groups: [String: NamedGroup]) { telling { $0.takeWeights(groups) } }
+    /// Has all workers use those settings of a configuration that can change.
+    func takeSettings(_ groups: [String: NamedGroup]) { telling { $0.takeSettings(groups) } }
 
     /// Posted under the lock: news about one member must not overtake each other.
     private func telling(_ change: (inout HealthBook) -> Void) {

@@ -231,9 +231,9 @@ package final class SidecarServer: Sendable {
         return named + lists
     }
 
-    /// Has all workers use the weights of members that a configuration says now. Groups and members that are new in it, or
-    /// gone, are left as they are.
-    package func takeWeights(_ groups: [String: NamedGroup]) { health.takeWeights(groups) }
+    /// Has all workers use what a configuration says now of weights and of connections to be kept ready. Groups and members
+    /// that are new in it, or gone, are left as they are.
+    package func takeSettings(_ groups: [String: NamedGroup]) { health.takeSettings(groups) }
 
     /// CPU time that all workers have used, nanoseconds. Not after `stop`.
     package var workerCPUNanoseconds: Int64 { threads.reduce(0) { $0 + $1.cpuNanoseconds } }

@@ -22,7 +22,10 @@ extension Worker {
             }
         } catch {
             close(id)
-            engine.secured(id, .failure(error), now: now)
+            // Not a byte was sent yet.
+            var failure = error
+            failure.blame = .us
+            engine.secured(id, .failure(failure), now: now)
             return
         }
         continueHandshake(index)

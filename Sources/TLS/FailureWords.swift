@@ -11,9 +11,14 @@ extension TLSFailure {
     private static let quotedBytesMax = 100
 
     /// What is wrong first, the certificate's `subject` (empty: there is none) after it: a cut takes its end.
-    static func because(_ kind: Kind, _ reason: String, subject: String = "") -> TLSFailure {
+    static func because(
+        _ kind: Kind,
+        _ reason: String,
+        subject: String = "",
+        blame: Blame? = nil
+    ) -> TLSFailure {
         let detail = subject.isEmpty ? reason : reason + "; subject " + subject
-        return TLSFailure(kind, printable(detail.utf8, bytesMax: detailBytesMax))
+        return TLSFailure(kind, printable(detail.utf8, bytesMax: detailBytesMax), blame: blame)
     }
 
     /// `text` in quotes, for use in a reason.
@@ -59,30 +64,51 @@ enum ErrorQueue {
         return reason(code)
     }
 
-    /// What ended a handshake, or a connection that was established; leaves the queue empty.
-    static func takePeerReason() -> (words: String, isEndOfFile: Bool) {
+    /// What ended a handshake, or a connection that was established.
+    struct PeerReason {
+        var words: String
+        var blame = TLSFailure.Blame.peer
+        var isEndOfFile = false
+
+        var failure: TLSFailure { .because(.handshake, words, blame: blame) }
+    }
+
+    /// What it was; leaves the queue empty.
+    static func takePeerReason() -> PeerReason {
         // What TLS makes of it says more than what a cipher found, which comes before it.
         let first = ERR_get_error()
         var code = first
         while code != 0 && ERR_GET_LIB(code) != ERR_LIB_SSL { code = ERR_get_error() }
         ERR_clear_error()
-        if code == 0 { return (reason(first), false) }
+        if code == 0 { return PeerReason(words: reason(first)) }
         let number = ERR_GET_REASON(code)
         switch number {
         case SSL_R_UNEXPECTED_EOF_WHILE_READING:
-            return ("server closed the connection without close_notify", true)
+            return PeerReason(words: "server closed the connection without close_notify", isEndOfFile: true)
         case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_WRONG_SSL_VERSION, SSL_R_VERSION_TOO_LOW,
             SSL_R_VERSION_TOO_HIGH:
-            return ("protocol version: the server's is not among those that are allowed", false)
+            let words = "protocol version: the server's is not among those that are allowed"
+            return PeerReason(words: words, blame: .either)
         case SSL_R_WRONG_VERSION_NUMBER:
-            return ("server does not speak TLS, or sent a broken record", false)
+            return PeerReason(words: "server does not speak TLS, or sent a broken record")
         case SSL_R_BAD_EXTENSION:
-            return ("server sent a bad extension, as for a protocol that was not offered", false)
+            return PeerReason(words: "server sent a bad extension, as for a protocol that was not offered")
+        case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC: return PeerReason(words: reason(code))
         case alertOffset..<alertOffset + 256:
-            return ("server sent alert: " + alert(number - alertOffset), false)
-        default: return (reason(code), false)
+            let number = number - alertOffset
+            let blame = breaches.contains(number) ? TLSFailure.Blame.peer : .either
+            return PeerReason(words: "server sent alert: " + alert(number), blame: blame)
+        // Of what is left, much is about ciphers, keys and versions of which one side will not have the other's.
+        default: return PeerReason(words: reason(code), blame: .either)
         }
     }
+
+    /// Alerts that speak of broken bytes, or of the server itself. All others refuse what was offered, asked for or shown
+    /// to it: a version, a name, a certificate. Source: RFC 8446 §6.2.
+    private static let breaches: Set<Int32> = [
+        SSL_AD_UNEXPECTED_MESSAGE, SSL_AD_BAD_RECORD_MAC, SSL_AD_RECORD_OVERFLOW, SSL_AD_DECODE_ERROR,
+        SSL_AD_DECRYPT_ERROR, SSL_AD_INTERNAL_ERROR, SSL_AD_USER_CANCELLED,
+    ]
 
     /// What a fatal alert that the peer sent adds to its number. Source: `SSL_AD_REASON_OFFSET`.
     private static let alertOffset = SSL_AD_REASON_OFFSET

@@ -211,10 +211,10 @@ import Model
         if result == 1 { return finish() }
         switch unsafe SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .needsMore
-        case SSL_ERROR_ZERO_RETURN: return handshakeFailed("", isEndOfFile: true)
+        case SSL_ERROR_ZERO_RETURN: return handshakeFailed(nil)
         default:
-            let (words, isEndOfFile) = ErrorQueue.takePeerReason()
-            return handshakeFailed(words, isEndOfFile: isEndOfFile)
+            let reason = ErrorQueue.takePeerReason()
+            return handshakeFailed(reason.isEndOfFile ? nil : reason.failure)
         }
     }
 
@@ -327,12 +327,12 @@ import Model
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .wouldBlock
         case SSL_ERROR_ZERO_RETURN: return .endOfFile
         default:
-            let (words, isEndOfFile) = ErrorQueue.takePeerReason()
-            if isEndOfFile {
+            let reason = ErrorQueue.takePeerReason()
+            if reason.isEndOfFile {
                 state = .truncated
                 return .truncated
             }
-            let failure = TLSFailure.because(.handshake, words)
+            let failure = reason.failure
             state = .failed(failure)
             return .failed(failure)
         }
@@ -343,15 +343,16 @@ import Model
         switch unsafe SSL_get_error(ssl, result) {
         // A key update waits for room; nothing of the plaintext was taken.
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: break
-        default: state = .failed(.because(.handshake, ErrorQueue.takePeerReason().words))
+        default: state = .failed(ErrorQueue.takePeerReason().failure)
         }
     }
 
-    private mutating func handshakeFailed(_ words: String, isEndOfFile: Bool) -> TLSHandshake {
+    /// `reason`: `nil` when the server has ended it.
+    private mutating func handshakeFailed(_ reason: TLSFailure?) -> TLSHandshake {
         forgetOffered()
-        let reason = isEndOfFile ? "server closed the connection in the handshake" : words
+        let failure = reason ?? .because(.handshake, "server closed the connection in the handshake")
         // SAFETY: see `wire`.
-        return fail(unsafe wire.pointee.refusal ?? .because(.handshake, reason))
+        return fail(unsafe wire.pointee.refusal ?? failure)
     }
 
     private mutating func fail(_ failure: TLSFailure) -> TLSHandshake {
@@ -379,7 +380,9 @@ import Model
             return fail(.because(.handshake, words))
         }
         if facts.alpn == "h2" {
-            return fail(.because(.handshake, "server chose h2, and only HTTP/1 is spoken"))
+            return fail(
+                .because(.handshake, "server chose h2, and only HTTP/1 is spoken", blame: .either)
+            )
         }
         state = .open
         unsafe wire.pointee.accept()

@@ -10,14 +10,17 @@ enum SidecarSource: Sendable {
     case path(String)
     case embedded(SidecarServer)
 
-    /// The sidecar at `path`; `nil`: starts one with one worker.
-    init(path: String?) throws(CommandFailure) {
+    /// The sidecar at `path`; `nil`: starts one with that configuration.
+    init(
+        path: String?,
+        _ configuration: SidecarConfiguration = SidecarConfiguration()
+    ) throws(CommandFailure) {
         if let path {
             self = .path(path)
             return
         }
         do throws(SocketError) {
-            self = .embedded(try SidecarServer(SidecarConfiguration()))
+            self = .embedded(try SidecarServer(configuration))
         } catch { throw CommandFailure(ExitStatus.osError, "cannot start a sidecar: \(error)") }
     }
 

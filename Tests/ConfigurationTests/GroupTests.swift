@@ -173,10 +173,21 @@ private let rows = [
         "retry: {attempts-max: 9}",
         "1:59: error: groups: g: retry: attempts-max: 1 to 8"
     ),
+    more("an origin", "origin: http://h.example"),
+    more("an origin with a path", "origin: http://h/", "1:45: error: groups: g: origin: \(origin)"),
+    more("an origin of another kind", "origin: ftp://h.example", "1:45: error: groups: g: origin: \(origin)"),
+    more("a route that is not there", "route: r", "1:44: error: groups: g: route: there is no such route"),
+    more(
+        "connections kept ready in clear text where checks are over TLS",
+        "standby-connections-min: 1, check: {kind: tls}",
+        "1:65: warning: groups: g: checks are over TLS, but connections that are kept ready are not; see origin"
+    ),
+    more("those with an origin", "standby-connections-min: 1, check: {kind: tls}, origin: https://h"),
     Row("a name for a group", "groups: {'a b': }", "1:10: error: groups: \(name)"),
     Row("a list of groups", "groups: [a]", "1:9: error: groups: keys and values are wanted here"),
 ]
 
+private let origin = "http://HOST or https://HOST is wanted, and no path"
 private let name = "a name has 1 to 64 letters, digits, '.', '-', '_'"
 
 struct GroupTests {
@@ -187,9 +198,12 @@ struct GroupTests {
     @Test func `every key of a group has its place in the settings`() {
         let text = """
             tls: {t: {server-name: origin.example}}
+            routes: {r: {kind: peer}}
             groups:
               all:
                 policy: least-connections
+                origin: "https://[2001:db8::1]:8443"
+                route: r
                 members:
                   - endpoint: 192.0.2.1:80
                     name: a
@@ -234,6 +248,9 @@ struct GroupTests {
         all.check = check
         (all.retry.percent, all.retry.concurrencyMin, all.retry.attemptsMax) = (18, 19, 5)
         all.retry.statuses = [503...503]
+        (all.expects.scheme, all.expects.authority) = (.https, "[2001:db8::1]:8443")
+        all.expects.route = NamedRoute()
+        all.expects.route?.kind = .peer
         var least = NamedGroup()
         least.members = [GroupMember(name: "192.0.2.1:80", endpoint: .ip(.v4(0xC000_0201), port: 80))]
         #expect(answer.settings.named.groups == ["all": all, "least": least])

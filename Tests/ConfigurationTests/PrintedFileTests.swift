@@ -55,6 +55,8 @@ struct PrintedFileTests {
         var check = CheckSettings(kind: .https)
         (check.path, check.host, check.tls) = ("/health", "origin.example", profile)
         group.check = check
+        (group.expects.scheme, group.expects.authority) = (.https, "origin.example")
+        group.expects.route = route
         #expect(answer.settings.named.groups == ["origins": group])
     }
 

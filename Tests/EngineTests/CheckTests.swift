@@ -1,4 +1,4 @@
-// CheckTests.swift: active checks of members, and connections that are kept ready for them.
+// CheckTests.swift: active checks of members.
 // Source: HAProxy, "check", "inter", "rise", "fall"; issue "Groups". When checks are due is in BalancingTests.
 import Model
 import Testing
@@ -123,117 +123,7 @@ struct CheckTests {
         ),
     ]
 
-    static let standby = [
-        Row(
-            "so many idle connections are kept ready, of the kind that was asked for last",
-            named: .group("ab", .first) { $0.standbyConnectionsMin = 1 },
-            script: { rig in
-                rig.askGroup(1)
-                rig.pass(1)
-                for socket in 0...2 { rig.connect(socket) }
-                rig.answer(0)
-                rig.note("used")
-                rig.askGroup(2)
-                rig.pass(1)
-                rig.drain()
-                rig.cancel(2)
-            },
-            expected: """
-                dial 0 a
-                dial 1 a
-                dial 2 b
-                0 got GET /1
-                1 reply 200
-                1 body ok
-                1 end complete pooled [connected at a] by a
-                used
-                0 got GET /2
-                close 1
-                close 2
-                goaway draining
-                close 0
-                2 end cancelled closed [reused at a] by a
-                """
-        ),
-        Row(
-            "one that is closed is dialed again",
-            named: .group("a", .first) { $0.standbyConnectionsMin = 1 },
-            script: { rig in
-                rig.askGroup(1)
-                rig.connect(0)
-                rig.pass(1)
-                rig.connect(1)
-                rig.end(1)
-                rig.pass(1)
-                rig.drain()
-                rig.cancel(1)
-            },
-            expected: """
-                dial 0 a
-                0 got GET /1
-                dial 1 a
-                close 1
-                dial 2 a
-                goaway draining
-                close 0
-                1 end cancelled closed [connected at a] by a
-                """
-        ),
-        Row(
-            "the back-off of its member holds for it too",
-            named: .group("a", .first) { group in
-                group.standbyConnectionsMin = 1
-                group.backOff.baseMilliseconds = 1000
-            },
-            script: { rig in
-                rig.askGroup(1)
-                rig.connect(0)
-                rig.pass(1)
-                rig.fail(1)
-                rig.pass(700)
-                rig.note("700 ms")
-                rig.pass(600)
-                rig.drain()
-                rig.cancel(1)
-            },
-            expected: """
-                dial 0 a
-                0 got GET /1
-                dial 1 a
-                700 ms
-                dial 2 a
-                goaway draining
-                close 0
-                1 end cancelled closed [connected at a] by a
-                """
-        ),
-        Row(
-            "limits hold for it too",
-            named: .group("a", .first) { group in
-                group.standbyConnectionsMin = 2
-                group.members[0].connectionsMax = 2
-            },
-            script: { rig in
-                rig.askGroup(1)
-                rig.pass(100)
-                rig.drain()
-                rig.cancel(1)
-            },
-            expected: """
-                dial 0 a
-                dial 1 a
-                goaway draining
-                close 0
-                1 end cancelled none [abandoned at a] by a unsent
-                """
-        ),
-    ]
-
     @Test(arguments: checks) func `members are checked`(_ row: Row) {
-        #expect(row.actual == row.expected)
-    }
-
-    @Test(arguments: standby) func `connections are kept ready`(_ row: Row) {
         #expect(row.actual == row.expected)
     }
 }

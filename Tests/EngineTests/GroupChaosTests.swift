@@ -16,6 +16,7 @@ private struct Chaos {
     private var asked: UInt32 = 0
     private var seen = 0
     private var pending: [Int] = []
+    private var handshaking: [Int] = []
     private var busy: [Int] = []
     private var open: [Int] = []
     private var member: [Int: Character] = [:]
@@ -44,13 +45,14 @@ private struct Chaos {
                 group.members[index].weight = 1 + random.below(3)
                 group.members[index].isBackup = random.below(4) == 0
             }
-            group.queueLengthMax = random.below(5)
+            group.queueLengthMax = random.below(12)
             group.slowStartMilliseconds = random.below(2) * 1000
             group.standbyConnectionsMin = random.below(3)
             group.ejection.dialFailures = random.below(3)
             group.ejection.replyFailures = random.below(3)
             group.ejection.baseMilliseconds = 500
             group.ejection.statuses = [500...500]
+            if random.below(2) == 0 { (group.expects.scheme, group.expects.authority) = (.https, "h") }
             group.backOff.baseMilliseconds = random.below(3) * 100
             group.retry.statuses = random.below(2) == 0 ? [] : [503...503]
             group.retry.attemptsMax = 1 + random.below(4)
@@ -77,10 +79,11 @@ private struct Chaos {
     }
 
     private mutating func step() {
-        switch random.below(13) {
+        switch random.below(14) {
         case 0...2: ask()
         case 3, 4: if let socket = any(pending) { connect(socket) }
         case 5: if let socket = any(pending) { fail(socket) }
+        case 12: if let socket = any(handshaking) { shakeHands(socket) }
         case 6, 7: if let socket = any(busy) { answer(socket) }
         case 8: if let socket = any(busy) { rig.hear(socket, "HTTP/1.1 200 OK|Content-Length: 9||x") }
         case 9: if let socket = any(open) { lose(socket) }
@@ -117,6 +120,7 @@ private struct Chaos {
             if kind == 4 { form.pin = ("t", .auto) }
             if kind == 5 { form.method = "POST" }
             if kind == 6 { form.retry = .never }
+            if kind >= 7 && kind <= 8 { form.scheme = .https }
             form.key = "key \(key)"
             form.deadlines.queueMilliseconds = 300
             form.deadlines.connectMilliseconds = 200
@@ -134,6 +138,15 @@ private struct Chaos {
         rig.connect(socket)
     }
 
+    private mutating func shakeHands(_ socket: Int) {
+        handshaking.removeAll { $0 == socket }
+        let kind = random.below(6)
+        if kind < 3 { return rig.secure(socket) }
+        forget(socket)
+        let blame = [TLSFailure.Blame.peer, .either, .us][random.below(3)]
+        rig.failTLS(socket, kind == 3 ? .handshake : .verify, blame: blame)
+    }
+
     private mutating func fail(_ socket: Int) {
         forget(socket)
         rig.fail(socket)
@@ -146,7 +159,7 @@ private struct Chaos {
     }
 
     private mutating func lose(_ socket: Int) {
-        if pending.contains(socket) { return }
+        if pending.contains(socket) || handshaking.contains(socket) { return }
         if random.below(2) == 0 {
             forget(socket)
             rig.reset(socket)
@@ -157,6 +170,7 @@ private struct Chaos {
 
     private mutating func forget(_ socket: Int) {
         pending.removeAll { $0 == socket }
+        handshaking.removeAll { $0 == socket }
         busy.removeAll { $0 == socket }
         open.removeAll { $0 == socket }
     }
@@ -179,6 +193,8 @@ private struct Chaos {
             pending.append(socket)
             open.append(socket)
             member[socket] = words[2].first
+        } else if words[0] == "tls", let socket = Int(words[1]) {
+            handshaking.append(socket)
         } else if words[0] == "close", let socket = Int(words[1]) {
             forget(socket)
         } else if words.count > 1, words[1] == "got", let socket = Int(words[0]), open.contains(socket),

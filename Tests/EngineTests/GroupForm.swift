@@ -42,6 +42,18 @@ extension Rig {
         fail(socket)
     }
 
+    /// Notes where a request of the group would be dialed, and forgets everything before but such notes.
+    func noteNext(_ stream: UInt32 = 99, _ change: (inout Form) -> Void = { _ in }) {
+        let notes = lines.filter { $0.hasPrefix("next to") }
+        forget()
+        askGroup(stream, 0, change)
+        let member = lines.first { $0.hasPrefix("dial") }?.last.map { String($0) } ?? "nobody"
+        cancel(stream)
+        forget()
+        for line in notes { note(line) }
+        note("next to \(member)")
+    }
+
     /// A stream of the group over a fresh connection, whole.
     func serveGroup(_ stream: UInt32, _ socket: Int) {
         askGroup(stream)

@@ -166,6 +166,33 @@ struct IdleMoveTests {
                 """
         ),
         Row(
+            "who waits for the room of a connection that moves is not forgotten",
+            { $0.connectionsPerEndpointMax = 1 },
+            workers: 2,
+            script: { rig in
+                rig.movedAway()
+                rig.ask(1)
+                _ = rig.neighbourTakes("a")
+                rig.pass(1)
+                rig.neighbourSendsIdle()
+                rig.ask(2)
+                rig.pass(20)
+                rig.answer(1)
+            },
+            expected: """
+                to 1: a wanted
+                socket 0 comes as 1
+                probe 1
+                1 got GET /1
+                to 1: a wanted
+                close 1
+                neighbour may dial a
+                1 reply 200 reused
+                1 body ok
+                1 end complete closed [reused0]
+                """
+        ),
+        Row(
             "who is behind others that a limit blocks does not overtake them",
             { $0.connectionsPerEndpointMax = 1 },
             workers: 2,

@@ -17,7 +17,10 @@ final class LocalHealth: HealthDirectory {
         book.record(result, of: place, now: now)
     }
 
-    func enterQueue(_ group: Int, forced: Bool) -> Bool { book.enterQueue(group, forced: forced) }
+    func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
+        book.enterQueue(group, having: own, forced: forced)
+    }
+
     func leaveQueue(_ group: Int) { book.leaveQueue(group) }
     var nextCheckAt: Instant { book.nextCheckAt }
     func checkDue(now: Instant) -> MemberPlace? { book.checkDue(now: now) }

@@ -4,6 +4,53 @@ import Model
 import Testing
 
 struct MemberHealthTests {
+    /// What a first request meets at member a, which is the first choice, and whom another one goes to then.
+    private static func fate(
+        _ rule: String,
+        _ change: (inout NamedGroup) -> Void,
+        meets script: @escaping @Sendable (Rig) -> Void,
+        next: String
+    ) -> Row {
+        Row(
+            rule,
+            named: .group("ab", .first, change),
+            script: { rig in
+                rig.askGroup(1)
+                script(rig)
+                rig.noteNext()
+            },
+            expected: "next to \(next)"
+        )
+    }
+
+    static let fates = [
+        fate("a dial that fails", { $0.ejection.dialFailures = 1 }, meets: { $0.fail(0) }, next: "b"),
+        fate("a dial that is given up", { $0.ejection.dialFailures = 1 }, meets: { $0.cancel(1) }, next: "a"),
+        fate("who backs off", { $0.backOff.baseMilliseconds = 1000 }, meets: { $0.fail(0) }, next: "b"),
+        fate("an exchange that fails", { $0.ejection.replyFailures = 1 }, meets: { $0.cut(0) }, next: "b"),
+        fate(
+            "all are ejected, so that all are chosen from",
+            { $0.ejectAtOnce() },
+            meets: { rig in
+                rig.fail(0)
+                rig.fail(1)
+            },
+            next: "a"
+        ),
+        fate(
+            "a success between failures, which begins the count anew",
+            { $0.ejection.dialFailures = 2 },
+            meets: { rig in
+                rig.fail(0)
+                rig.askGroup(2)
+                rig.connect(2)
+                rig.askGroup(3)
+                rig.fail(3)
+            },
+            next: "a"
+        ),
+    ]
+
     static let rows = [
         Row(
             "after so many failures in a row a member is left alone for a time",
@@ -35,32 +82,6 @@ struct MemberHealthTests {
                 back
                 dial 6 a
                 """
-        ),
-        Row(
-            "a success between them begins the count anew",
-            named: .group("ab", .first) { $0.ejection.dialFailures = 2 },
-            script: { rig in
-                rig.refuseGroup(1, 0)
-                rig.askGroup(2)
-                rig.connect(2)
-                rig.askGroup(3)
-                rig.fail(3)
-                rig.forget()
-                rig.askGroup(4)
-            },
-            expected: "dial 5 a"
-        ),
-        Row(
-            "exchanges that fail count by themselves",
-            named: .group("ab", .first) { $0.ejection.replyFailures = 1 },
-            script: { rig in
-                rig.askGroup(1)
-                rig.connect(0)
-                rig.reset(0)
-                rig.forget()
-                rig.askGroup(2)
-            },
-            expected: "dial 2 b"
         ),
         Row(
             "a status that the group calls a failure is one, and passed on",
@@ -124,41 +145,6 @@ struct MemberHealthTests {
                 """
         ),
         Row(
-            "a dial that is given up is none",
-            named: .group("ab", .first) { $0.ejection.dialFailures = 1 },
-            script: { rig in
-                rig.askGroup(1)
-                rig.cancel(1)
-                rig.forget()
-                rig.askGroup(2)
-            },
-            expected: "dial 1 a"
-        ),
-        Row(
-            "when all are ejected all are chosen from",
-            named: .group("ab", .first) { group in
-                group.ejection.dialFailures = 1
-                group.ejection.ejectedPercentMax = 100
-            },
-            script: { rig in
-                rig.refuseGroup(1, 0)
-                rig.fail(1)
-                rig.forget()
-                rig.askGroup(2)
-            },
-            expected: "dial 2 a"
-        ),
-        Row(
-            "a member that backs off is not dialed while another is there",
-            named: .group("ab", .first) { $0.backOff.baseMilliseconds = 1000 },
-            script: { rig in
-                rig.refuseGroup(1, 0)
-                rig.forget()
-                rig.askGroup(2)
-            },
-            expected: "dial 2 b"
-        ),
-        Row(
             "when all back off requests wait",
             named: .group("a", .first) { $0.backOff.baseMilliseconds = 1000 },
             script: { rig in
@@ -171,33 +157,25 @@ struct MemberHealthTests {
             },
             expected: "700 ms\ndial 1 a"
         ),
-        Row(
-            "a name in a certificate is the request's own",
-            named: .group("ab", .first) { $0.ejection.dialFailures = 1 },
-            script: { rig in
-                rig.askGroup(1) { $0.scheme = .https }
-                rig.connect(0)
-                rig.failTLS(0, .verify)
-                rig.forget()
-                rig.askGroup(2)
-            },
-            expected: "dial 2 a"
-        ),
-        Row(
-            "a handshake that fails is the member's",
-            named: .group("ab", .first) { $0.ejection.dialFailures = 1 },
-            script: { rig in
-                rig.askGroup(1) { $0.scheme = .https }
-                rig.connect(0)
-                rig.failTLS(0, .handshake)
-                rig.forget()
-                rig.askGroup(2)
-            },
-            expected: "dial 2 b"
-        ),
     ]
 
-    @Test(arguments: rows) func `members that fail are left alone`(_ row: Row) {
+    @Test(arguments: fates + rows) func `members that fail are left alone`(_ row: Row) {
         #expect(row.actual == row.expected)
+    }
+}
+
+extension NamedGroup {
+    /// Each failure ejects, and all members may be.
+    fileprivate mutating func ejectAtOnce() {
+        ejection.dialFailures = 1
+        ejection.ejectedPercentMax = 100
+    }
+}
+
+extension Rig {
+    /// A fresh connection that is reset when it has got its request.
+    fileprivate func cut(_ socket: Int) {
+        connect(socket)
+        reset(socket)
     }
 }

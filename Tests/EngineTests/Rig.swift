@@ -82,6 +82,7 @@ final class Rig {
             chance: 7,
             now: now
         )
+        routesAtFirst = engine.targets.routes.count + engine.targets.routes.settingsCount
     }
 
     // What was written down.
@@ -93,7 +94,13 @@ final class Rig {
     /// Pool keys that the engine remembers.
     var targetCount: Int { engine.targets.count }
     /// Ways and TLS settings that the engine remembers beside those it began with.
-    var routeCount: Int { engine.targets.routes.count - 3 + engine.targets.routes.settingsCount - 1 }
+    var routeCount: Int {
+        // Those of connections that are kept ready stay.
+        let last = engine.groups.states.map(\.standby).filter { !$0.isFixed && $0.route.slot > 2 }
+        let kept = Set(last.map(\.route))
+        return engine.targets.routes.count + engine.targets.routes.settingsCount - routesAtFirst - kept.count
+    }
+    private let routesAtFirst: Int
     /// Rooms, wishes and endpoints that the budget remembers.
     var budgetCount: Int { budget.ledger.count + budget.ledger.wishCount + budget.ledger.entryCount }
 
@@ -120,6 +127,12 @@ final class Rig {
     /// The configuration says another weight for a member of the first group.
     func setWeight(_ member: Int, _ weight: Int) {
         engine.told(.weight(group: 0, member: member, weight), now: now)
+        run()
+    }
+
+    /// The configuration says how many connections of the first group are to be kept ready.
+    func setStandby(_ total: Int) {
+        engine.told(.standby(group: 0, total), now: now)
         run()
     }
 

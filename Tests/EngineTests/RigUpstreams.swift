@@ -35,9 +35,10 @@ extension Rig {
     }
 
     /// A handshake failed.
-    func failTLS(_ socket: Int, _ kind: TLSFailure.Kind) {
+    func failTLS(_ socket: Int, _ kind: TLSFailure.Kind, blame: TLSFailure.Blame? = nil) {
         sockets[socket].isClosed = true
-        engine.secured(sockets[socket].id, .failure(TLSFailure(kind, "words")), now: now)
+        let failure = TLSFailure(kind, "words", blame: blame)
+        engine.secured(sockets[socket].id, .failure(failure), now: now)
         run()
     }
 

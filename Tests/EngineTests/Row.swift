@@ -55,6 +55,9 @@ struct Row: Sendable, CustomTestStringConvertible {
         var found: [String] = []
         if rig.counts.streams != 0 { found.append("streams left: \(rig.counts.streams)") }
         if rig.counts.waiting != 0 { found.append("waiting left: \(rig.counts.waiting)") }
+        if rig.health.book.waitingCount != 0 {
+            found.append("waiting for groups left: \(rig.health.book.waitingCount)")
+        }
         if rig.counts.sessions != 0 { found.append("sessions left: \(rig.counts.sessions)") }
         rig.pass(86_400_000)
         if rig.counts.connections != 0 { found.append("connections left: \(rig.counts.connections)") }

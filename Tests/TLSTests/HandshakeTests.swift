@@ -72,39 +72,44 @@ private func only(_ version: Int32, _ change: (inout ServerForm) -> Void = { _ i
         #expect(facts.cipher + " " + facts.alpn == row.facts, "\(row.rule)")
     }
 
-    static let failures: [(rule: String, server: ServerForm, identity: TLSIdentity, words: String)] = [
+    typealias FailureRow = (
+        rule: String, server: ServerForm, identity: TLSIdentity, words: String, blame: TLSFailure.Blame
+    )
+    static let failures: [FailureRow] = [
         (
             "a protocol that was not offered", ServerForm(alpn: "h3"), peer(),
-            "server sent a bad extension, as for a protocol that was not offered"
+            "server sent a bad extension, as for a protocol that was not offered", .peer
         ),
         (
             "server's versions too low", only(TLS1_2_VERSION), peer { $0.versionMin = .v13 },
-            "server sent alert: protocol version"
+            "server sent alert: protocol version", .either
         ),
         (
             "server's versions too high", only(TLS1_3_VERSION), peer { $0.versionMax = .v12 },
-            "server sent alert: protocol version"
+            "server sent alert: protocol version", .either
         ),
         (
             "no cipher in common", only(TLS1_2_VERSION) { $0.ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384" },
-            peer { $0.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256" }, "server sent alert: handshake failure"
+            peer { $0.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256" }, "server sent alert: handshake failure",
+            .either
         ),
         (
             "a certificate is wanted in 1.2", only(TLS1_2_VERSION) { $0.asksForCertificate = true }, peer(),
-            "server sent alert: handshake failure"
+            "server sent alert: handshake failure", .either
         ),
         (
             "a server without certificate", only(TLS1_2_VERSION) { $0.ciphers = "AECDH-AES256-SHA" },
             peer {
                 $0.ciphers = "AECDH-AES256-SHA"
                 $0.versionMax = .v12
-            }, "no ciphers available"
+            }, "no ciphers available", .either
         ),
     ]
 
-    @Test(arguments: failures.indices) func `a failed handshake says why`(index: Int) {
+    @Test(arguments: failures.indices) func `a failed handshake says why, and who can be at fault`(index: Int)
+    {
         let row = Self.failures[index]
-        let failure = TLSFailure(.handshake, row.words)
+        let failure = TLSFailure(.handshake, row.words, blame: row.blame)
         #expect(outcome(row.identity, Server(row.server)) == .failure(failure), "\(row.rule)")
     }
 
@@ -127,7 +132,8 @@ private func only(_ version: Int32, _ change: (inout ServerForm) -> Void = { _ i
         var way = Way()
         var layer = try connected(&client, server, &way)
         let (_, end) = way.readAll(&layer, server)
-        #expect(end == .failed(TLSFailure(.handshake, "server sent alert: certificate required")))
+        let failure = TLSFailure(.handshake, "server sent alert: certificate required", blame: .either)
+        #expect(end == .failed(failure))
         #expect(layer.read(room: 1).verdict == end && layer.write([1].span) == 0)
     }
 

@@ -97,6 +97,9 @@ USAGE_ROWS = {
     "fetch of a name without an address": ["fetch", "http://origin.test/"],
     "an address without a port": ["fetch", "http://a/", "--address", "127.0.0.1"],
     "a name for an address": ["fetch", "http://a/", "--address", "localhost:80"],
+    "a group of no configuration": ["fetch", "http://a/", "--group", "g"],
+    "a group and an address": ["fetch", "http://a/", "--group", "g", "--config", "x", "--address", "127.0.0.1:1"],
+    "a configuration for another's sidecar": ["fetch", "http://1.2.3.4/", "--config", "x", "--socket", "y"],
     "bench with nothing outstanding": ["bench", "--outstanding", "0"],
 }
 

@@ -7,12 +7,16 @@ import os
 import pathlib
 import signal
 
+import pytest
+
 from nginx import Nginx
 from origin import answering, reply
 from outrigger import pb
 from test_administration import got
+from test_commands import DATA, NO_INPUT, run
 from test_profiles import configured
-from world import ask, get, outcome, until
+from tls import server_context
+from world import ask, attempts, get, outcome, until
 
 EJECTION = "ejection: {dial-failures: 3, reply-failures: 3, base-milliseconds: 60000}"
 
@@ -25,6 +29,17 @@ def group(members, *settings):
     """A configuration with the group "g" of members by name."""
     lines = "".join(f"      - {{name: {name}, endpoint: '{place(endpoint)}'}}\n" for name, endpoint in members.items())
     return f"groups:\n  g:\n    members:\n{lines}" + "".join(f"    {line}\n" for line in settings)
+
+
+def trusting(certificates):
+    return f"tls: {{default: {{trust: {{file: {certificates.file}}}}}}}\n"
+
+
+def again(world, text):
+    """Has the sidecar read another configuration."""
+    with open(f"{world.folder}/outrigger.yaml", "w") as file:
+        file.write(text)
+    world.sidecar.process.send_signal(signal.SIGHUP)
 
 
 def from_group(target="/", method="GET", **more):
@@ -203,10 +218,7 @@ async def test_weights_are_read_again_at_sighup(world):
     members = {name: origin.endpoint for name, origin in zip("ab", origins)}
     session = await configured(world, group(members))
     assert served(await many(session, 20, 1)) == {"a": 10, "b": 10}
-    path = f"{world.folder}/outrigger.yaml"
-    with open(path, "w") as file:
-        file.write(group(members).replace("a, endpoint", "a, weight: 0, endpoint"))
-    world.sidecar.process.send_signal(signal.SIGHUP)
+    again(world, group(members).replace("a, endpoint", "a, weight: 0, endpoint"))
     await until(lambda: "weights" in world.sidecar.words(), "no line in the log")
     await world.barrier(session)
     assert served(await many(session, 20, 1)) == {"b": 20}
@@ -226,10 +238,84 @@ async def test_a_group_that_does_not_exist_is_refused(world):
     assert outcome(answer) == "BAD_REQUEST" and "group" in answer.end.detail
 
 
-async def test_idle_connections_are_kept_ready(world):
-    origin = await world.origin(answering())
-    session = await configured(world, group({"a": origin.endpoint}, "standby-connections-min: 3"))
-    await session.exchange(from_group())
-    await until(lambda: len(origin.peers) >= 3, "no connections are kept ready")
+async def test_idle_connections_are_kept_ready_from_the_start_by_all_workers_together(world):
+    origin, more = await world.origin(answering()), await world.origin(answering())
+    world.flags["workers"] = 2
+    world.keeps_connections = True  # the count of descriptors at the start has them, or some
+    members = {"a": origin.endpoint, "b": more.endpoint}
+    session = await configured(world, group(members, "standby-connections-min: 3"))
+    await until(lambda: len(origin.peers) == len(more.peers) == 3, "three to each before a request")
     origin.peers[0].close()
-    await until(lambda: len(origin.peers) >= 4, "none in its place")
+    await until(lambda: len(origin.peers) == 4, "one in its place")
+    answer = await session.exchange(from_group())
+    assert attempts(answer) == ["REUSED"]
+    again(world, group(members, "standby-connections-min: 5"))
+    await until(lambda: len(origin.peers) == 6 and len(more.peers) == 5, "five to each")
+
+
+async def test_they_speak_tls_with_the_name_of_the_origin(world, certificates):
+    origin = await world.origin(answering(), tls=server_context(certificates.good))
+    world.keeps_connections = True
+    text = group({"a": origin.endpoint}, "standby-connections-min: 2", "origin: https://origin.test")
+    session = await configured(world, trusting(certificates) + text)
+    await until(lambda: len(origin.hellos) == 2, "two handshakes before a request")
+    assert {hello.server_name for hello in origin.hellos} == {"origin.test"}
+    answer = await session.exchange(from_group(scheme=pb.SCHEME_HTTPS))
+    assert attempts(answer) == ["REUSED"]
+
+
+BAD_CERTIFICATES = ["expired", "wrong_name", "untrusted"]
+
+
+@pytest.mark.parametrize("name", BAD_CERTIFICATES)
+async def test_a_member_whose_certificate_is_refused_is_ejected(world, certificates, name):
+    bad = await world.origin(answering(), tls=server_context(getattr(certificates, name)))
+    good = await world.origin(answering(), tls=server_context(certificates.good))
+    members = {"x": bad.endpoint, "a": good.endpoint}
+    world.flags["admin_socket"] = admin = f"{world.folder}/admin.sock"
+    text = group(members, "policy: first", EJECTION, "back-off: {base-milliseconds: 0}", "origin: https://origin.test")
+    session = await configured(world, trusting(certificates) + text)
+    make = lambda: from_group(method="POST", length=1, scheme=pb.SCHEME_HTTPS)
+    answers = [await session.exchange(make(), b"x") for _ in range(10)]
+    assert [outcome(answer) for answer in answers] == ["COMPLETE"] * 10 and served(answers) == {"a": 10}
+    tries = [attempt.member for answer in answers for attempt in answer.end.attempts]
+    assert tries[:6] == ["x", "a"] * 3 and tries[6:] == ["a"] * 7, "ejected after 3 in a row"
+    assert json.loads(await got(admin, "/groups.json"))[0]["members"][0]["state"] == "ejected"
+
+
+async def test_a_name_or_trust_of_a_request_s_own_ejects_nobody_for_others(world, certificates):
+    good = await world.origin(answering(), tls=server_context(certificates.good))
+    other = await world.origin(answering(), tls=server_context(certificates.good))
+    text = group({"a": good.endpoint, "b": other.endpoint}, EJECTION, "origin: https://origin.test")
+    session = await configured(world, trusting(certificates) + text)
+    secured = lambda **more: from_group(scheme=pb.SCHEME_HTTPS, **more)
+    theirs = [secured(authority="nobody.test"), secured(tls=pb.Tls(trust=pb.TLS_TRUST_FILE, trust_path=certificates.other_file))]
+    for wrong in theirs * 5:
+        assert outcome(await session.exchange(wrong)) == "TLS_VERIFY"
+    assert served(await many(session, 20, 1, secured)) == {"a": 10, "b": 10}
+
+
+async def test_fetch_asks_a_group_of_a_sidecar_that_runs_and_of_one_of_its_own(world, executable):
+    gone, good = await world.origin(), await world.origin(answering(reply(b"from a")))
+    gone.server.close()
+    await gone.server.wait_closed()
+    text = group({"x": gone.endpoint, "a": good.endpoint}, "policy: first")
+    await configured(world, text)
+    for where in ["--socket", world.sidecar.path], ["--config", f"{world.folder}/outrigger.yaml"]:
+        result = await run(executable, "fetch", "-v", "http://origin.test/path", "--group", "g", *where)
+        assert (result.code, result.out) == (0, b"from a"), result
+        assert "a member of the group g" in result.err
+        assert "attempt 1: x REFUSED" in result.err and "attempt 2: a CONNECTED" in result.err, result
+    assert [one.line for one in good.requests] == [b"GET /path HTTP/1.1"] * 2
+    result = await run(executable, "fetch", "http://origin.test/", "--group", "other", *where)
+    assert result.code == DATA and "group" in result.err, result
+
+
+async def test_fetch_says_what_is_wrong_with_its_configuration(world, executable):
+    path = f"{world.folder}/wrong.yaml"
+    with open(path, "w") as file:
+        file.write("groups: {g: {members: []}}")
+    result = await run(executable, "fetch", "http://a/", "--group", "g", "--config", path)
+    assert result.code == 78 and f"{path}:1:23: error: groups: g: members" in result.err, result
+    result = await run(executable, "fetch", "http://a/", "--group", "g", "--config", "/nowhere")
+    assert result.code == NO_INPUT, result

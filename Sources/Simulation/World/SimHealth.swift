@@ -24,7 +24,10 @@ final class SimHealth: HealthDirectory {
         news += book.takeNews()
     }
 
-    func enterQueue(_ group: Int, forced: Bool) -> Bool { book.enterQueue(group, forced: forced) }
+    func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
+        book.enterQueue(group, having: own, forced: forced)
+    }
+
     func leaveQueue(_ group: Int) { book.leaveQueue(group) }
 
     var nextCheckAt: Instant { book.nextCheckAt }

@@ -4,13 +4,14 @@ import ArgumentParser
 import EventLoop
 import Model
 import OutriggerClient
+import Sidecar
 
 struct Fetch: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Send one request through a sidecar and print the reply.",
         discussion: """
-            Without --socket a sidecar runs inside this process. Names are never resolved: say where to \
-            connect with --address, unless the URL holds an address.
+            Without --socket a sidecar runs inside this process, with --config one with that configuration. Names are \
+            never resolved: say where to connect with --address, --group or --route, unless the URL holds an address.
 
             Examples:
               outrigger fetch http://127.0.0.1:8080/
@@ -22,6 +23,8 @@ struct Fetch: ParsableCommand {
               outrigger fetch http://app/upload --address 127.0.0.1:80 -X PUT --data-file big.iso
               seq 1000 | outrigger fetch http://app/upload --address 127.0.0.1:80 --data-file -
               outrigger fetch http://app/ --address 127.0.0.1:80 --socket /run/outrigger.sock -o page.html
+              outrigger fetch -v http://app/ --group origins --socket /run/outrigger.sock
+              outrigger fetch -v http://app/ --group origins --config /etc/outrigger/outrigger.yaml
 
             A peer that refuses a tunnel: its reply is printed, and the exit code is 69.
 
@@ -29,7 +32,7 @@ struct Fetch: ParsableCommand {
             the request is not valid; 66 no such input file; 69 no connection, TLS failed, the peer \
             refused, or no sidecar; 70 fault of the sidecar; 71 system error; 73 cannot make the output \
             file; 74 cannot write; 75 a deadline passed; 76 the upstream's reply was bad, cut short or never \
-            came; 130 interrupted.
+            came; 78 something is wrong with the file of --config; 130 interrupted.
             """
     )
 
@@ -44,8 +47,24 @@ struct Fetch: ParsableCommand {
     )
     var address: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Group of the sidecar's configuration, whose members are asked in place of --address.",
+            valueName: "name"
+        )
+    )
+    var group: String?
+
     @Option(help: ArgumentHelp("Socket of a running sidecar.", valueName: "path"))
     var socket: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Configuration of the sidecar inside this process, as 'outrigger serve' has it.",
+            valueName: "file"
+        )
+    )
+    var config: String?
 
     @Option(
         name: [.customShort("X"), .customLong("request")],
@@ -119,6 +138,20 @@ struct Fetch: ParsableCommand {
 
     @OptionGroup(title: "Peers and routes") var peers: FetchPeerOptions
 
+    /// Of a sidecar of our own.
+    private func configuration() throws(CommandFailure) -> SidecarConfiguration {
+        var configuration = SidecarConfiguration()
+        guard let config else { return configuration }
+        let (settings, problems) = try SettingsSources(file: config).read()
+        if problems.hasErrors {
+            if !isSilent { problems.print() }
+            throw CommandFailure(ExitStatus.configuration, "\(config): see 'outrigger check'")
+        }
+        configuration.limits = settings.limits
+        configuration.named = settings.named
+        return configuration
+    }
+
     /// Whether errors go unsaid, as curl has it.
     var isSilent: Bool { silent && !showError }
 
@@ -129,7 +162,7 @@ struct Fetch: ParsableCommand {
             if socket != nil, tls.insecure || peers.peerInsecure {
                 FetchLog(plan).error("warning: TLS without verification: anyone can pose as the server")
             }
-            let source = try SidecarSource(path: socket)
+            let source = try SidecarSource(path: socket, configuration())
             defer { source.stop() }
             var fetcher = try Fetcher.start(plan, source)
             return try fetcher.run()

@@ -59,7 +59,9 @@ struct FetchLog {
 
     /// By way of whom the request goes where.
     private static func way(_ plan: FetchPlan) -> String {
-        let endpoints = plan.endpoints.map(\.text).joined(separator: ", ")
+        let endpoints =
+            plan.group.isEmpty
+            ? plan.endpoints.map(\.text).joined(separator: ", ") : "a member of the group \(plan.group)"
         let peer = plan.hop?.tls == nil ? "a peer at" : "a peer, over TLS, at"
         let named = plan.hop.map { $0.name.isEmpty ? "" : " by the route \($0.name)" } ?? ""
         switch plan.route {
@@ -124,8 +126,7 @@ struct FetchLog {
         received("END stream=\(stream) \(report.outcome.word)\(detail)")
         note("body bytes: \(report.requestBodyBytes) sent, \(report.replyBodyBytes) received")
         for (index, attempt) in attempts.enumerated() {
-            let place = attempt.endpointIndex
-            let endpoint = place < endpoints.count ? endpoints[place].text : "address \(place + 1)"
+            let endpoint = Self.place(of: attempt, report, endpoints)
             note("attempt \(index + 1): \(endpoint) \(attempt.result.word) \(Self.times(attempt))")
         }
         note("connection afterwards: \(report.connection.word)")
@@ -140,6 +141,12 @@ struct FetchLog {
             let started = report.requestStarted ? "some of it was sent" : "nothing of it was sent"
             note("\(started); \(report.repeatable ? "safe to repeat" : "not known to be safe to repeat")")
         }
+    }
+
+    private static func place(of attempt: Attempt, _ report: EndReport, _ endpoints: [Endpoint]) -> String {
+        if report.members.indices.contains(attempt.member) { return report.members[attempt.member] }
+        let place = attempt.endpointIndex
+        return endpoints.indices.contains(place) ? endpoints[place].text : "address \(place + 1)"
     }
 
     private static func times(_ attempt: Attempt) -> String {

@@ -51,7 +51,7 @@ struct FetchPeerOptions: ParsableArguments {
     )
     var proxySource: String?
 
-    @Option(help: ArgumentHelp("Route in the configuration of --socket's sidecar.", valueName: "name"))
+    @Option(help: ArgumentHelp("Route of the sidecar's configuration.", valueName: "name"))
     var route: String?
 
     /// What the request says of its route.

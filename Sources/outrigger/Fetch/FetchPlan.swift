@@ -21,6 +21,8 @@ struct FetchPlan {
     var authority: String
     var fields: [(name: String, value: String)]
     var endpoints: [Endpoint]
+    /// Empty: endpoints, or the route's.
+    var group: String
     var route: Route
     /// TLS to the origin, beyond what the sidecar's defaults say.
     var tls: TLSRequest?
@@ -49,6 +51,7 @@ struct FetchPlan {
         fields = [("User-Agent", "outrigger/\(Outrigger.configuration.version)"), ("Accept", "*/*")]
         if !options.data.isEmpty { fields.append(("Content-Type", "application/x-www-form-urlencoded")) }
         endpoints = try Self.endpoints(options, url)
+        group = options.group ?? ""
         let reader: FetchFileReader = options.socket == nil ? .ourselves : .another
         route = options.peers.kind
         tls = try options.tls.request(reader)
@@ -76,10 +79,19 @@ struct FetchPlan {
             if !url.isSecure { throw .usage("\(option) is of TLS to the origin: write https://") }
             if options.peers.peer { throw .usage("\(option): with --peer it is the peer that speaks TLS") }
         }
-        guard options.socket == nil else { return }
-        let names = [("--route", options.peers.route), ("--tls-profile", options.tls.tlsProfile)]
+        if options.group != nil && !options.address.isEmpty {
+            throw .usage("--group and --address exclude each other")
+        }
+        if options.socket != nil && options.config != nil {
+            throw .usage("--config is of a sidecar inside this process: leave out --socket")
+        }
+        guard options.socket == nil && options.config == nil else { return }
+        let names = [
+            ("--group", options.group), ("--route", options.peers.route),
+            ("--tls-profile", options.tls.tlsProfile),
+        ]
         if let option = names.first(where: { $0.1 != nil }) {
-            throw .usage("\(option.0) is a name in a sidecar's configuration: say --socket, too")
+            throw .usage("\(option.0) is a name in a sidecar's configuration: say --socket or --config, too")
         }
     }
 
@@ -109,7 +121,7 @@ struct FetchPlan {
     private static func endpoints(_ options: Fetch, _ url: HTTPURL) throws(CommandFailure) -> [Endpoint] {
         guard !options.address.isEmpty else {
             // The route may have its own.
-            if options.peers.route != nil { return [] }
+            if options.peers.route != nil || options.group != nil { return [] }
             if options.peers.isPeer { throw .usage("say with --address where the peer is") }
             guard let endpoint = Endpoint(text: url.literalAddress) else {
                 throw .usage("say with --address where to connect: Outrigger resolves no names")
@@ -169,6 +181,7 @@ struct FetchPlan {
         for field in fields { form.addField(field.name, field.value) }
         form.setUpgrade(upgrade)
         form.setTag("fetch")
+        form.setGroup(group)
         form.update {
             $0.scheme = url.isSecure ? .https : .http
             $0.endpoints = endpoints

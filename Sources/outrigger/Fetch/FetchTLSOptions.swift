@@ -88,7 +88,7 @@ struct FetchTLSOptions: ParsableArguments {
     @Flag(help: "Demand a valid OCSP response with the certificate.")
     var certStatus = false
 
-    @Option(help: ArgumentHelp("TLS profile in the configuration of --socket's sidecar.", valueName: "name"))
+    @Option(help: ArgumentHelp("TLS profile of the sidecar's configuration.", valueName: "name"))
     var tlsProfile: String?
 
     /// What was said, as it is written.
