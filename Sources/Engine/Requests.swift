@@ -34,12 +34,7 @@ extension WorkerEngine {
         totals.requestsTotal &+= 1
         if var buffer = spareBuffers.popLast() { swap(&buffer, &streams[slot].upload) }
         streams[slot].isProxyDone = header.endsStream
-        if let report = prepare(slot, header, session: session) {
-            // Nobody has looked for secrets in it, perhaps.
-            forgetSecrets()
-            end(slot, report)
-            return
-        }
+        if !prepare(slot, header, session: session) { return }
         if block.isSecret || streams[slot].encoded.hasCredentials { forgetSecrets() }
         if !request.upgrade.isEmpty || request.isConnect {
             streams[slot].gate = .awaitsUpgrade
@@ -50,20 +45,28 @@ extension WorkerEngine {
         dispatch(slot)
     }
 
-    /// Makes a stream of the decoded request. - Returns: why not.
-    private mutating func prepare(_ slot: Int, _ header: FrameHeader, session: Int) -> EndReport? {
+    /// Makes a stream of the decoded request. - Returns: whether it can be served; if not, it has ended.
+    @inline(__always)
+    private mutating func prepare(_ slot: Int, _ header: FrameHeader, session: Int) -> Bool {
         if let refusal = refusal(header, session: session) {
-            return EndReport(refusal.outcome, detail: refusal.detail)
+            return refuse(slot, refusal.outcome, refusal.detail)
         }
-        if let words = resolveRoute(slot) { return EndReport(.badRequest, detail: words) }
+        if let words = resolveRoute(slot) { return refuse(slot, .badRequest, words) }
         fill(slot)
-        if let error = encodeHead(slot) { return EndReport(.badRequest, detail: error.detail) }
+        if let error = encodeHead(slot) { return refuse(slot, .badRequest, error.detail) }
         streams[slot].headBytes = streams[slot].upload.count
         if requestGroup >= 0 { beginErrand(slot) }
         if !request.credentialsAside.isAbsent, let words = takeCredentials(slot) {
-            return EndReport(.badRequest, detail: words)
+            return refuse(slot, .badRequest, words)
         }
-        return nil
+        return true
+    }
+
+    private mutating func refuse(_ slot: Int, _ outcome: Outcome, _ words: String) -> Bool {
+        // Nobody has looked for secrets in it, perhaps.
+        forgetSecrets()
+        end(slot, EndReport(outcome, detail: words))
+        return false
     }
 
     /// Of the request that was decoded last no secret stays behind, but where it is needed.
@@ -81,9 +84,10 @@ extension WorkerEngine {
         var block = ByteBuffer()
         swap(&block, &self.block)
         defer { swap(&block, &self.block) }
-        streams[slot].upload.isSecret = block.isSecret
+        if block.isSecret { streams[slot].upload.isSecret = true }
         // All at once: what credentials it has is known afterwards, and growing would leave some of them behind.
-        streams[slot].upload.reserve(block.count + Self.headBytesMore)
+        let bytes = block.count &+ Self.headBytesMore
+        if streams[slot].upload.capacity < bytes { streams[slot].upload.reserve(bytes) }
         do throws(RequestError) {
             let encoded = try RequestEncoder.encode(
                 request,

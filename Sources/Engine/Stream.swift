@@ -149,11 +149,8 @@ struct Stream: ~Copyable {
     /// Bytes of `upload` that may be written now.
     var uploadLimit: Int {
         if awaitsRest || isDropping { return uploadWritten }
-        return switch gate {
-        case .open: upload.count
-        case .awaitsContinue, .awaitsUpgrade, .awaitsToken: headBytes
-        case .shut: 0
-        }
+        if gate == .open { return upload.count }
+        return gate == .shut ? 0 : headBytes
     }
 
     /// Whether the proxy has nothing more to add to the request.

@@ -35,6 +35,7 @@ package struct ByteBuffer: ~Copyable, Sendable {
     @inlinable
     package var bytes: Span<UInt8> {
         @_lifetime(borrow self)
+        @inline(__always)
         get { storage.span.extracting(droppingFirst: start) }
     }
 

@@ -312,17 +312,22 @@ async def test_frames_may_arrive_byte_by_byte(world):
 
 @pytest.mark.sidecar(streams_per_session_max=2)
 async def test_one_stream_more_than_a_session_may_have_ends_overloaded(world):
-    origin = await world.origin()
+    asked = asyncio.Event()
+
+    async def serve(peer):
+        await peer.head()
+        if len(origin.requests) == 3:
+            asked.set()
+        # Before that a connection that is free would serve one whose own has not been reported yet.
+        await asked.wait()
+        await peer.send(reply())
+
+    origin = await world.origin(serve)
     session, other = await world.session(), await world.session()
     assert session.hello.streams_max == 2
     streams = [session.start(get(origin, f"/{number}")) for number in range(3)]
     assert outcome(await streams[2].answer()) == "OVERLOADED"
-    peers = [await origin.connection() for _ in range(2)]
     elsewhere = other.start(get(origin))  # the limit is the session's
-    peers.append(await origin.connection())
-    for peer in peers:
-        await peer.head()
-        await peer.send(reply())
     for stream in [*streams[:2], elsewhere]:
         assert outcome(await stream.answer()) == "COMPLETE"
 
