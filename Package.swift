@@ -7,20 +7,26 @@ let collections: Target.Dependency = .product(name: "BasicContainers", package: 
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 
+/// Set by Tests/sanitize. Only our own targets are built with the sanitizer: swift-collections makes the compiler crash then.
+let isThreadSanitized = Context.environment["OUTRIGGER_SANITIZE"] == "thread"
+
 /// Swift 6 mode brings complete concurrency checking; every warning, of unsafe code too, is an error.
-let checked: [SwiftSetting] = [
-    .strictMemorySafety(),
-    .enableExperimentalFeature("Lifetimes"),
-    .treatAllWarnings(as: .error),
-]
-let checkedC: [CSetting] = [.treatAllWarnings(as: .error)]
+let checked: [SwiftSetting] =
+    [
+        .strictMemorySafety(),
+        .enableExperimentalFeature("Lifetimes"),
+        .treatAllWarnings(as: .error),
+    ] + (isThreadSanitized ? [.unsafeFlags(["-sanitize=thread"]), .define("SANITIZE_THREAD")] : [])
+let checkedC: [CSetting] =
+    [.treatAllWarnings(as: .error)] + (isThreadSanitized ? [.unsafeFlags(["-fsanitize=thread"])] : [])
+let linked: [LinkerSetting] = isThreadSanitized ? [.unsafeFlags(["-sanitize=thread"])] : []
 
 func swift(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: checked)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: checked)
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: checked, linkerSettings: linked)
 }
 
 let package = Package(
@@ -77,7 +83,8 @@ let package = Package(
             dependencies: [
                 "Configuration", "Sidecar", "OutriggerClient", "Simulation", arguments, histogram,
             ],
-            swiftSettings: checked
+            swiftSettings: checked,
+            linkerSettings: linked
         ),
         // What the fuzzers check; here because package access ends at a package's borders. Not in the executable.
         .target(

@@ -365,6 +365,7 @@ extension WorkerEngine {
         since start: Instant,
         _ transportAt: Instant?
     ) {
+        if streams[stream].group >= 0 { errands[stream].lastMember = errands[stream].member }
         if streams[stream].attempts.count >= MessageEncoder.attemptsMax { return }
         var attempt = Attempt(
             endpointIndex: endpointIndex,

@@ -94,11 +94,19 @@ extension WorkerEngine {
         groups.links.remove(stream, from: &groups.states[group].queue)
     }
 
-    /// Lines a stream up at every member that it can go to.
+    /// Lines a stream up at every member that it can go to, but those that are not to be dialed yet: there may be room.
     private mutating func awaitRoom(_ stream: Int, _ group: Int, isNew: Bool) {
         let tried = errands[stream].tried
         for member in groups.states[group].endpoints.indices
         where groups.states[group].balancing.isAwaited(member, tried: tried) {
+            let dialAfter = max(
+                groups.states[group].balancing.dialAfter(member),
+                doubtedUntil(group, member, streams[stream].route)
+            )
+            if dialAfter > now {
+                wake(group, at: dialAfter)
+                continue
+            }
             let key = PoolKey(
                 endpoint: groups.states[group].endpoints[member],
                 route: streams[stream].route,

@@ -84,15 +84,21 @@ extension WorkerEngine {
     }
 
     /// Dials for a waiter that has hoped for another connection; one of a group goes to another member when its own has no
-    /// room.
+    /// room, or is not to be dialed by now.
     mutating func admitAgain(_ waiter: Int) {
         let stream = waiters[waiter].stream
         let isAtMember =
             streams[stream].group >= 0 && waiters[waiter].member < 0 && errands[stream].member >= 0
         guard isAtMember, !isMakingPin(stream) else { return admit(waiter) }
-        if admitAtOnce(waiter) { return }
-        removeWaiter(waiter, nil)
-        noteFull(stream)
+        let group = Int(streams[stream].group)
+        if groups.states[group].balancing.dialAfter(errands[stream].member) > now {
+            removeWaiter(waiter, nil)
+            leaveMember(stream, .notItsFault)
+        } else {
+            if admitAtOnce(waiter) { return }
+            removeWaiter(waiter, nil)
+            noteFull(stream)
+        }
         errands[stream].isAdmitted = true
         errands[stream].isTimed = true
         dispatchErrand(stream, freshOnly: false)
@@ -168,7 +174,6 @@ extension WorkerEngine {
         let group = Int(streams[stream].group)
         leaveGroupQueue(stream)
         errands[stream].member = member
-        errands[stream].lastMember = member
         errands[stream].attemptAt = now
         errands[stream].status = 0
         streams[stream].endpoints.removeAll(keepingCapacity: true)

@@ -187,7 +187,9 @@ extension WorkerEngine {
 
     /// Whether nothing was passed on, and all of the request is here and may be sent again.
     func isRepeatable(_ stream: Int) -> Bool {
-        if streams[stream].isReplyBegun || streams[stream].isTunnel || !streams[stream].isReplayHeld {
+        if streams[stream].isReplyBegun || streams[stream].hasPassedInterim || streams[stream].isTunnel
+            || !streams[stream].isReplayHeld
+        {
             return false
         }
         if streams[stream].gate == .shut || streams[stream].hasBindingCredentials { return false }

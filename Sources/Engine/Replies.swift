@@ -101,6 +101,7 @@ extension WorkerEngine {
             streams[stream].firstByteAt = nil
             armDeadline(stream)
             guard passHead(bytes, slot, stream, isInterim: true) else { return false }
+            streams[stream].hasPassedInterim = true
             if head.status == 100 && streams[stream].gate == .awaitsContinue { openGate(stream) }
             return true
         case .head:

@@ -88,7 +88,8 @@ extension WorkerEngine {
 
     private mutating func missing(_ group: Int, _ member: Int) -> Int {
         let idle = targets.find(standbyKey(group, member)).map { targets[$0].idle.count } ?? 0
-        return groups.states[group].standby.countMin - idle
+        // No more than the pool holds.
+        return min(groups.states[group].standby.countMin, limits.idlePerKeyMax, limits.idleMax) - idle
             - Int(groups.states[group].standby.members[member].pending)
     }
 

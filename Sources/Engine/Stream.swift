@@ -76,6 +76,8 @@ struct Stream: ~Copyable {
     var replyBytes: UInt64 = 0
     /// Whether the head of a final reply was seen.
     var isReplyBegun = false
+    /// Whether the proxy was told of an interim reply.
+    var hasPassedInterim = false
     var isTunnel = false
     /// Whether the upstream's end of a tunnel over TLS came without close_notify.
     var isCut = false
@@ -207,6 +209,7 @@ struct Stream: ~Copyable {
         replyCredit = 0
         replyBytes = 0
         isReplyBegun = false
+        hasPassedInterim = false
         isTunnel = false
         isCut = false
         refusalStatus = 0

@@ -1,13 +1,12 @@
 // Mailbox.swift: messages from any thread to one. Owns: a queue under a lock, and the descriptor that wakes the reader.
 import CLinux
-import Synchronization
 
 /// Many threads post, one takes. Wake-ups are coalesced: only the first message into an empty box costs a system call.
 package final class Mailbox<Message: Sendable>: Sendable {
     /// Watch it with a `Poller`: readable after a message came into the empty box. Never read it: being edge-triggered,
     /// the poller reports every write.
     package let descriptor: Int32
-    private let messages = Mutex<[Message]>([])
+    private let messages = Guarded<[Message]>([])
 
     package init() throws(SocketError) { descriptor = try SocketError.check(linux_event_create()) }
 

@@ -144,7 +144,7 @@ package struct NamedGroup: Hashable, Sendable {
     package var queueLengthMax = 1024
     /// Time in which the share of a member that recovered grows to what its weight says; 0: at once.
     package var slowStartMilliseconds = 10_000
-    /// Idle connections of the process to each member that are kept ready, from the start.
+    /// Idle connections of the process to each member that are kept ready, from the start, as far as the pool holds them.
     package var standbyConnectionsMin = 0
     /// Decides over the way of those connections, and whose TLS failures count against a member for all requests. Left as it
     /// is, connections are like those of the last request, in clear text before the first.

@@ -11,7 +11,7 @@ import Synchronization
 
 /// Asked by the engines of all workers, each on its thread.
 final class SharedBudget: ConnectionBudget, Sendable {
-    private let ledger: Mutex<RoomLedger>
+    private let ledger: Guarded<RoomLedger>
     /// Requests that wait.
     private let queueLength = Atomic<Int>(0)
     private let queueLengthMax: Int
@@ -23,7 +23,7 @@ final class SharedBudget: ConnectionBudget, Sendable {
     ///   - named: whose groups say limits of single endpoints.
     ///   - mailboxes: of all workers.
     init(_ limits: Limits, _ named: NamedSettings, _ mailboxes: [Mailbox<WorkerMessage>]) {
-        ledger = Mutex(
+        ledger = Guarded(
             RoomLedger(
                 connectionsMax: limits.connectionsMax,
                 connectionsPerEndpointMax: limits.connectionsPerEndpointMax,

@@ -8,17 +8,16 @@ import Balancing
 import Engine
 import EventLoop
 import Model
-import Synchronization
 
 /// Asked by the engines of all workers, each on its thread.
 final class SharedHealth: HealthDirectory, Sendable {
-    private let book: Mutex<HealthBook>
+    private let book: Guarded<HealthBook>
     /// By number of the worker.
     private let mailboxes: [Mailbox<WorkerMessage>]
 
     init(_ named: NamedSettings, _ mailboxes: [Mailbox<WorkerMessage>]) {
         let now = Instant(nanoseconds: Clock.now)
-        book = Mutex(HealthBook(named, seed: .random(in: .min ... .max), now: now))
+        book = Guarded(HealthBook(named, seed: .random(in: .min ... .max), now: now))
         self.mailboxes = mailboxes
     }
 

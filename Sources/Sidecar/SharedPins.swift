@@ -4,12 +4,13 @@
 // One lock, and not one for each shard of tokens: a request whose pin is at hand never sees it, and one that takes a pin
 // over from another worker costs far more than a lock.
 import Engine
+import EventLoop
 import Model
 import Synchronization
 
 /// Asked by the engines of all workers, each on its thread.
 final class SharedPins: PinDirectory, Sendable {
-    private let ledger: Mutex<PinLedger>
+    private let ledger: Guarded<PinLedger>
     /// By worker, and of all; behind the ledger by as much as a request that comes at the same time could be early.
     private let counts: [Count]
     private let total = Atomic<Int>(0)
@@ -19,7 +20,7 @@ final class SharedPins: PinDirectory, Sendable {
     }
 
     init(_ limits: Limits, workers: Int) {
-        ledger = Mutex(PinLedger(limits, workers: workers))
+        ledger = Guarded(PinLedger(limits, workers: workers))
         counts = (0..<workers).map { _ in Count() }
     }
 

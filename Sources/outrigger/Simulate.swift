@@ -122,6 +122,7 @@ private struct Sum {
     var reuses = 0
     var retries = 0
     var pins = PinTally()
+    var groups = GroupTally()
     var outcomes = [Int](repeating: 0, count: Outcome.allCases.count + 1)
 
     mutating func add(_ verdict: Verdict) {
@@ -133,6 +134,7 @@ private struct Sum {
         reuses += verdict.reuses
         retries += verdict.retries
         pins.add(verdict.pins)
+        groups.add(verdict.groups)
         for index in outcomes.indices { outcomes[index] += verdict.outcomes[index] }
     }
 
@@ -143,6 +145,13 @@ private struct Sum {
             "pins: made \(pins.made), lost \(pins.lost), expired \(pins.expired), unpinned \(pins.unpinned), "
                 + "orphaned \(pins.orphaned), moved \(pins.moved), gone \(pins.gone); "
                 + "idle moved \(pins.idleMoved)"
+        )
+        lines.append(
+            "groups: requests \(groups.requests), attempts \(groups.attempts), retries \(groups.retries), "
+                + "ejections \(groups.ejections), downs \(groups.downs), back-offs \(groups.backOffs), "
+                + "checks \(groups.checks), in panic \(groups.panics), to backups \(groups.backups); "
+                + "judged: recoveries \(groups.recoveries), slow starts \(groups.windows), "
+                + "choices \(groups.choices)"
         )
         for outcome in Outcome.allCases where outcomes[outcome.rawValue] > 0 {
             lines.append("  \(outcome): \(outcomes[outcome.rawValue])")

@@ -67,6 +67,23 @@ struct GroupQueueTests {
                 """
         ),
         Row(
+            "END names whom a request was tried at, and not whom it waited for",
+            named: .group("ab", .first) { group in
+                group.backOff.baseMilliseconds = 1000
+                group.retry.attemptsMax = 2
+            },
+            script: { rig in
+                rig.askGroup(1)
+                rig.askGroup(2)
+                rig.fail(1)
+                rig.fail(2)
+                rig.fail(0)
+                rig.forget()
+                rig.cancel(1)
+            },
+            expected: "1 end cancelled none [refused at a] by a unsent"
+        ),
+        Row(
             "who waits is served by the first member that has room, and by one only",
             named: .group("ab") { group in
                 group.members[0].connectionsMax = 1

@@ -39,6 +39,24 @@ struct IdleMoveTests {
                 """
         ),
         Row(
+            "nor is a member of a group dialed that backs off by then: another is chosen",
+            named: .group("ab", .first) { $0.backOff.baseMilliseconds = 1000 },
+            workers: 2,
+            script: {
+                $0.askGroup(1)
+                $0.neighbourHasIdle()
+                $0.askGroup(2)
+                $0.fail(0)
+                $0.neighbourHasNone()
+            },
+            expected: """
+                dial 0 a
+                to 1: a wanted
+                dial 1 b
+                dial 2 b
+                """
+        ),
+        Row(
             "one that has been idle for an instant only stays, as it is needed again under load",
             workers: 2,
             script: {

@@ -145,6 +145,22 @@ struct MemberHealthTests {
                 """
         ),
         Row(
+            "nor while the others are full",
+            named: .group("ab", .first) { group in
+                group.backOff.baseMilliseconds = 1000
+                group.members[1].connectionsMax = 1
+            },
+            script: { rig in
+                rig.refuseGroup(1, 0)
+                rig.forget()
+                rig.askGroup(2)
+                rig.pass(700)
+                rig.note("700 ms")
+                rig.pass(600)
+            },
+            expected: "700 ms\ndial 2 a"
+        ),
+        Row(
             "when all back off requests wait",
             named: .group("a", .first) { $0.backOff.baseMilliseconds = 1000 },
             script: { rig in

@@ -109,6 +109,29 @@ struct MemberRetryTests {
                 """
         ),
         Row(
+            "nor is one of which the proxy has been told something",
+            named: .group("ab", .first) { $0.retry.statuses = [503...503] },
+            script: { rig in
+                rig.askGroup(1)
+                rig.connect(0)
+                rig.hear(0, "HTTP/1.1 103 Early Hints||")
+                rig.hear(0, "HTTP/1.1 503 No|Content-Length: 0||")
+                rig.askGroup(2)
+                rig.hear(0, "HTTP/1.1 103 Early Hints||")
+                rig.reset(0)
+            },
+            expected: """
+                dial 0 a
+                0 got GET /1
+                1 interim 103
+                1 reply 503
+                1 end complete pooled [connected at a] by a
+                0 got GET /2
+                2 interim 103
+                2 end truncated closed [reused at a] by a
+                """
+        ),
+        Row(
             "what is no reply is asked for at another member",
             named: .group("ab", .first),
             script: { rig in

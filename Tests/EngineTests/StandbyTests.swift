@@ -34,6 +34,17 @@ struct StandbyTests {
             expected: "dial 0 a\ndial 1 a\ngoaway draining"
         ),
         Row(
+            "but no more than the pool holds",
+            { $0.idlePerKeyMax = 1 },
+            named: .group("a") { $0.standbyConnectionsMin = 3 },
+            script: { rig in
+                rig.connect(0)
+                rig.pass(5000)
+                rig.drain()
+            },
+            expected: "dial 0 a\nclose 0\ngoaway draining"
+        ),
+        Row(
             "of the kind that was asked for last, where the configuration says nothing",
             named: .group("a") { $0.standbyConnectionsMin = 1 },
             script: { rig in

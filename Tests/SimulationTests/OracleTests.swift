@@ -116,6 +116,30 @@ import Testing
         return words
     }
 
+    @Test func `the tap of a session finds each REQUEST when it is whole`() {
+        let request: [UInt8] = [0, 0, 0, 3, 0, 0, 1, 2, 0x02, 1, 0, 0, 7, 7, 7]
+        let empty: [UInt8] = [0, 0, 0, 0, 0, 0, 0, 9, 0x02, 0, 0, 0]
+        let body: [UInt8] = [0, 0, 0, 2, 0, 0, 1, 2, 0x03, 0, 0, 0, 2, 2]
+        let bytes = request + body + empty + request.dropLast()
+        for size in [bytes.count, 1, 2, 5, 13] {
+            var tap = SessionTap()
+            var found: [UInt32] = []
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                found += tap.parse(Array(bytes[start..<min(bytes.count, start + size)]))
+            }
+            #expect(found == [258, 9], "\(size) bytes at a time")
+        }
+    }
+
+    @Test func `what a worker knew is what it was told before`() {
+        var history = KnownHistory(weight: 3)
+        history.change(at: Instant(nanoseconds: 50)) { $0.isDown = true }
+        history.change(at: Instant(nanoseconds: 90)) { $0.weight = 1 }
+        let known = [50, 51, 90, 91].map { history.known(before: Instant(nanoseconds: $0)) }
+        #expect(known.map(\.isDown) == [false, true, true, true])
+        #expect(known.map(\.weight) == [3, 3, 3, 1])
+    }
+
     @Test func `events come by time, then in the order of planning`() {
         var queue = EventQueue()
         let times = [5, 1, 3, 1, 5, 2, 1]

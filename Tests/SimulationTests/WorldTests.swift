@@ -21,7 +21,10 @@ import Testing
     func `a checker reports the rule that is broken on purpose`(sabotage: Sabotage) {
         let seeds = 0..<200 as Range<UInt64>
         let seen = seeds.first { seed in
-            SimWorld(seed: seed, sabotage: sabotage).run().violations.contains {
+            // Others have nothing that could be broken, or take long.
+            let groups = Scenario(seed: seed).groups
+            if sabotage.isOfGroups ? groups == nil : groups?.long != nil { return false }
+            return SimWorld(seed: seed, sabotage: sabotage).run().violations.contains {
                 $0.checker == sabotage.checker
             }
         }
@@ -48,11 +51,14 @@ import Testing
 
     @Test func `the worlds are as varied as the rules need`() {
         var sum = Verdict()
+        var seconds = 0
         for seed in 0..<200 as Range<UInt64> {
             let verdict = SimWorld(seed: seed).run()
             sum.reuses += verdict.reuses
             sum.retries += verdict.retries
             sum.pins.add(verdict.pins)
+            sum.groups.add(verdict.groups)
+            seconds = max(seconds, verdict.seconds)
             for index in sum.outcomes.indices { sum.outcomes[index] += verdict.outcomes[index] }
         }
         #expect(sum.reuses > 0)
@@ -64,6 +70,12 @@ import Testing
         let pins = sum.pins
         #expect(pins.made > 200 && pins.lost > 100 && pins.expired > 50, "\(pins)")
         #expect(pins.unpinned > 4 && pins.orphaned > 4 && pins.moved > 20 && pins.gone > 20, "\(pins)")
+        let groups = sum.groups
+        #expect(groups.ejections > 200 && groups.downs > 8 && groups.backOffs > 100, "\(groups)")
+        #expect(groups.retries > 150 && groups.panics > 100 && groups.backups > 50, "\(groups)")
+        #expect(groups.checks > 150 && groups.choices > 3000, "\(groups)")
+        #expect(groups.recoveries > 8 && groups.windows > 2, "\(groups)")
+        #expect(seconds > 3 * 3600, "no world has lasted for hours")
         for outcome in [Outcome.pinLost, .pinMismatch, .pinBusy] {
             #expect(sum.outcomes[outcome.rawValue] > 10, "\(outcome)")
         }

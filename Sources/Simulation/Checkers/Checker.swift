@@ -25,10 +25,25 @@ struct Reporter {
 }
 
 /// One of each.
-func allCheckers() -> [any Checker] {
+func allCheckers() -> [any Checker] { generalCheckers() + groupCheckers() + longCheckers() }
+
+/// Those that have something to judge in a world.
+func checkers(of scenario: Scenario) -> [any Checker] {
+    guard let groups = scenario.groups else { return generalCheckers() }
+    return generalCheckers() + groupCheckers() + (groups.long == nil ? [] : longCheckers())
+}
+
+private func generalCheckers() -> [any Checker] {
     [
         ExactEnd(), Wholeness(), ReplyBytes(), Isolation(), Replay(), Reuse(), Bounds(), Leaks(), Orders(),
         Liveness(), Reports(), Outcomes(), ConnectionLimits(), Turns(),
-        Ways(), Identities(), PinExclusive(), PinNotRetried(), PinOrder(), PinEvents(),
+        Ways(), Identities(), PinExclusive(), PinNotRetried(), PinOrder(), PinEvents(), MemberNames(),
     ]
+}
+
+private func groupCheckers() -> [any Checker] { [MemberLimits(), Choices(), MemberRetries()] }
+
+/// Of worlds that last for hours.
+private func longCheckers() -> [any Checker] {
+    [Ejections(), RetryBudgets(), Recovery(), Herds(), Policies()]
 }

@@ -16,9 +16,15 @@ struct Replay: Checker {
         reporter.expect(facts.plan.flaw == nil, "request \(request) must not be written: its fields are bad")
         guard facts.writes.count > 1 else { return }
         let earlier = facts.writes[facts.writes.count - 2]
+        if facts.plan.hasMembers {
+            // To another member under rules of their own (MemberRetries); to the same once more.
+            if record.links[earlier.link].endpoint != record.links[link].endpoint { return }
+            checkCount(facts, what, record, reporter)
+        } else {
+            reporter.expect(facts.writes.count == 2, "\(what): the \(facts.writes.count)th time")
+        }
         let before = record.links[earlier.link]
         reporter.expect(facts.plan.mayRepeat, "\(what): not idempotent")
-        reporter.expect(facts.writes.count == 2, "\(what): the \(facts.writes.count)th time")
         reporter.expect(earlier.wasReused, "\(what): link \(earlier.link) was fresh")
         reporter.expect(before.isOverReported, "\(what): link \(earlier.link) lives")
         reporter.expect(before.bytesRead == earlier.readBefore, "\(what): a reply had begun")
@@ -27,6 +33,13 @@ struct Replay: Checker {
             earlier.bodyBytes <= record.scenario.limits.replayBytesMax,
             "\(what): \(earlier.bodyBytes) body bytes were gone"
         )
+    }
+
+    /// A stream begins again at a member it was at once in all.
+    private func checkCount(_ facts: RequestFacts, _ what: String, _ record: Record, _ reporter: Reporter) {
+        let endpoints = facts.writes.map { record.links[$0.link].endpoint }
+        let again = zip(endpoints, endpoints.dropFirst()).count { $0 == $1 }
+        reporter.expect(again == 1, "\(what): the \(again)th time at the same member")
     }
 }
 

@@ -92,7 +92,7 @@ struct PinOrder: Checker {
 
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
         guard case .requestBegan(let link, let request) = event, let request,
-            record.requests[request].writes.count == 1
+            record.requests[request].writes.count == 1, !record.requests[request].plan.token.isEmpty
         else { return }
         for other in record.requests.indices
         where !record.requests[other].writes.isEmpty && Self.isAhead(request, of: other, record) {
@@ -108,6 +108,7 @@ struct PinOrder: Checker {
             one.isOpened, two.isOpened, one.order < two.order,
             one.plan.pinMode != .auto, two.plan.pinMode != .auto,
             one.plan.endpoints.count == 1, one.plan.endpoints == two.plan.endpoints,
+            one.plan.group == nil, two.plan.group == nil,
             one.plan.way == two.plan.way, one.plan.isConnect == two.plan.isConnect
         else { return false }
         let holder = record.holder(of: first)

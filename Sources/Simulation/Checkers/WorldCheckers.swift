@@ -78,6 +78,9 @@ struct Leaks: Checker {
                 "\(pins) pins, \(entries) entries of the directory, \(letters) letters are left"
             )
         }
+        if case .waitingLeft(let count) = event {
+            reporter.expect(count == 0, "\(count) requests wait for a member")
+        }
         guard case .quiescent(let counts, let openLinks) = event else { return }
         reporter.expect(counts.pins == 0, "\(counts.pins) pinned connections are left")
         reporter.expect(counts.sessions == 0, "\(counts.sessions) sessions are left")
@@ -146,6 +149,8 @@ struct Outcomes: Checker {
         let limits = record.scenario.limits
         let hasToken = !facts.plan.token.isEmpty
         let manners = facts.plan.endpoints.map { record.scenario.endpoints[$0].manner }
+        let ailments = record.groups?.illnesses.filter { facts.plan.endpoints.contains($0.endpoint) } ?? []
+        let group = facts.plan.group.flatMap { record.groups?.groups.groups[$0] }
         switch outcome {
         case .complete, .completeByEOF: return true
         case .truncated:
@@ -173,11 +178,19 @@ struct Outcomes: Checker {
             let isPinLimited =
                 limits.pinsMax < 100 || limits.pinsPerProxyMax < 100 || limits.pinTargetsPerTokenMax < 100
             return limits.queueLengthMax < 100 || limits.streamsPerSessionMax < 100
+                || group.map { $0.queueLengthMax < 100 } ?? false
                 || (hasToken && isPinLimited)
         case .queueTimeout:
             return limits.connectionsPerEndpointMax > 0 || limits.connectionsMax < 100 || hasToken
-        case .connectRefused: return manners.contains(.refuses) || manners.contains(.unsteady)
-        case .connectUnreachable: return manners.contains(.unreachable) || manners.contains(.unsteady)
+                || group?.hasWaits ?? false || isMemberFull(facts, record)
+                || (facts.plan.balancing != nil && record.scenario.roughness != .calm)
+        case .connectRefused:
+            return manners.contains(.refuses) || manners.contains(.unsteady)
+                || ailments.contains { $0.ailment == .refuses }
+        case .connectUnreachable:
+            return manners.contains(.unreachable) || manners.contains(.unsteady)
+                || ailments.contains { $0.ailment == .unreachable }
+                || (facts.plan.hasMembers && record.scenario.roughness != .calm)
         case .connectTimeout: return record.scenario.roughness != .calm
         case .replyTimeout, .idleTimeout: return record.scenario.roughness != .calm
         case .deadline: return facts.plan.deadlines.totalMilliseconds > 0 || limits.totalMilliseconds > 0
@@ -193,6 +206,12 @@ struct Outcomes: Checker {
         case .internal:
             return false
         }
+    }
+
+    /// Whether a group limits connections to one of its endpoints: that holds for all.
+    private func isMemberFull(_ facts: RequestFacts, _ record: Record) -> Bool {
+        guard let limits = record.groups?.groups.named.connectionLimits else { return false }
+        return facts.plan.endpoints.contains { limits[record.scenario.endpoints[$0].endpoint] != nil }
     }
 
     private func reply(of facts: RequestFacts, _ record: Record) -> ServeFacts? {

@@ -129,6 +129,12 @@ extension SimProxy {
         if isOtherwise && world.sabotages(.claimComplete) { report.outcome = .complete }
         if report.outcome == .peerRefused && world.sabotages(.hideRefusal) { report.outcome = .complete }
         if report.outcome == .tlsHandshake && world.sabotages(.mistakeTLSFault) { report.outcome = .reset }
+        if !report.members.isEmpty && world.sabotages(.misnameMember) {
+            report.members.append(
+                GroupWorld.memberName(report.members[0] == GroupWorld.memberName(0) ? 1 : 0)
+            )
+            report.member = report.members.count - 1
+        }
     }
 
     private func takeBody(

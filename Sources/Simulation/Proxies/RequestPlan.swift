@@ -24,8 +24,14 @@ struct RequestPlan {
     var id = 0
     var isHostile = false
     var method = "GET"
-    /// Indices into the scenario's endpoints.
+    /// Indices into the scenario's endpoints; of a group: of its members.
     var endpoints = [0]
+    /// Number of the group in place of endpoints.
+    var group: Int?
+    /// How one of the endpoints is chosen.
+    var balancing: GroupPolicy?
+    /// Empty: none.
+    var hashKey = ""
     var way = WayPlan()
     var body = RequestBody.none
     var bodyBytes = 0
@@ -52,6 +58,8 @@ struct RequestPlan {
     var pauseMicroseconds = 0
     var cancelsAfterMilliseconds: Int?
 
+    /// Whether it is sent to one of several members.
+    var hasMembers: Bool { group != nil || balancing != nil }
     var isConnect: Bool { method == "CONNECT" }
     /// Whether bytes may go both ways in the end.
     var isTwoWay: Bool { upgrades || isConnect }
@@ -111,6 +119,7 @@ extension RequestPlan {
         chooseBody(scenario, &random)
         if !scenario.ways.isEmpty { chooseWay(scenario, &random) }
         if let pins = scenario.pins { choosePin(scenario, pins) }
+        if let groups = scenario.groups { chooseGroup(scenario, groups) }
         guard scenario.roughness != .calm else { return }
         upgrades = body == .none && method == "GET" && random.chance(8)
         if upgrades { tunnelBytes = random.small(upTo: 2000) }
@@ -179,7 +188,13 @@ extension RequestPlan {
         for (name, value) in fields {
             request.fields.append(FieldSlice(name: slice(name), value: slice(value)))
         }
-        request.endpoints = endpoints.map { scenario.endpoints[$0].endpoint }
+        if let group {
+            request.group = slice(GroupWorld.name(group))
+        } else {
+            request.endpoints = endpoints.map { scenario.endpoints[$0].endpoint }
+        }
+        request.hashKey = slice(hashKey)
+        request.balancing = balancing
         request.route = way.route
         request.scheme = way.isSecure ? .https : .http
         request.tls = way.tls

@@ -107,7 +107,7 @@ final class SimProxy {
         act(world)
         pump(world)
         if plans.isEmpty && streams.isEmpty && unpins.isEmpty && pingsOwed == 0 && outgoing.isEmpty
-            && hello != nil
+            && hello != nil && !world.expectsTraffic
         {
             if leavesAt == .never { leavesAt = world.now.adding(milliseconds: lingers) }
             if world.now >= leavesAt { return leave(world, byReset: leavesByReset) }

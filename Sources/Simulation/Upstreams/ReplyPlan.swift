@@ -61,13 +61,16 @@ struct ReplyWriter {
     /// - Parameters:
     ///   - head: of the request to answer.
     ///   - serve: the reply's own number.
+    ///   - status: which it has to be; `nil`: any.
     /// - Returns: what is going to be sent, and what is true about it.
-    mutating func plan(_ head: ParsedHead, serve: Int) -> ReplyPlan {
+    mutating func plan(_ head: ParsedHead, serve: Int, status: Int? = nil) -> ReplyPlan {
         var plan = ReplyPlan()
-        let isRough = scenario.roughness == .rough
+        let isRough = scenario.upstreamRoughness == .rough
         var flaw: ReplyFlaw?
         if isRough && random.chance(30) { flaw = random.pick(ReplyFlaw.allCases) }
-        if scenario.roughness == .mild && random.chance(8) { flaw = random.pick([.truncated, .secondReply]) }
+        if scenario.upstreamRoughness == .mild && random.chance(8) {
+            flaw = random.pick([.truncated, .secondReply])
+        }
         choosePace(&plan)
         plan.isEarly = random.chance(10)
         plan.sendsContinue = !plan.isEarly && random.chance(70)
@@ -75,6 +78,7 @@ struct ReplyWriter {
         if let pins = scenario.pins, random.chance(pins.challengePercent) {
             plan.status = random.pick([401, 401, 407])
         }
+        if let status { plan.status = status }
         let upgrades = head.values("upgrade").contains("echo") && flaw == nil && random.chance(70)
         if upgrades || flaw == .unaskedUpgrade && head.values("upgrade").isEmpty {
             switchProtocols(&plan, head, serve)
@@ -292,7 +296,7 @@ struct ReplyWriter {
             append(random.pick(["\r\n", "x", "\u{0}", "HTTP/1.1 200"]), &plan)
             plan.tailBytes = plan.bytes.count - before + 1
         case nil:
-            if scenario.roughness == .rough && random.chance(8) {
+            if scenario.upstreamRoughness == .rough && random.chance(8) {
                 plan.ending = random.pick([.finish, .reset])
             }
         default:

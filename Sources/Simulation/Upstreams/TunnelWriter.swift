@@ -52,7 +52,7 @@ extension ReplyWriter {
         plan.bodyBytes += plan.tunnelBytes
         plan.bytes += Pattern(serve: serve).bytes(0..<plan.tunnelBytes)
         plan.ending =
-            scenario.roughness == .calm
+            scenario.upstreamRoughness == .calm
             ? random.pick([.finish, .stall]) : random.pick([.finish, .finish, .stall, .stall, .reset])
     }
 
@@ -69,7 +69,7 @@ extension ReplyWriter {
         choosePace(&plan)
         plan.status = random.pick([407, 407, 403, 502, 301])
         plan.isRefusal = true
-        let isCut = scenario.roughness == .rough && random.chance(15)
+        let isCut = scenario.upstreamRoughness == .rough && random.chance(15)
         write(&plan, head, serve, isCut ? .truncated : nil)
         return plan
     }

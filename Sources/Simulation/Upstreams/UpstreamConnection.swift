@@ -45,7 +45,7 @@ final class UpstreamConnection {
         self.random = random
         writer = ReplyWriter(scenario: scenario, random: self.random.fork())
         racePercent = scenario.racePercent
-        isCalm = scenario.roughness == .calm
+        isCalm = scenario.upstreamRoughness == .calm
         readBytesMax = self.random.pick([65_536, 65_536, 1000, 100])
         readPauseMicroseconds = self.random.pick([0, 0, 100, 3000])
     }
@@ -138,27 +138,57 @@ final class UpstreamConnection {
     }
 
     private func takeHead(_ head: ParsedHead, _ world: SimWorld) {
+        if head.target == GroupWorld.checkPath { return answerCheck(world) }
         let isStep = head.method == "CONNECT" && head.values("x-request").isEmpty
         guard let request = isStep ? -1 : world.upstreamReadHead(head, link: link) else { return }
         if isStep { world.upstreamReadConnect(head, link: link) }
         requestsRead += 1
         // It is not idle any more, whatever comes of this.
         steps.removeAll { if case .strayWhenIdle = $0 { true } else { false } }
-        if !isCalm && random.chance(requestsRead > 1 ? racePercent : 2) {
-            // It was about to close anyway: the race of every persistent connection (RFC 9112 §9.6).
-            steps.append(random.chance(50) ? .finish : .reset)
-            return
-        }
+        if fails(world) { return }
         let serve = world.record.serves.count
         let isConnect = head.method == "CONNECT"
         let plan =
             isConnect
-            ? writer.connectPlan(head, serve: serve, isRequest: !isStep) : writer.plan(head, serve: serve)
+            ? writer.connectPlan(head, serve: serve, isRequest: !isStep)
+            : writer.plan(head, serve: serve, status: forcedStatus(world))
         accept(request, serve, plan, world)
         if plan.sendsContinue && !head.values("expect").isEmpty {
             queue(Array("HTTP/1.1 100 Continue\r\nX-Request: \(request)\r\nX-Serve: \(serve)\r\n\r\n".utf8))
         }
         if plan.isEarly { start(world) }
+    }
+
+    /// Whether the request that has come gets no answer.
+    private func fails(_ world: SimWorld) -> Bool {
+        switch ailment(world) {
+        case .resets, .refuses:
+            steps.append(.reset)
+            return true
+        case .stalls, .blackHole, .unreachable: return true
+        case .answers, .lags, nil: break
+        }
+        guard !isCalm, random.chance(requestsRead > 1 ? racePercent : 2) else { return false }
+        // It was about to close anyway: the race of every persistent connection (RFC 9112 §9.6).
+        steps.append(random.chance(50) ? .finish : .reset)
+        return true
+    }
+
+    private func ailment(_ world: SimWorld) -> Ailment? {
+        world.record.links[link].endpoint.flatMap { world.ailment(of: $0) }
+    }
+
+    private func forcedStatus(_ world: SimWorld) -> Int? {
+        if case .answers(let status) = ailment(world) { status } else { nil }
+    }
+
+    /// A check is no request of a proxy's: it counts nowhere.
+    private func answerCheck(_ world: SimWorld) {
+        requestsRead += 1
+        steps.removeAll { if case .strayWhenIdle = $0 { true } else { false } }
+        if fails(world) { return }
+        let status = forcedStatus(world) ?? (isCalm || random.chance(70) ? 200 : 503)
+        queue(Array("HTTP/1.1 \(status) Checked\r\nContent-Length: 0\r\n\r\n".utf8))
     }
 
     private func queue(_ bytes: [UInt8]) {
@@ -172,6 +202,9 @@ final class UpstreamConnection {
         world.record.serves[serve].start(at: plannedTotal)
         world.observe(.serveBegan(serve: serve, link: link))
         if random.chance(40) { steps.append(.pause(nanoseconds: Int64(random.small(upTo: 200_000_000)))) }
+        if case .lags(let milliseconds) = ailment(world) {
+            steps.append(.pause(nanoseconds: Int64(milliseconds) * 1_000_000))
+        }
         if !isCalm && random.chance(3) { steps.append(.pause(nanoseconds: 90_000_000_000)) }
         let tailStart = plan.bytes.count - plan.tailBytes
         var place = 0

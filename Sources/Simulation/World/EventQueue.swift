@@ -23,6 +23,7 @@ enum WorldEvent: Equatable {
     case proxyWake(proxy: Int)
     case upstreamWake(link: Int)
     case drain
+    case traffic(Traffic)
 }
 
 /// A binary heap; equal times come out in the order in which they were added.

@@ -1,5 +1,15 @@
 // Fingerprint.swift: an event as a number, for the digest by which two runs are compared.
 
+import Engine
+
+extension GroupNews {
+    fileprivate var group: Int {
+        switch self {
+        case .health(let group, _), .weight(let group, _, _), .standby(let group, _): group
+        }
+    }
+}
+
 extension Observation {
     /// Depends on the event's kind and its numbers, not on the process.
     var fingerprint: UInt64 {
@@ -62,6 +72,13 @@ extension Observation {
         case .pinMoved(let link): (50, link, 0)
         case .idleMoved(let link): (53, link, 0)
         case .pinGone: (51, 0, 0)
+        case .requestReached(let request, let worker): (54, request, worker)
+        case .checkBegan(let link): (55, link, 0)
+        case .fellIll(let endpoint, _): (56, endpoint, 0)
+        case .gotWell(let endpoint): (57, endpoint, 0)
+        case .newsPublished(let news): (58, news.group, 0)
+        case .newsTold(let worker, let news): (59, worker, news.group)
+        case .waitingLeft(let count): (60, count, 0)
         case .pinsLeft(let pins, let entries, let letters): (52, pins, entries * 31 + letters)
         case .budgetLeft(let rooms, let wishes, _, _): (38, rooms, wishes)
         }

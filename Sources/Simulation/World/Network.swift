@@ -143,6 +143,9 @@ extension SimWorld {
             observe(.requestBegan(link: link, request: isKnown ? request : nil))
         case .began:
             let request = requestID(in: output)
+            if request == nil && output.starts(with: Array("GET \(GroupWorld.checkPath) ".utf8)) {
+                return observe(.checkBegan(link: link))
+            }
             if request == nil && output.starts(with: Array("CONNECT ".utf8)) {
                 observe(.connectBegan(link: link))
                 return hurryTunnel(link)
@@ -150,6 +153,7 @@ extension SimWorld {
             if let request { sabotagePins(request, link) }
             observe(.requestBegan(link: link, request: request))
             if let request { sabotageRetry(request, link) }
+            if let request { sabotageMember(request, link) }
             guard let broken = record.links.indices.first(where: { record.hasBrokenReply($0) }) else {
                 return
             }

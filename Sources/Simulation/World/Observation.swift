@@ -53,6 +53,8 @@ enum Observation: Equatable {
     case requestBegan(link: Int, request: Int?)
     /// The first byte of a CONNECT was written that the engine sends for itself.
     case connectBegan(link: Int)
+    /// The same of the request of a check.
+    case checkBegan(link: Int)
     case proxyHeaderSent(link: Int)
     case tlsStarted(link: Int, TLSHop, TLSIdentity)
     case tlsSecured(link: Int, TLSHop)
@@ -77,8 +79,15 @@ enum Observation: Equatable {
     case pinGone
     case drained
     case jumped(seconds: Int)
+    /// All of a REQUEST has been given to a worker's engine.
+    case requestReached(request: Int, worker: Int)
+    /// The ledgers of groups have found something out; it is on its way to all workers.
+    case newsPublished(GroupNews)
+    case newsTold(worker: Int, GroupNews)
 
     // At the upstreams.
+    case fellIll(endpoint: Int, Ailment)
+    case gotWell(endpoint: Int)
     case serveBegan(serve: Int, link: Int)
     /// Bytes, fields or a length that are not those the proxy sent.
     /// A request has come over a link that its way is compared with.
@@ -94,6 +103,8 @@ enum Observation: Equatable {
     case budgetLeft(rooms: Int, wishes: Int, endpoints: Int, queued: Int)
     /// Pins of all workers, entries of the directory and letters that were never sent.
     case pinsLeft(pins: Int, entries: Int, letters: Int)
+    /// Requests that the ledgers of groups count as waiting.
+    case waitingLeft(Int)
     case endless(steps: Int)
 }
 

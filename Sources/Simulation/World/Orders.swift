@@ -38,7 +38,7 @@ extension SimWorld {
     }
 
     /// Notes which wishes were met, and posts what budget and ledgers have to say to workers.
-    private func takeNews() {
+    func takeNews() {
         for wish in budget.met { observe(.wishMet(wish)) }
         budget.met.removeAll(keepingCapacity: true)
         for (number, news) in budget.news {
@@ -47,6 +47,8 @@ extension SimWorld {
         }
         budget.news.removeAll(keepingCapacity: true)
         for news in health.news {
+            observe(.newsPublished(news))
+            planRecovery(news)
             for number in workers.indices {
                 // Mail of one worker does not overtake.
                 let delay = random.small(upTo: scenario.mailMicrosecondsMax)
@@ -163,7 +165,7 @@ extension SimWorld {
             observe(.effectOutOfTurn(.closeConnection(connection), reason: "dial to nowhere"))
         }
         let index = known ?? 0
-        var manner = known.map { scenario.endpoints[$0].manner } ?? .refuses
+        var manner = known.map { self.manner(of: $0) } ?? .refuses
         if address == nil { manner = .blackHole }
         if manner == .unsteady { manner = random.pick([.serves, .refuses, .unreachable, .blackHole, .slow]) }
         let answer: DialResult =
@@ -189,7 +191,7 @@ extension SimWorld {
 
     private func localEndpoint(for endpoint: Endpoint) -> Endpoint? {
         switch endpoint {
-        case .ip: .ip(.v4(0x0A00_00FE), port: UInt16(30_000 + links.count))
+        case .ip: .ip(.v4(0x0A00_00FE), port: UInt16(30_000 + links.count % 30_000))
         case .unix: nil
         }
     }

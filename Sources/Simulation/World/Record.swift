@@ -40,6 +40,10 @@ struct RequestFacts {
     var order = 0
     /// Its reply said that its connection is pinned.
     var isPinnedSeen = false
+    /// When, and as which of all, the engine of a worker has got it; `nil`: not, or there are no groups.
+    var reachedAt: Instant?
+    var reachedOrder = 0
+    var worker = 0
 
     init(plan: RequestPlan, proxy: Int) {
         self.plan = plan
@@ -159,8 +163,14 @@ final class Record {
     var calls = 0
     var unpins: [UnpinFacts] = []
     var sessions: [SessionFacts] = []
+    /// `nil`: there are no groups.
+    let groups: GroupLog?
+    private var reached = 0
 
-    init(scenario: Scenario) { self.scenario = scenario }
+    init(scenario: Scenario) {
+        self.scenario = scenario
+        groups = scenario.groups.map { GroupLog($0, workers: scenario.workerCount) }
+    }
 
     /// Whether the last reply on a link began, was not proven whole, and cannot be any more.
     func hasBrokenReply(_ link: Int) -> Bool {
@@ -205,10 +215,35 @@ final class Record {
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft,
-            .pinTold, .unpinSent, .pinMoved, .idleMoved, .pinGone, .pinsLeft:
+            .pinTold, .unpinSent, .pinMoved, .idleMoved, .pinGone, .pinsLeft, .requestReached, .checkBegan,
+            .fellIll, .gotWell, .newsPublished, .newsTold, .waitingLeft:
             break
         }
         applyToPins(event, now)
+        if let groups { apply(event, to: groups, now) }
+    }
+
+    private func apply(_ event: Observation, to groups: GroupLog, _ now: Instant) {
+        switch event {
+        case .requestReached(let request, let worker):
+            reached += 1
+            requests[request].reachedAt = now
+            requests[request].reachedOrder = reached
+            requests[request].worker = worker
+        case .ended(let request, let report, let attempts):
+            if requests[request].endCount == 1 {
+                groups.ended(request, requests[request], report, attempts)
+            }
+        case .newsPublished(let news): groups.published(news, now: now)
+        case .newsTold(let worker, let news): groups.told(worker, news, now: now)
+        case .fellIll(let endpoint, let ailment): groups.fellIll(endpoint, ailment, now: now)
+        case .gotWell(let endpoint): groups.gotWell(endpoint, now: now)
+        case .jumped: groups.jumped(now: now)
+        case .checkBegan: groups.tally.checks += 1
+        case .socketOpened(let link, _):
+            if let endpoint = links[link].endpoint { groups.opened(endpoint: endpoint, now: now) }
+        default: break
+        }
     }
 
     /// The call before has ordered something to be written.

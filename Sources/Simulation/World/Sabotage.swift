@@ -62,6 +62,25 @@ package enum Sabotage: String, CaseIterable, Sendable {
     /// An idle connection is lost between two workers.
     case loseIdleParcel
 
+    /// A member is given one connection more than its limit.
+    case crowdMember
+    /// Workers are not told that a member is ejected.
+    case hideEjection
+    /// What may not be repeated goes to a second member.
+    case sendElsewhere
+    /// END names another member.
+    case misnameMember
+    /// The ledgers do not hear of dials that fail.
+    case overlookFailures
+    /// Retries have no budget.
+    case retryFreely
+    /// Workers are told of ejections that hardly end.
+    case forgetMember
+    /// Members come back without a slow start.
+    case rushBack
+    /// Members are chosen by another policy.
+    case changePolicy
+
     /// The checker that has to see it.
     package var checker: String {
         switch self {
@@ -86,6 +105,15 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .losePinParcel, .loseIdleParcel: Leaks.name
         case .exceedLimits: ConnectionLimits.name
         case .jumpQueue: Turns.name
+        case .crowdMember: MemberLimits.name
+        case .hideEjection: Choices.name
+        case .sendElsewhere: MemberRetries.name
+        case .misnameMember: MemberNames.name
+        case .overlookFailures: Ejections.name
+        case .retryFreely: RetryBudgets.name
+        case .forgetMember: Recovery.name
+        case .rushBack: Herds.name
+        case .changePolicy: Policies.name
         }
     }
 }

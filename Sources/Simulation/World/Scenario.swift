@@ -27,7 +27,9 @@ struct SimEndpoint {
 /// Everything about a world that is decided before it begins.
 package struct Scenario {
     package let seed: UInt64
-    package let roughness: Roughness
+    package internal(set) var roughness: Roughness
+    /// How much goes wrong at upstreams of their own accord.
+    var upstreamRoughness: Roughness
     var limits = Limits()
     var endpoints: [SimEndpoint] = []
     var workerCount = 1
@@ -62,18 +64,24 @@ package struct Scenario {
     var delayMicrosecondsMax = 0
     /// Calls that would block although they need not, percent.
     var spuriousPercent = 0
-    /// Jumps of the clock still to come.
+    /// Jumps of the clock still to come, and when the first may be.
     var jumpsMax = 0
+    var jumpsAfter = Instant(nanoseconds: 0)
+    /// Events to one of them.
+    var jumpOdds = 200
     /// When SIGTERM comes.
     var drainAt: Instant?
     /// `nil`: no request has a token.
     var pins: PinWorld?
+    /// `nil`: no request has a group.
+    var groups: GroupWorld?
 
     package init(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         self.seed = seed
         let roughness = random.pick([Roughness.calm, .mild, .mild, .rough, .rough])
         self.roughness = roughness
+        upstreamRoughness = roughness
         proxyCount = random.between(1, 4)
         requestCount = random.pick([1, 3, 8, 15, 25, 40])
         runsEffectsAtOnce = random.chance(50)
@@ -108,6 +116,7 @@ package struct Scenario {
         limits.idleTakeoverMilliseconds = idle.pick([0, 0, 1, 20, 1000])
         var own = SeededRandom(seed: seed ^ 0x70_6969_6E73)
         if own.chance(40) { choosePins(&own) }
+        chooseGroups()
     }
 
     private mutating func choosePins(_ random: inout SeededRandom) {

@@ -30,13 +30,17 @@ final class SimBudget: ConnectionBudget {
     var met: [MetWish] = []
     var news: [(worker: Int, news: BudgetNews)] = []
 
-    init(_ scenario: Scenario, _ sabotage: Sabotage?) {
+    init(_ scenario: Scenario, _ named: NamedSettings, _ sabotage: Sabotage?) {
         let limits = scenario.limits
         let excess = sabotage == .exceedLimits ? 1 : 0
-        hasEndpointLimit = limits.connectionsPerEndpointMax > 0
+        // Where members have some, only wishes for the same endpoint are compared.
+        let ownMax = named.connectionLimits.mapValues { sabotage == .crowdMember ? $0 + 1 : $0 }
+        hasEndpointLimit = limits.connectionsPerEndpointMax > 0 || !ownMax.isEmpty
         ledger = RoomLedger(
             connectionsMax: limits.connectionsMax + excess,
-            connectionsPerEndpointMax: hasEndpointLimit ? limits.connectionsPerEndpointMax + excess : 0,
+            connectionsPerEndpointMax:
+                limits.connectionsPerEndpointMax > 0 ? limits.connectionsPerEndpointMax + excess : 0,
+            ownMax: ownMax,
             workers: scenario.workerCount
         )
         queueLengthMax = limits.queueLengthMax

@@ -12,14 +12,17 @@ final class SimHealth: HealthDirectory {
     var news: [GroupNews] = []
     /// When the last ones arrive at each worker.
     var mailAt: [Instant]
+    private let sabotage: Sabotage?
 
-    init(_ scenario: Scenario, _ named: NamedSettings, seed: UInt64, now: Instant) {
-        book = HealthBook(named, seed: seed, now: now)
+    init(_ scenario: Scenario, _ named: NamedSettings, _ sabotage: Sabotage?, now: Instant) {
+        book = HealthBook(named, seed: scenario.seed, now: now)
+        self.sabotage = sabotage
         workers = scenario.workerCount
         mailAt = Array(repeating: now, count: scenario.workerCount)
     }
 
     func record(_ result: MemberResult, of place: MemberPlace, now: Instant) {
+        if sabotage == .overlookFailures && result == .dialFailed { return }
         book.record(result, of: place, now: now)
         news += book.takeNews()
     }
@@ -29,6 +32,14 @@ final class SimHealth: HealthDirectory {
     }
 
     func leaveQueue(_ group: Int) { book.leaveQueue(group) }
+
+    /// Requests that wait, as the ledgers count them.
+    var waitingCount: Int { book.waitingCount }
+
+    func takeSettings(_ groups: [String: NamedGroup]) {
+        book.takeSettings(groups)
+        news += book.takeNews()
+    }
 
     var nextCheckAt: Instant { book.nextCheckAt }
 

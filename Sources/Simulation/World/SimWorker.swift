@@ -285,6 +285,7 @@ extension SimWorld {
             if !link.toEngine.arrived.isEmpty {
                 let bytes = link.toEngine.read(upTo: scenario.readBytesMax)
                 farRoomChanged(link)
+                noteReached(link, bytes)
                 callEngine { engine, now in
                     engine.received(bytes.span, from: session, now: now) { self.pass($0, $1, $2) }
                 }

@@ -21,6 +21,9 @@ package struct Verdict: Sendable {
     package var reuses = 0
     package var retries = 0
     package var pins = PinTally()
+    package var groups = GroupTally()
+    /// Seconds of its own clock.
+    package var seconds = 0
 }
 
 /// Holds one engine, so that worlds can have several.
@@ -44,6 +47,10 @@ package final class SimWorld {
     let idles: SimIdles?
     let health: SimHealth
     var workerMail: [WorkerMail] = []
+    /// `nil`: the world has no timetable.
+    var traffic: TrafficState?
+    /// By link of a session.
+    var sessionTaps: [Int: SessionTap] = [:]
     /// When the last letter to a worker arrives.
     var workerMailAt: [Int: Instant] = [:]
     var now = Instant(nanoseconds: 1_000_000_000)
@@ -91,10 +98,12 @@ package final class SimWorld {
         record = Record(scenario: scenario)
         random = SeededRandom(seed: seed ^ 0x5EED_0F00_DCAF_E000)
         jumpsLeft = scenario.jumpsMax
-        budget = SimBudget(scenario, sabotage)
+        let named = scenario.groups?.named ?? NamedSettings()
+        let told = sabotage?.spoiled(named) ?? named
+        budget = SimBudget(scenario, named, sabotage)
         pins = SimPins(scenario)
         idles = scenario.workerCount > 1 ? SimIdles(scenario) : nil
-        health = SimHealth(scenario, NamedSettings(), seed: seed, now: now)
+        health = SimHealth(scenario, told, sabotage, now: now)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
         for number in 0..<scenario.workerCount {
@@ -102,6 +111,7 @@ package final class SimWorld {
                 EngineBox(
                     WorkerEngine(
                         limits: scenario.limits,
+                        named: told,
                         instanceID: Array("simulated".utf8),
                         software: "simulation",
                         budget: budget,
@@ -118,7 +128,7 @@ package final class SimWorld {
                 )
             )
         }
-        checkers = allCheckers()
+        checkers = Simulation.checkers(of: scenario)
         populate()
     }
 
@@ -161,6 +171,7 @@ package final class SimWorld {
             hostiles.append(HostileProxy(index: index, kind: kind, scenario: scenario, random: random.fork()))
             plan(.proxyWake(proxy: index), at: now.adding(milliseconds: plans.below(50)))
         }
+        if let long = scenario.groups?.long { planTraffic(long) }
         if let drainAt = scenario.drainAt {
             plan(.drain, at: Instant(nanoseconds: now.nanoseconds + drainAt.nanoseconds))
         }
@@ -175,7 +186,7 @@ package final class SimWorld {
                 break
             }
             now = max(now, time)
-            if jumpsLeft > 0 && random.below(200) == 0 { jump() }
+            if jumpsLeft > 0 && now >= scenario.jumpsAfter && random.below(scenario.jumpOdds) == 0 { jump() }
             happen(event)
         }
         let openLinks = links.filter { $0.workerSide != .over }.count
@@ -190,6 +201,9 @@ package final class SimWorld {
             )
         )
         observe(pinsLeft())
+        observe(.waitingLeft(health.waitingCount))
+        verdict.seconds = Int(now.nanoseconds / 1_000_000_000)
+        verdict.groups = record.groups?.tally ?? GroupTally()
         verdict.requests = record.requests.filter(\.isOpened).count
         verdict.replyBytes = record.requests.reduce(0) { $0 + $1.received }
         for facts in record.requests {
@@ -234,9 +248,8 @@ package final class SimWorld {
         case .mail(let number, let news):
             active = number
             callEngine { $0.told(news, now: $1) }
-        case .groupMail(let number, let news):
-            active = number
-            callEngine { $0.told(news, now: $1) }
+        case .groupMail(let number, let news): tell(news, to: number)
+        case .traffic(let event): happen(event)
         case .workerMail(let number, let letter): deliver(letter, to: number)
         case .dialAnswer(let link): dialAnswer(links[link])
         case .handshake(let link, let failure): endHandshake(links[link], failure)
@@ -246,6 +259,7 @@ package final class SimWorld {
             guard proxyWakeAt[proxy, default: .never] <= now else { return }
             proxyWakeAt[proxy] = .never
             wake(proxy: proxy)
+            drainWhenAlone()
         case .upstreamWake(let link):
             guard upstreamWakeAt[link, default: .never] <= now else { return }
             upstreamWakeAt[link] = .never
@@ -278,7 +292,7 @@ package final class SimWorld {
             guard time < upstreamWakeAt[link, default: .never] else { return }
             upstreamWakeAt[link] = time
         case .arrival, .workerTurn, .mail, .groupMail, .workerMail, .dialAnswer, .handshake, .handshakeCut,
-            .drain:
+            .drain, .traffic:
             break
         }
         queue.add(event, at: time)
