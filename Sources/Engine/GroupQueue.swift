@@ -182,11 +182,15 @@ extension WorkerEngine {
 
     /// Who may be chosen has changed: whoever waits looks again, in order.
     mutating func reconsider(_ group: Int) {
+        // Listed first: whoever lines up again may come to stand behind others of the same age.
+        var waiting: [Int] = []
         var next = groups.states[group].queue.first
-        var left = groups.states[group].queue.count
-        while let stream = next, left > 0 {
-            left -= 1
+        while let stream = next {
+            waiting.append(stream)
             next = groups.links.next(after: stream)
+        }
+        for stream in waiting where streams.isTaken(stream) {
+            guard Int(streams[stream].group) == group, errands[stream].isInQueue else { continue }
             dropWaiters(stream, butNot: -1)
             dispatchErrand(stream, freshOnly: false)
         }

@@ -350,6 +350,27 @@ struct GroupQueueTests {
             expected: "0 got GET /2\ndial 1 a"
         ),
         Row(
+            "when all members begin to back off nobody waits for room at one any more, whenever each came",
+            named: .group("a") { group in
+                group.oneEach()
+                group.backOff.baseMilliseconds = 1000
+            },
+            script: { rig in
+                for _ in 1...3 { rig.greet() }
+                rig.askGroup(1)
+                rig.askGroup(11, 1)
+                rig.askGroup(21, 2)
+                rig.pass(1)
+                rig.askGroup(31, 3)
+                rig.fail(0)
+                rig.pass(700)
+                rig.note("dialed 700 ms later:")
+                rig.pass(600)
+                rig.forgetBut("dial")
+            },
+            expected: "dial 0 a\ndialed 700 ms later:\ndial 1 a"
+        ),
+        Row(
             "one that failed at a member keeps its age",
             named: .group("ab", .first) { $0.oneEach() },
             script: { rig in
