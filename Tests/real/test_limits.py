@@ -361,16 +361,14 @@ async def test_one_greedy_session_does_not_starve_the_others(world, workers, is_
     alone = await p99()
     streams = [greedy.start(make("/greedy")) for _ in range(1000)]
     await world.barrier(greedy)
-    beside = [await p99() for _ in range(2)]
+    beside = await p99()
     for stream in streams:
         stream.cancel()
     ends = [outcome(await stream.answer()) for stream in streams]
     # A turn for each session, and those whose turn had come already. A worker keeps a connection for its first 20 ms.
     assert max(waits) <= (64 + 2 * 16) * workers, max(waits)
-    # Whatever else a busy machine does, it does it to both.
-    alone = [alone, await p99()]
-    assert min(beside) <= 2 * max(alone), (beside, alone)
-    assert 2 * 6 <= ends.count("COMPLETE")
+    assert beside <= 2 * alone, (beside, alone)
+    assert 10 <= ends.count("COMPLETE")
     # Of the places in the queue of a group one session may have 911.
     assert set(ends) - {"OVERLOADED" if is_group else ""} == {"COMPLETE", "CANCELLED"}
     assert ends.count("OVERLOADED") <= 1000 - 911
