@@ -253,11 +253,15 @@ struct Policies: Checker {
         let attempts = log.attempts
             .filter { $0.group == number && $0.worker == worker }
             .sorted { $0.from == $1.from ? $0.order < $1.order : $0.from < $1.from }
+        let late = attempts.filter { $0.chosenSince.adding(microseconds: 2) < $0.from }
         for attempt in attempts {
             active.removeAll { $0.until.adding(microseconds: 2) < attempt.from }
             defer { active.append(attempt) }
             if attempt.isSameChoice { continue }
-            guard isQuiet(attempt, group, log) else {
+            let soon = attempt.from.adding(microseconds: 2)
+            let early = late.filter { $0.chosenSince <= soon && attempt.from <= $0.from }
+            // While one of those was chosen, perhaps, it is not known whose turn it was.
+            guard early.isEmpty || group.policy != .roundRobin, isQuiet(attempt, group, log) else {
                 turns = Turns(group)
                 continue
             }
@@ -267,10 +271,10 @@ struct Policies: Checker {
             switch group.policy {
             case .roundRobin:
                 if let words = turns.take(attempt.member) { reporter("\(what): \(words)") }
-            case .leastConnections: checkLoad(attempt, group, active, what, reporter)
+            case .leastConnections: checkLoad(attempt, group, active, early, what, reporter)
             case .powerOfTwoChoices:
-                checkLoad(attempt, group, active, what, reporter)
-                if active.isEmpty { draws.note(attempt.member) }
+                checkLoad(attempt, group, active, early, what, reporter)
+                if active.isEmpty && early.isEmpty { draws.note(attempt.member) }
             case .hash:
                 let key = record.requests[attempt.request].plan.hashKey
                 let home = draws.note(attempt.member, of: key)
@@ -293,14 +297,16 @@ struct Policies: Checker {
     }
 
     /// The least loaded of all, or of two: then not the most loaded of all. Whether what ended at this very instant still
-    /// counted, and what began again counted already, nobody knows.
+    /// counted, and what began again counted already, nobody knows; nor where those of `early` were first.
     private func checkLoad(
         _ attempt: LoggedAttempt,
         _ group: NamedGroup,
         _ active: [LoggedAttempt],
+        _ early: [LoggedAttempt],
         _ what: String,
         _ reporter: Reporter
     ) {
+        if early.contains(where: { $0.request == attempt.request }) { return }
         let soon = attempt.from.adding(microseconds: 2)
         let own = active.count {
             let wasThere = $0.number == 0 || $0.from.adding(microseconds: 2) < attempt.from
@@ -309,7 +315,7 @@ struct Policies: Checker {
         let weight = group.members[attempt.member].weight
         let others = group.members.indices.filter { $0 != attempt.member && !group.members[$0].isBackup }
         let lighter = others.filter { other in
-            let load = active.count { $0.member == other }
+            let load = active.count { $0.member == other } + early.count
             return (load + 1) * weight < (own + 1) * group.members[other].weight
         }
         let most = group.policy == .leastConnections ? 0 : max(0, others.count - 1)
@@ -380,17 +386,4 @@ struct Policies: Checker {
             return nil
         }
     }
-}
-
-extension NamedGroup {
-    /// Whether members may be full.
-    var hasLimits: Bool { members.contains { $0.connectionsMax > 0 } }
-
-    /// Whether a request of it may have to wait for a member.
-    var hasWaits: Bool { hasLimits || backOff.baseMilliseconds > 0 }
-}
-
-extension LoggedAttempt {
-    /// Whether it was made at another member than the one before.
-    func isRetry(in log: GroupLog) -> Bool { number > 0 && !isSameChoice }
 }

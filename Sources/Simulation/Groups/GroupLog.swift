@@ -47,6 +47,9 @@ struct LoggedAttempt {
     var isSameChoice: Bool
     /// In microseconds that END has rounded down.
     var from: Instant
+    /// When a member may have been chosen at the earliest: another worker may have been asked for a connection to it, and if
+    /// it had none another one chosen.
+    var chosenSince: Instant
     /// When its dial was over, or an idle connection taken.
     var dialedAt: Instant
     /// When the next one began, or the stream ended.
@@ -165,6 +168,7 @@ final class GroupLog {
                     result: attempt.result,
                     isSameChoice: before.map { $0.member == attempt.member && $0.result == .stale } ?? false,
                     from: start,
+                    chosenSince: before == nil ? from : start,
                     dialedAt: start.adding(microseconds: Int(attempt.durationMicroseconds)),
                     until: until,
                     order: facts.reachedOrder,
@@ -262,4 +266,17 @@ package struct GroupTally: Sendable, Equatable {
         attempts += logged.count
         for (one, next) in zip(logged, logged.dropFirst()) where one.member != next.member { retries += 1 }
     }
+}
+
+extension NamedGroup {
+    /// Whether members may be full.
+    var hasLimits: Bool { members.contains { $0.connectionsMax > 0 } }
+
+    /// Whether a request of it may have to wait for a member.
+    var hasWaits: Bool { hasLimits || backOff.baseMilliseconds > 0 }
+}
+
+extension LoggedAttempt {
+    /// Whether it was made at another member than the one before.
+    func isRetry(in log: GroupLog) -> Bool { number > 0 && !isSameChoice }
 }
