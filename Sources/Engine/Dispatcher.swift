@@ -377,27 +377,4 @@ extension WorkerEngine {
         if streams[stream].group >= 0 { attempt.member = errands[stream].member }
         streams[stream].attempts.append(attempt)
     }
-
-    /// At the end of each call: whoever was blocked and can go on does, first come first served.
-    mutating func settle() {
-        while true {
-            if let waiter = waitersWithoutDial.popLast() {
-                if waiters.isTaken(waiter) && waiters[waiter].dial == .none { admitAgain(waiter) }
-            } else if let line = linesToAdvance.popLast() {
-                advance(line)
-            } else if let line = groupLines.toAdvance.popLast() {
-                advanceGroupLine(line)
-            } else if let endpoint = wishesToRenew.popLast() {
-                renewWish(endpoint)
-            } else if !pinOrphans.isEmpty {
-                dispatchOrphans()
-            } else if groups.wakeAt <= now {
-                wakeGroups()
-            } else if !sessionsTooSlow.isEmpty {
-                closeSlowSessions()
-            } else {
-                return
-            }
-        }
-    }
 }
