@@ -215,7 +215,9 @@ extension WorkerEngine {
 
     /// Whether an exchange makes its connection one client's. Source: RFC 4559 §6.
     private func binds(_ slot: Int, _ stream: Int, _ bytes: Span<UInt8>, isChallenge: Bool) -> Bool {
-        var isBinding = streams[stream].hasBindingCredentials || connections[slot].carriesTokens
+        // Behind a gate that was shut nothing of the request's own was sent.
+        let isSent = streams[stream].gate != .shut
+        var isBinding = isSent && streams[stream].hasBindingCredentials || connections[slot].carriesTokens
         for field in head.fields {
             switch field.name.count {
             case 16

@@ -109,6 +109,26 @@ struct RefusedTunnelTests {
                 """
         ),
         Row(
+            "what the client has for the origin was not sent, and makes the peer's connection nobody's",
+            script: {
+                $0.pin(1, "t", .auto) { form in
+                    form.tunnel()
+                    form.scheme = .http
+                    form.fields = [("Authorization", "NTLM one")]
+                }
+                $0.connect(0)
+                $0.challenge(0, "Digest realm=r", status: 407)
+                $0.ask(2) { $0.route = .peer }
+            },
+            expected: """
+                dial 0 a
+                0 got CONNECT h:443
+                1 reply 407
+                1 end peerRefused pooled [peerRefused0] unsent
+                0 got GET http://h/2
+                """
+        ),
+        Row(
             "another tunnel of the client does not get it: it would be asked anew",
             script: {
                 $0.tunnel(1, "t")
