@@ -25,11 +25,14 @@ struct Simulate: ParsableCommand {
     var verbose = false
 
     @Option(
-        help: ArgumentHelp("Break one rule on purpose, to see that its checker notices.", valueName: "name")
+        help: ArgumentHelp(
+            "Break one rule on purpose, to see that its checker notices. An unknown name lists all.",
+            valueName: "name"
+        )
     )
     var sabotage: String?
 
-    @Option(help: "Events to print of a world that fails.")
+    @Option(help: ArgumentHelp("Events to print of a world that fails.", valueName: "n"))
     var traceLines = 200
 
     @Flag(help: "Go on after a failure and name every seed that fails.")
@@ -73,7 +76,10 @@ struct Simulate: ParsableCommand {
     /// After a trap the last of these lines tells in which ten seeds it was.
     private func show(_ sum: Sum, next: UInt64) {
         let last = min(seeds.last, next + Self.progressSeeds - 1)
-        print("\rseeds \(next)..\(last) of \(seeds.last), \(sum.requests) requests so far", terminator: "")
+        print(
+            "\rseeds \(next)..\(last), up to \(seeds.last); \(sum.requests) requests so far",
+            terminator: ""
+        )
         fflush(nil)
     }
 

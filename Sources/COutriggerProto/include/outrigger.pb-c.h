@@ -79,7 +79,8 @@ typedef enum _Outrigger__V1__BodyKind {
    */
   OUTRIGGER__V1__BODY_KIND__BODY_LENGTH = 1,
   /*
-   * BODY frames follow, then END_STREAM on the last one or on TRAILERS. Transfer-Encoding: chunked goes out.
+   * BODY frames follow, then END_STREAM on the last one or on TRAILERS. Transfer-Encoding: chunked goes out. With this
+   * one and with BODY_LENGTH of 0, REQUEST may carry END_STREAM: a body without a byte.
    */
   OUTRIGGER__V1__BODY_KIND__BODY_CHUNKED = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__BODY_KIND)
@@ -435,7 +436,8 @@ struct  Outrigger__V1__Hello
    */
   uint32_t streams_max;
   /*
-   * Names of optional parts of the protocol that the sender knows. Unknown names are ignored. Limit 64 names.
+   * Names of optional parts of the protocol that the sender knows. Unknown names are ignored. Limit 64 names
+   * (GOAWAY BAD_HELLO).
    */
   size_t n_capabilities;
   char **capabilities;
@@ -749,10 +751,11 @@ struct  Outrigger__V1__Request
    */
   ProtobufCBinaryData target;
   /*
-   * End-to-end field lines, in order. Host, Connection, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade,
-   * Trailer's framing and Content-Length are the sidecar's: a Host that differs from `authority`, and a
-   * Content-Length or Transfer-Encoding that contradicts `body`, are refused (BAD_REQUEST); the rest of these are
-   * left out. "Expect: 100-continue" makes the sidecar hold the body. Limit 256 fields, 65536 bytes (BAD_REQUEST).
+   * End-to-end field lines, in order. Host, Connection, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade
+   * and Content-Length are the sidecar's: a Host that differs from `authority`, and a Content-Length or
+   * Transfer-Encoding that contradicts `body`, are refused (BAD_REQUEST); the rest of these are left out, and what
+   * Connection names with them. Proxy-Authorization goes out over ROUTE_PEER and with CONNECT only.
+   * "Expect: 100-continue" makes the sidecar hold the body. Limit 256 fields, 65536 bytes (BAD_REQUEST).
    */
   size_t n_fields;
   Outrigger__V1__Field **fields;
@@ -785,7 +788,7 @@ struct  Outrigger__V1__Request
    */
   ProtobufCBinaryData upgrade;
   /*
-   * Copied into log lines about this request. Limit 128 bytes (BAD_REQUEST).
+   * For log lines about this request, of which this version writes none. Limit 128 bytes (BAD_REQUEST).
    */
   ProtobufCBinaryData tag;
   Outrigger__V1__Pin *pin;
@@ -851,7 +854,7 @@ struct  Outrigger__V1__Cancel
 {
   ProtobufCMessage base;
   /*
-   * For logs. Default empty. Limit 256 bytes, the rest is dropped.
+   * Why, for people; this version logs it nowhere. Default empty. Limit 256 bytes, the rest is dropped.
    */
   char *detail;
 };
