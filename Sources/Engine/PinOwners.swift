@@ -156,6 +156,7 @@ extension WorkerEngine {
                     owner: pins[pin].name.token.owner,
                     token: pins[pin].name.token.bytes,
                     endpoint: pins[pin].key.endpoint,
+                    route: listed(pins[pin].key.route),
                     isBusy: isBusy,
                     waiting: pins[pin].queue.count,
                     ageMilliseconds: Int(now.microseconds(since: pins[pin].createdAt) / 1000),
@@ -165,5 +166,20 @@ extension WorkerEngine {
             )
         }
         return reports
+    }
+
+    private func listed(_ route: RouteID) -> PinRoute {
+        let identity = targets.routes.identity(route)
+        let kind: PinRoute.Kind =
+            switch identity.kind {
+            case .direct, .raw: .direct
+            case .peer: .peer
+            case .tunnel: .tunnel
+            }
+        return PinRoute(
+            kind: kind,
+            isSecure: !identity.outer.isClear || !identity.inner.isClear,
+            name: kind == .tunnel ? identity.authority : identity.outer.verifyName
+        )
     }
 }
