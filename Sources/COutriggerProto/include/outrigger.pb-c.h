@@ -1136,7 +1136,7 @@ struct  Outrigger__V1__End
 
 /*
  * PIN (0x13), sidecar, stream 0, at once, between requests too. To the session that used the pin last, else to another of
- * the same proxy. Overtakes the frames of streams.
+ * the same proxy, which is also told what could not be written to one that has ended. Overtakes the frames of streams.
  */
 struct  Outrigger__V1__PinEvent
 {
