@@ -23,11 +23,14 @@ struct Simulate: ParsableCommand {
     var verbose = false
 
     @Option(
-        help: ArgumentHelp("Break one rule on purpose, to see that its checker notices.", valueName: "name")
+        help: ArgumentHelp(
+            "Break one rule on purpose, to see that its checker notices. An unknown name lists all.",
+            valueName: "name"
+        )
     )
     var sabotage: String?
 
-    @Option(help: "Events to print of a world that fails.")
+    @Option(help: ArgumentHelp("Events to print of a world that fails.", valueName: "n"))
     var traceLines = 200
 
     @Flag(help: "Go on after a failure and name every seed that fails.")
