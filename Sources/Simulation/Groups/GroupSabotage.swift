@@ -65,9 +65,9 @@ extension SimWorld {
 
     /// Notes which requests the bytes that a worker is about to pass on complete.
     func noteReached(_ link: Link, _ bytes: [UInt8]) {
-        guard scenario.groups != nil, case .proxy(let proxy) = link.farEnd, proxy < proxies.count else {
-            return
-        }
+        guard scenario.groups != nil || scenario.pins != nil, case .proxy(let proxy) = link.farEnd,
+            proxy < proxies.count
+        else { return }
         for stream in sessionTaps[link.id, default: SessionTap()].parse(bytes) {
             guard let request = proxies[proxy].lastRequest[stream] else { continue }
             observe(.requestReached(request: request, worker: link.worker))

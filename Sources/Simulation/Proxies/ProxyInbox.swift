@@ -56,7 +56,11 @@ extension SimProxy {
             world.observe(.goAway(proxy: index, code, detail: detail))
         case .pin:
             let event = try decoder.pin(payload.span)
-            if event.change == .made && world.sabotages(.losePinEvent) { return }
+            switch event.change {
+            case .made: if world.sabotages(.losePinEvent) { return }
+            case .lost: if world.sabotage == .loseLostEvents { return }
+            case .expired: if world.sabotage == .loseExpiredEvents { return }
+            }
             world.observe(.pinTold(proxy: index, event))
         case .request, .body, .trailers, .cancel, .credit, .unpin, .ping, .interim, .reply, .end:
             world.observe(.badFrame(proxy: index, reason: "\(type) on stream 0"))

@@ -63,6 +63,8 @@ final class SimProxy {
     private var diesAt = Instant.never
     /// It has got everything and closes.
     private var leavesAt = Instant.never
+    /// `nil`: it lives as chance has it.
+    private let life: PinPlot.Life?
     private var hasGreeted = false
     private var helloAt = Instant(nanoseconds: 0)
     private let leavesByReset: Bool
@@ -91,7 +93,9 @@ final class SimProxy {
         if scenario.roughness == .rough && random.chance(20) {
             diesAt = Instant(nanoseconds: 1_000_000_000 + Int64(random.small(upTo: 6_000)) * 1_000_000)
         }
+        life = scenario.life(of: index)
         self.random = random
+        if let life { diesAt = life.cutAt.map { SimWorld.beginning.adding(microseconds: $0) } ?? .never }
     }
 
     /// Everything that is due, then a plan for the next time.
@@ -101,13 +105,13 @@ final class SimProxy {
         case .unborn: connect(world)
         case .open: break
         }
-        if world.now >= diesAt { return leave(world, byReset: true) }
+        if world.now >= diesAt { return leave(world, byReset: life?.isCutByReset ?? true) }
         read(world)
         guard state == .open else { return }
         act(world)
         pump(world)
         if plans.isEmpty && streams.isEmpty && unpins.isEmpty && pingsOwed == 0 && outgoing.isEmpty
-            && hello != nil && !world.expectsTraffic
+            && hello != nil && !world.expectsTraffic && world.now >= staysUntil
         {
             if leavesAt == .never { leavesAt = world.now.adding(milliseconds: lingers) }
             if world.now >= leavesAt { return leave(world, byReset: leavesByReset) }
@@ -115,6 +119,10 @@ final class SimProxy {
             leavesAt = .never
         }
         planNext(world)
+    }
+
+    private var staysUntil: Instant {
+        SimWorld.beginning.adding(microseconds: life?.staysUntil ?? 0)
     }
 
     private func connect(_ world: SimWorld) {
@@ -128,7 +136,18 @@ final class SimProxy {
         for request in plans {
             world.record.requests[request].plan.startsAt.nanoseconds += world.now.nanoseconds
         }
-        if let pins = scenario.pins { chooseUnpins(pins, world) }
+        if life != nil {
+            takePlottedUnpins(world)
+        } else if let pins = scenario.pins {
+            chooseUnpins(pins, world)
+        }
+    }
+
+    private func takePlottedUnpins(_ world: SimWorld) {
+        guard let plot = scenario.plot else { return }
+        for unpin in plot.unpins where plot.firstProxy + unpin.session == index {
+            unpins.append((SimWorld.beginning.adding(microseconds: unpin.at), unpin.token))
+        }
     }
 
     /// Close to requests, of this session or of another, so that the two race.
@@ -319,6 +338,7 @@ final class SimProxy {
 
     private func planNext(_ world: SimWorld) {
         var next = min(diesAt, leavesAt)
+        if staysUntil > world.now { next = min(next, staysUntil) }
         let pipe = world.links[link].fromEngine
         if !pipe.arrived.isEmpty || pipe.hasFinishArrived || pipe.isReset {
             next = min(next, max(readsAt, world.now.adding(microseconds: 1)))

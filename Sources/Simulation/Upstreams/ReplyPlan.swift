@@ -57,6 +57,8 @@ struct ReplyPlan {
 struct ReplyWriter {
     let scenario: Scenario
     var random: SeededRandom
+    /// The reply that is planned leaves its connection to be used again.
+    var isTame = false
 
     /// - Parameters:
     ///   - head: of the request to answer.
@@ -71,6 +73,8 @@ struct ReplyWriter {
         if scenario.upstreamRoughness == .mild && random.chance(8) {
             flaw = random.pick([.truncated, .secondReply])
         }
+        isTame = scenario.isTame(head.requestID)
+        if isTame { flaw = nil }
         choosePace(&plan)
         plan.isEarly = random.chance(10)
         plan.sendsContinue = !plan.isEarly && random.chance(70)
@@ -134,7 +138,8 @@ struct ReplyWriter {
             plan.isBad = true
         }
         chooseFraming(&plan, head, flaw)
-        let isOld = flaw == .codingInOldVersion || (flaw == nil && plan.body != .chunked && random.chance(12))
+        let mayBeOld = flaw == nil && plan.body != .chunked && !isTame
+        let isOld = flaw == .codingInOldVersion || (mayBeOld && random.chance(12))
         if flaw == .badStatusLine {
             append(
                 random.pick([
@@ -164,6 +169,7 @@ struct ReplyWriter {
         plan.body = random.pick([
             .length(UInt64(plan.bodyBytes)), .length(UInt64(plan.bodyBytes)), .chunked, .untilEOF,
         ])
+        if isTame && plan.body == .untilEOF { plan.body = .chunked }
         switch flaw {
         case .badChunkSize, .codingInOldVersion, .bareLineFeed, .codingAndLength: plan.body = .chunked
         case .twoLengths: plan.body = .length(UInt64(plan.bodyBytes))
@@ -181,7 +187,7 @@ struct ReplyWriter {
         if isOld {
             plan.persists = random.chance(50)
             if plan.persists { append("Connection: keep-alive\r\n", &plan) }
-        } else if random.chance(15) {
+        } else if !isTame && random.chance(15) {
             plan.persists = false
             append(random.pick(["Connection: close\r\n", "connection: x-foo, Close\r\n"]), &plan)
         }
@@ -300,7 +306,7 @@ struct ReplyWriter {
             append(random.pick(["\r\n", "x", "\u{0}", "HTTP/1.1 200"]), &plan)
             plan.tailBytes = plan.bytes.count - before + 1
         case nil:
-            if scenario.upstreamRoughness == .rough && random.chance(8) {
+            if scenario.upstreamRoughness == .rough && !isTame && random.chance(8) {
                 plan.ending = random.pick([.finish, .reset])
             }
         default:

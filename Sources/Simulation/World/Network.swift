@@ -180,6 +180,13 @@ extension SimWorld {
             }
             if let other, sabotages(.sharePin) { observe(.requestBegan(link: other, request: request)) }
         }
+        if sabotage == .poolUnpinned {
+            let other = record.links.indices.first { link in
+                record.links[link].closedAt == .never && record.isReleased(link)
+                    && record.holder(of: request) != record.links[link].binding?.holder
+            }
+            if let other, sabotages(.poolUnpinned) { observe(.requestBegan(link: other, request: request)) }
+        }
         if sabotage == .overtakeInLine {
             let behind = record.requests.indices.first { other in
                 record.requests[other].writes.isEmpty && PinOrder.isAhead(request, of: other, record)

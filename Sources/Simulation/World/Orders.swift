@@ -137,6 +137,7 @@ extension SimWorld {
         case .closeConnection(let connection):
             guard let link = link(of: connection), link.workerSide != .over else { return }
             if link.workerSide == .open { observe(.connectionClosed(link: link.id)) }
+            if sabotages(.keepUnpinned, when: { self.record.isReleased(link.id) }) { return }
             if !sabotages(.leakConnection) { closeAtWorker(link) }
         case .giveBack(let room):
             budget.giveBack(room, by: active)

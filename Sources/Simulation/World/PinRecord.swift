@@ -6,6 +6,7 @@ import Model
 struct UnpinFacts {
     var proxy: Int
     var holder: PinHolder
+    var at: Instant
     /// Place in the order of the record.
     var order: Int
 }
@@ -25,6 +26,16 @@ extension Record {
         let token = requests[request].plan.token
         return token.isEmpty ? nil : scenario.holder(proxy: requests[request].proxy, token: token)
     }
+
+    /// The first UNPIN that was sent when its proxy knew of the pin on a link.
+    func release(of link: Int) -> UnpinFacts? {
+        guard let binding = links[link].binding, binding.isPinned, let holder = binding.holder else {
+            return nil
+        }
+        return unpins.first { $0.holder == holder && $0.order > binding.pinnedOrder }
+    }
+
+    func isReleased(_ link: Int) -> Bool { release(of: link) != nil }
 
     /// Since when a holder has no session; `nil`: it has one.
     func goneSince(_ holder: PinHolder) -> Instant? {
@@ -52,7 +63,12 @@ extension Record {
         case .unpinSent(let proxy, let token):
             order += 1
             unpins.append(
-                UnpinFacts(proxy: proxy, holder: scenario.holder(proxy: proxy, token: token), order: order)
+                UnpinFacts(
+                    proxy: proxy,
+                    holder: scenario.holder(proxy: proxy, token: token),
+                    at: now,
+                    order: order
+                )
             )
         case .reply(let request, let head):
             settleBinding(request, head)

@@ -46,6 +46,9 @@ struct PinWorld {
         unpinsMax = random.pick([0, 1, 4])
     }
 
+    /// More sessions, behind those that are there.
+    mutating func join(_ others: [SimIdentity]) { identities += others }
+
     /// Small limits and short lives; in a calm world none that ends a stream.
     func limit(_ limits: inout Limits, _ random: inout SeededRandom, _ roughness: Roughness) {
         limits.pinIdleMilliseconds = random.pick([300, 5000])

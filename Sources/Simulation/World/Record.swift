@@ -5,6 +5,7 @@ import Model
 /// One time that a request's bytes were given to a connection.
 struct WriteFacts {
     var link: Int
+    var at: Instant
     /// The connection had carried a request before, or had at least been idle or another's.
     var wasReused: Bool
     /// Reply bytes that the engine had read from the connection before.
@@ -23,6 +24,8 @@ struct RequestFacts {
     /// The session went before the END came.
     var isOrphan = false
     var endCount = 0
+    /// When its END came, or its session went.
+    var endedAt = Instant.never
     var outcome: Outcome?
     var writes: [WriteFacts] = []
     /// The reply whose head reached the proxy.
@@ -40,7 +43,7 @@ struct RequestFacts {
     var order = 0
     /// Its reply said that its connection is pinned.
     var isPinnedSeen = false
-    /// When, and as which of all, the engine of a worker has got it; `nil`: not, or there are no groups.
+    /// When, and as which of all, the engine of a worker has got it; `nil`: not, or there are neither pins nor groups.
     var reachedAt: Instant?
     var reachedOrder = 0
     var worker = 0
@@ -97,6 +100,8 @@ struct LinkFacts {
     var requests: [Int] = []
     var binding: LinkBinding?
     var closedAt = Instant.never
+    /// When bytes last went over it at the worker.
+    var activeAt = Instant(nanoseconds: 0)
     /// A reply was read behind which it is pinned, unless something came between.
     var mayBePinned = false
 
@@ -198,13 +203,20 @@ final class Record {
         case .ended(let request, let report, _):
             requests[request].endCount += 1
             if requests[request].outcome == nil { requests[request].outcome = report.outcome }
+            requests[request].endedAt = min(requests[request].endedAt, now)
         case .creditGiven(let request, let bytes): requests[request].creditGiven += bytes
         case .creditTaken(let request, let bytes): requests[request].creditTaken += bytes
         case .sessionOver(let proxy, _):
             for index in requests.indices
             where requests[index].proxy == proxy && requests[index].endCount == 0 {
                 requests[index].isOrphan = true
+                requests[index].endedAt = min(requests[index].endedAt, now)
             }
+        case .requestReached(let request, let worker):
+            reached += 1
+            requests[request].reachedAt = now
+            requests[request].reachedOrder = reached
+            requests[request].worker = worker
         case .jumped(let seconds): jumpedSeconds += seconds
         case .drained: isDraining = true
         case .dialed, .requestBegan, .requestBody, .requestSent, .read, .connectionOver, .serveBegan:
@@ -215,7 +227,7 @@ final class Record {
         case .strayFrame, .badFrame, .goAway, .sessionOpened, .pingAnswered, .effect, .effectOutOfTurn,
             .malformedRequest, .connectionClosed, .sessionOutput, .connectionOutput, .deadlineInThePast,
             .foreignRequest, .quiescent, .endless, .socketOpened, .socketClosed, .wishMet, .budgetLeft,
-            .pinTold, .unpinSent, .pinMoved, .idleMoved, .pinGone, .pinsLeft, .requestReached, .checkBegan,
+            .pinTold, .unpinSent, .pinMoved, .idleMoved, .pinGone, .pinsLeft, .checkBegan,
             .fellIll, .gotWell, .newsPublished, .newsTold, .waitingLeft:
             break
         }
@@ -225,11 +237,6 @@ final class Record {
 
     private func apply(_ event: Observation, to groups: GroupLog, _ now: Instant) {
         switch event {
-        case .requestReached(let request, let worker):
-            reached += 1
-            requests[request].reachedAt = now
-            requests[request].reachedOrder = reached
-            requests[request].worker = worker
         case .ended(let request, let report, let attempts):
             if requests[request].endCount == 1 {
                 groups.ended(request, requests[request], report, attempts)
@@ -292,14 +299,16 @@ final class Record {
             if let request {
                 let facts = links[link]
                 requests[request].writes.append(
-                    WriteFacts(link: link, wasReused: facts.isUsed, readBefore: facts.bytesRead)
+                    WriteFacts(link: link, at: now, wasReused: facts.isUsed, readBefore: facts.bytesRead)
                 )
             }
+            links[link].activeAt = now
             links[link].requestsBegan += 1
             links[link].requestsSinceReady += 1
             links[link].currentRequest = request
             links[link].isCurrentSent = false
         case .requestBody(let link, let request, let count):
+            links[link].activeAt = now
             if let last = requests[request].writes.lastIndex(where: { $0.link == link }) {
                 requests[request].writes[last].bodyBytes += count
             }
@@ -309,6 +318,7 @@ final class Record {
                 requests[request].writes[last].isWhole = true
             }
         case .read(let link, let count, _):
+            links[link].activeAt = now
             links[link].bytesRead += count
             links[link].reads += 1
             if let last = links[link].serves.last, serves[last].plan.grantsTunnel, !links[link].isTunnel,

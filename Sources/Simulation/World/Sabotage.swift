@@ -1,5 +1,6 @@
 // Sabotage.swift: ways to break a rule on purpose, between the engine and the rest of the world, one for each
 // checker: a checker that stays silent then would also stay silent for a broken engine.
+import Model
 
 /// What is broken in a run.
 package enum Sabotage: String, CaseIterable, Sendable {
@@ -57,6 +58,20 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case overtakeInLine
     /// PIN MADE does not arrive.
     case losePinEvent
+    /// No PIN LOST arrives.
+    case loseLostEvents
+    /// No PIN EXPIRED arrives.
+    case loseExpiredEvents
+    /// Workers do not hear of an UNPIN that came to another.
+    case muffleUnpin
+    /// A connection whose token was unpinned stays open.
+    case keepUnpinned
+    /// Somebody's request goes to a connection whose token was unpinned while it was busy.
+    case poolUnpinned
+    /// Pins wait without end for proxies that are gone.
+    case endlessGrace
+    /// The engine is told that any number may wait behind a pin.
+    case endlessLine
     /// A pinned connection is lost between two workers.
     case losePinParcel
     /// An idle connection is lost between two workers.
@@ -81,6 +96,23 @@ package enum Sabotage: String, CaseIterable, Sendable {
     /// Members are chosen by another policy.
     case changePolicy
 
+    /// Whether it shows only where there are pins.
+    package var isOfPins: Bool {
+        switch self {
+        case .sharePin, .retryPinned, .overtakeInLine, .losePinEvent, .loseLostEvents, .loseExpiredEvents,
+            .muffleUnpin, .keepUnpinned, .poolUnpinned, .endlessGrace, .endlessLine, .losePinParcel:
+            true
+        default: false
+        }
+    }
+
+    /// Limits as the engine is told of them, in place of those that checkers believe in.
+    func spoiled(_ limits: Limits) -> Limits {
+        var limits = limits
+        if self == .endlessLine { limits.pinQueueLengthMax = 1000 }
+        return limits
+    }
+
     /// The checker that has to see it.
     package var checker: String {
         switch self {
@@ -101,7 +133,10 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .sharePin: PinExclusive.name
         case .retryPinned: PinNotRetried.name
         case .overtakeInLine: PinOrder.name
-        case .losePinEvent: PinEvents.name
+        case .losePinEvent, .loseLostEvents, .loseExpiredEvents, .endlessGrace: PinEvents.name
+        case .poolUnpinned: PinExclusive.name
+        case .muffleUnpin, .keepUnpinned: PinRelease.name
+        case .endlessLine: PinLine.name
         case .losePinParcel, .loseIdleParcel: Leaks.name
         case .exceedLimits: ConnectionLimits.name
         case .jumpQueue: Turns.name

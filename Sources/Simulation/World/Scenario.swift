@@ -73,6 +73,8 @@ package struct Scenario {
     var drainAt: Instant?
     /// `nil`: no request has a token.
     var pins: PinWorld?
+    /// `nil`: pins are left to chance.
+    var plot: PinPlot?
     /// `nil`: no request has a group.
     var groups: GroupWorld?
 
@@ -117,6 +119,7 @@ package struct Scenario {
         var own = SeededRandom(seed: seed ^ 0x70_6969_6E73)
         if own.chance(40) { choosePins(&own) }
         chooseGroups()
+        choosePlot()
     }
 
     private mutating func choosePins(_ random: inout SeededRandom) {

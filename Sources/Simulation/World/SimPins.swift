@@ -7,11 +7,16 @@ import Model
 final class SimPins: PinDirectory {
     private(set) var ledger: PinLedger
 
-    init(_ scenario: Scenario) { ledger = PinLedger(scenario.limits, workers: scenario.workerCount) }
+    private let sabotage: Sabotage?
+
+    init(_ scenario: Scenario, _ sabotage: Sabotage?) {
+        ledger = PinLedger(scenario.limits, workers: scenario.workerCount)
+        self.sabotage = sabotage
+    }
 
     func join(_ proxy: ProxyIdentity?, worker: Int) -> Int { ledger.join(proxy, worker: worker) }
     func leave(_ owner: Int, worker: Int) -> [Int]? { ledger.leave(owner, worker: worker) }
-    func isPresent(_ owner: Int) -> Bool { ledger.isPresent(owner) }
+    func isPresent(_ owner: Int) -> Bool { sabotage == .endlessGrace || ledger.isPresent(owner) }
     func mayReturn(_ owner: Int) -> Bool { ledger.mayReturn(owner) }
     func workerOfSession(_ owner: Int, butNot worker: Int) -> Int? {
         ledger.workerOfSession(owner, butNot: worker)
@@ -108,7 +113,9 @@ extension SimWorld {
     func deliver(_ letter: Int, to number: Int) {
         active = number
         switch workerMail[letter] {
-        case .news(let news): callEngine { $0.told(news, now: $1) }
+        case .news(let news):
+            if case .unpinned = news, sabotage == .muffleUnpin { return }
+            callEngine { $0.told(news, now: $1) }
         case .idle(let news): callEngine { $0.told(news, now: $1) }
         case .parcel(let parcel, let index): adopt(index) { $0.adopted(parcel, now: $1) }
         case .idleParcel(let parcel, let index): adopt(index) { $0.adopted(parcel, now: $1) }

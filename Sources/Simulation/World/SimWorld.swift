@@ -53,7 +53,8 @@ package final class SimWorld {
     var sessionTaps: [Int: SessionTap] = [:]
     /// When the last letter to a worker arrives.
     var workerMailAt: [Int: Instant] = [:]
-    var now = Instant(nanoseconds: 1_000_000_000)
+    static let beginning = Instant(nanoseconds: 1_000_000_000)
+    var now = SimWorld.beginning
     var queue = EventQueue()
     var links: [Link] = []
     /// What each connection has carried, as seen between engine and kernel.
@@ -101,7 +102,7 @@ package final class SimWorld {
         let named = scenario.groups?.named ?? NamedSettings()
         let told = sabotage?.spoiled(named) ?? named
         budget = SimBudget(scenario, named, sabotage)
-        pins = SimPins(scenario)
+        pins = SimPins(scenario, sabotage)
         idles = scenario.workerCount > 1 ? SimIdles(scenario) : nil
         health = SimHealth(scenario, told, sabotage, now: now)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
@@ -110,7 +111,7 @@ package final class SimWorld {
             engines.append(
                 EngineBox(
                     WorkerEngine(
-                        limits: scenario.limits,
+                        limits: sabotage?.spoiled(scenario.limits) ?? scenario.limits,
                         named: told,
                         instanceID: Array("simulated".utf8),
                         software: "simulation",
@@ -150,14 +151,20 @@ package final class SimWorld {
         }
         var plans = random.fork()
         for id in 0..<scenario.requestCount {
-            let plan = RequestPlan(id: id, scenario: scenario, random: &plans)
-            let proxy = plans.below(proxies.count)
+            var plan = RequestPlan(id: id, scenario: scenario, random: &plans)
+            var proxy = plans.below(scenario.freeProxyCount)
+            if let ask = scenario.ask(of: id), let plot = scenario.plot {
+                plan.follow(ask, scenario)
+                proxy = plot.firstProxy + ask.session
+            }
             record.requests.append(RequestFacts(plan: plan, proxy: proxy))
             proxies[proxy].plans.append(id)
         }
         for proxy in proxies {
             var wait = plans.below(5000)
-            if let pins = scenario.pins, proxy.index >= pins.earlyProxies {
+            if let life = scenario.life(of: proxy.index) {
+                wait = life.bornAt
+            } else if let pins = scenario.pins, proxy.index >= pins.earlyProxies {
                 wait += plans.pick([10, 300, 2000, 8000, 20_000]) * 1000
             }
             plan(.proxyWake(proxy: proxy.index), at: now.adding(microseconds: wait))

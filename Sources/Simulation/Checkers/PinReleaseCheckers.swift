@@ -1,0 +1,117 @@
+// PinReleaseCheckers.swift: rules about pins that are given up and about the lines behind them.
+// Source: proto/outrigger.proto, messages Pin and Unpin; Model, Limits.pinQueueLengthMax.
+import Engine
+import Model
+
+/// A connection whose token was unpinned is closed as soon as it serves nobody, and serves nobody who asks later.
+struct PinRelease: Checker {
+    static let name = "PinRelease"
+    /// Time in which an UNPIN has surely come to the worker that has the pin, milliseconds.
+    private static let patience = 3000
+
+    mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
+        switch event {
+        case .requestBegan(let link, let request):
+            guard let request, let unpin = heardUnpin(of: link, record) else { return }
+            reporter.expect(
+                record.requests[request].openedAt <= unpin.at.adding(milliseconds: Self.patience),
+                "request \(request) on link \(link), whose token was unpinned at \(formatted(unpin.at))"
+            )
+        case .socketClosed(let link): check(link, record, reporter)
+        case .quiescent:
+            for link in record.links.indices where record.links[link].closedAt == .never {
+                guard let unpin = heardUnpin(of: link, record) else { continue }
+                reporter("link \(link) is open, its token was unpinned at \(formatted(unpin.at))")
+            }
+        default: break
+        }
+    }
+
+    private func check(_ link: Int, _ record: Record, _ reporter: Reporter) {
+        guard let unpin = heardUnpin(of: link, record) else { return }
+        let facts = record.links[link]
+        var last = max(unpin.at, facts.activeAt)
+        for request in facts.requests { last = max(last, record.requests[request].endedAt) }
+        // The exchange on it is not over.
+        if last == .never { return }
+        reporter.expect(
+            reporter.now <= last.adding(milliseconds: Self.patience),
+            "link \(link) is closed only now: its token was unpinned at \(formatted(unpin.at)), "
+                + "it was in use until \(formatted(last))"
+        )
+    }
+
+    /// The UNPIN that ends the pin of a link, if it cannot have been late or lost on its way.
+    private func heardUnpin(of link: Int, _ record: Record) -> UnpinFacts? {
+        let scenario = record.scenario
+        guard record.jumpedSeconds == 0, (scenario.pipeBytes.min() ?? 0) >= 4096,
+            scenario.readBytesMax >= 1024, let unpin = record.release(of: link)
+        else { return nil }
+        let until = unpin.at.adding(milliseconds: Self.patience)
+        let isHeard = record.sessions.contains {
+            $0.proxy == unpin.proxy && $0.openedAt <= unpin.at && $0.overAt > until
+        }
+        return isHeard ? unpin : nil
+    }
+}
+
+/// As many requests wait behind a pin at a worker as its line may hold; PIN_BUSY comes where it is full.
+struct PinLine: Checker {
+    static let name = "PinLine"
+
+    mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
+        switch event {
+        case .ended(let request, let report, _) where report.outcome == .pinBusy:
+            checkBusy(request, record, reporter)
+        case .quiescent:
+            for link in record.links.indices where record.links[link].binding?.isPinned == true {
+                checkLine(link, record, reporter)
+            }
+        default: break
+        }
+    }
+
+    /// Others of the token were there, as many as may wait.
+    private func checkBusy(_ request: Int, _ record: Record, _ reporter: Reporter) {
+        let facts = record.requests[request]
+        guard let reachedAt = facts.reachedAt else { return }
+        let holder = record.holder(of: request)
+        let others = record.requests.indices.count { other in
+            let one = record.requests[other]
+            return other != request && one.reachedAt != nil && one.worker == facts.worker
+                && (one.isOrphan || one.endedAt >= reachedAt) && record.holder(of: other) == holder
+        }
+        let most = record.scenario.limits.pinQueueLengthMax
+        reporter.expect(others >= most, "request \(request) is one too many, \(others) are there, \(most) may wait")
+    }
+
+    /// Whoever was there when another's turn came, and had its own later, stood in line between.
+    private func checkLine(_ link: Int, _ record: Record, _ reporter: Reporter) {
+        let waited = record.links[link].requests.filter { isOfLine($0, link, record) }
+        let limit = record.scenario.limits.pinQueueLengthMax
+        // The first that asks another worker for a pin stands in no line yet.
+        let most = record.scenario.workerCount > 1 ? max(limit, 1) : limit
+        for served in waited {
+            let at = record.requests[served].writes[0].at
+            for worker in 0..<record.scenario.workerCount {
+                let count = waited.count { other in
+                    let facts = record.requests[other]
+                    return facts.worker == worker && facts.reachedAt.map { $0 < at } ?? false
+                        && facts.writes[0].at > at
+                }
+                reporter.expect(
+                    count <= most,
+                    "\(count) requests waited at worker \(worker) for link \(link) when request \(served) had it"
+                )
+            }
+        }
+    }
+
+    /// Whether a request can have waited for nothing but the pin of a link.
+    private func isOfLine(_ request: Int, _ link: Int, _ record: Record) -> Bool {
+        let facts = record.requests[request]
+        return facts.writes.count == 1 && facts.writes[0].link == link && record.isOnBound(request, link)
+            && facts.reachedAt != nil && facts.plan.pinMode != .auto && !facts.plan.token.isEmpty
+            && facts.plan.endpoints.count == 1 && !facts.plan.hasMembers
+    }
+}
