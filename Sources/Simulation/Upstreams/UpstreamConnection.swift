@@ -34,7 +34,10 @@ final class UpstreamConnection {
     private var requestsRead = 0
     private var isTunnel = false
     private(set) var isClosed = false
-    private let isCalm: Bool
+    private let isEverCalm: Bool
+    /// The exchange under way is to go well, and the connection to stay.
+    private var isTame = false
+    private var isCalm: Bool { isEverCalm || isTame }
     private let racePercent: Int
     /// Bytes it reads at a time.
     private let readBytesMax: Int
@@ -45,7 +48,7 @@ final class UpstreamConnection {
         self.random = random
         writer = ReplyWriter(scenario: scenario, random: self.random.fork())
         racePercent = scenario.racePercent
-        isCalm = scenario.upstreamRoughness == .calm
+        isEverCalm = scenario.upstreamRoughness == .calm
         readBytesMax = self.random.pick([65_536, 65_536, 1000, 100])
         readPauseMicroseconds = self.random.pick([0, 0, 100, 3000])
     }
@@ -143,6 +146,7 @@ final class UpstreamConnection {
         guard let request = isStep ? -1 : world.upstreamReadHead(head, link: link) else { return }
         if isStep { world.upstreamReadConnect(head, link: link) }
         requestsRead += 1
+        isTame = world.scenario.isTame(request)
         // It is not idle any more, whatever comes of this.
         steps.removeAll { if case .strayWhenIdle = $0 { true } else { false } }
         if fails(world) { return }

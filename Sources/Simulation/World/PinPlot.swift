@@ -42,7 +42,7 @@ struct PinPlot {
     var lives: [Life] = []
     var asks: [Ask] = []
     var unpins: [Unpin] = []
-    /// Replies that are as good as can be, percent.
+    /// Exchanges that go as well as can be, percent.
     let tamePercent: Int
     var random: SeededRandom
 
@@ -55,11 +55,11 @@ struct PinPlot {
 
     private enum Scene: CaseIterable { case unpin, loss, line, targets, rest, takeover }
 
-    init(_ random: inout SeededRandom, _ scenario: Scenario) {
+    init(_ random: inout SeededRandom, _ scenario: Scenario, isTame: Bool) {
         firstProxy = scenario.proxyCount
         firstRequest = scenario.requestCount
         way = random.chance(65) ? WayPlan() : (scenario.ways.first ?? WayPlan()).legal(isConnect: false)
-        tamePercent = random.pick([60, 90, 100])
+        tamePercent = isTame ? 100 : random.pick([0, 50, 90])
         self.random = random.fork()
         var scenes = Scene.allCases
         random.shuffle(&scenes)
@@ -142,7 +142,9 @@ extension PinPlot {
         let pair = [
             session(stage, from: at, milliseconds: 7000), session(stage, from: at, milliseconds: 7000),
         ]
-        ask(random.pick(pair), stage, at: at, random.pick([.make, .prefer]), holds: isBusy)
+        let maker = random.pick(pair)
+        ask(maker, stage, at: at, random.pick([.make, .prefer]), holds: random.chance(20))
+        if isBusy { ask(maker, stage, at: at + 5000, .require, holds: true) }
         if random.chance(40) { ask(random.pick(pair), stage, at: at + 5000, .make, target: 1) }
         let moment = at + random.pick(isBusy ? [20, 60, 150] : [5, 300, 600]) * 1000
         let unpinner = random.pick(pair)
@@ -229,15 +231,18 @@ extension PinPlot {
 
     /// A pin that nobody uses for as long as it may rest, or for a moment less or more.
     private mutating func playRest(_ stage: Stage, _ idleMilliseconds: Int) {
-        let at = stage.at
+        // Who has only just come may miss what it is told.
+        let at = stage.at + 3_200_000
         let rest = min(idleMilliseconds, 6000)
-        let first = session(stage, from: at, milliseconds: rest + 5000)
-        ask(first, stage, at: at, .make)
-        ask(first, stage, at: at + 3000, .prefer, target: 1)
-        let second = session(stage, from: at, milliseconds: rest + 5000)
+        let pair = [
+            session(stage, from: at - 3_200_000, milliseconds: rest + 8500),
+            session(stage, from: at - 3_200_000, milliseconds: rest + 8500),
+        ]
+        ask(pair[0], stage, at: at, .make)
+        ask(pair[0], stage, at: at + 3000, .prefer, target: 1)
         let again = at + (rest + random.pick([-40, -1, 0, 1, 20, 300])) * 1000
-        ask(random.pick([first, second]), stage, at: again, .require)
-        ask(random.pick([first, second]), stage, at: again + random.pick([0, 1000, 50_000]), .prefer)
+        if random.chance(50) { ask(random.pick(pair), stage, at: again, .require) }
+        ask(random.pick(pair), stage, at: again + random.pick([0, 1000, 50_000]), .prefer)
     }
 
     /// One pin, asked for at one worker and the other by turns.
@@ -273,7 +278,7 @@ extension Scenario {
         return plot.asks[request - plot.firstRequest]
     }
 
-    /// Whether the reply to a request does nothing that would end its pin.
+    /// Whether the upstream does nothing of its own accord that would end the pin of a request.
     func isTame(_ request: Int?) -> Bool {
         guard let plot, let request, ask(of: request) != nil else { return false }
         return request * 37 % 100 < plot.tamePercent
@@ -284,8 +289,10 @@ extension Scenario {
         guard pins != nil, roughness != .calm, groups?.long == nil else { return }
         var random = SeededRandom(seed: seed ^ 0x70_6C6F_7420)
         guard random.chance(85) else { return }
-        leaveRoom(&random)
-        let plot = PinPlot(&random, self)
+        let isTame = random.chance(60)
+        leaveRoom(&random, percent: isTame ? 100 : 30)
+        if isTame { becomeTame(&random) }
+        let plot = PinPlot(&random, self, isTame: isTame)
         pins?.join(plot.lives.map(\.identity))
         proxyCount += plot.lives.count
         requestCount += plot.asks.count
@@ -295,20 +302,35 @@ extension Scenario {
         self.plot = plot
     }
 
-    /// Mostly so much that pins can live for as long as they may.
-    private mutating func leaveRoom(_ random: inout SeededRandom) {
+    /// Few limits but those on pins.
+    private mutating func leaveRoom(_ random: inout SeededRandom, percent: Int) {
         if workerCount == 1 && random.chance(60) { workerCount = 2 }
-        if random.chance(60) { limits.pinIdleMilliseconds = 120_000 }
-        if random.chance(75) { limits.pinAgeMilliseconds = 3_600_000 }
-        if random.chance(60) { limits.pinGraceMilliseconds = random.pick([200, 1000]) }
         limits.pinQueueLengthMax = random.pick([0, 1, 2, limits.pinQueueLengthMax])
-        if random.chance(75) { limits.pinTargetsPerTokenMax = 8 }
-        if random.chance(70) { (limits.pinsMax, limits.pinsPerProxyMax) = (8192, 8192) }
-        if random.chance(60) { limits.connectionsPerEndpointMax = 0 }
-        if random.chance(60) { limits.connectionsMax = 16_384 }
-        if random.chance(60) { limits.requestsPerConnectionMax = 0 }
-        if random.chance(60) { limits.idlePerKeyMax = max(limits.idlePerKeyMax, 4) }
-        if random.chance(60) { jumpsMax = 0 }
+        if random.chance(60) { limits.pinGraceMilliseconds = random.pick([200, 1000]) }
+        if random.chance(percent) { limits.pinIdleMilliseconds = random.pick([300, 2000, 120_000, 120_000]) }
+        if random.chance(percent) { limits.pinAgeMilliseconds = random.pick([3_600_000, 3_600_000, 1000]) }
+        if random.chance(percent) { limits.pinTargetsPerTokenMax = random.pick([1, 8, 8, 8]) }
+        if random.chance(percent) { (limits.pinsMax, limits.pinsPerProxyMax) = (8192, 8192) }
+        if random.chance(percent) { limits.connectionsPerEndpointMax = 0 }
+        if random.chance(percent) { limits.connectionsMax = 16_384 }
+        if random.chance(percent) { limits.requestsPerConnectionMax = 0 }
+        if random.chance(percent) { limits.idlePerKeyMax = max(limits.idlePerKeyMax, 4) }
+        if random.chance(percent) { limits.streamsPerSessionMax = 4096 }
+    }
+
+    /// Nothing but what the scenes are about ends a pin, nor hides from the checkers when it did.
+    private mutating func becomeTame(_ random: inout SeededRandom) {
+        limits.firstByteMilliseconds = 60_000
+        limits.queueMilliseconds = 10_000
+        limits.connectMilliseconds = 10_000
+        limits.totalMilliseconds = 0
+        limits.idleMax = max(limits.idleMax, 1000)
+        limits.idleConnectionMilliseconds = random.pick([500, 10_000, 60_000])
+        jumpsMax = 0
+        if random.chance(75) {
+            readBytesMax = max(readBytesMax, 1024)
+            pipeBytes = random.pick([[65_536], [65_536, 4096]])
+        }
     }
 }
 
@@ -320,13 +342,12 @@ extension RequestPlan {
         (endpoints, group, balancing, hashKey) = ([0], nil, nil, "")
         (upgrades, flaw, expectsContinue, hasTrailers) = (false, nil, false, false)
         (body, bodyBytes, pauseMicroseconds, credentials) = (.none, 0, 0, "")
-        if id % 8 != 0 { (deadlines, cancelsAfterMilliseconds) = (Deadlines(), nil) }
+        if plot.tamePercent == 100 || id % 8 != 0 { (deadlines, cancelsAfterMilliseconds) = (Deadlines(), nil) }
         if credit == .never || id % 4 != 0 { credit = .atOnce }
         if ask.holds {
-            bodyBytes = max(1, min(scenario.bodyBytesMax, 40 * (id % 20 + 1)))
+            bodyBytes = 10 + id % 11
             body = .length(UInt64(bodyBytes))
-            chunkBytesMax = max(1, bodyBytes / 20)
-            pauseMicroseconds = 10_000
+            (chunkBytesMax, pauseMicroseconds) = (1, 10_000)
         }
         way = plot.way
         switch ask.target {
