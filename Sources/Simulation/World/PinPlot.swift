@@ -53,7 +53,7 @@ struct PinPlot {
         var token: [UInt8]
     }
 
-    private enum Scene: CaseIterable { case unpin, loss, line, targets, rest, takeover }
+    private enum Scene { case unpin, loss, line, targets, rest, takeover }
 
     init(_ random: inout SeededRandom, _ scenario: Scenario, isTame: Bool) {
         firstProxy = scenario.proxyCount
@@ -61,10 +61,12 @@ struct PinPlot {
         way = random.chance(65) ? WayPlan() : (scenario.ways.first ?? WayPlan()).legal(isConnect: false)
         tamePercent = isTame ? 100 : random.pick([0, 50, 90])
         self.random = random.fork()
-        var scenes = Scene.allCases
+        var others = [Scene.targets, .rest, .takeover]
+        random.shuffle(&others)
+        var scenes = [Scene.unpin, .loss, .line] + others.prefix(2)
         random.shuffle(&scenes)
         var stage = Stage(at: random.between(20, 400) * 1000, instance: [], token: [])
-        for (place, scene) in scenes.prefix(random.between(3, 4)).enumerated() {
+        for (place, scene) in scenes.enumerated() {
             // Some have the same tokens and are others' all the same.
             stage.instance = [0x70 + UInt8(place)]
             stage.token = random.chance(50) ? [9] : [UInt8(10 + place), 1]
@@ -76,7 +78,7 @@ struct PinPlot {
             case .rest: playRest(stage, scenario.limits.pinIdleMilliseconds)
             case .takeover: playTakeover(stage)
             }
-            stage.at += random.between(100, 2500) * 1000
+            stage.at += random.between(100, 2000) * 1000
         }
     }
 
