@@ -38,7 +38,7 @@ private func generalCheckers() -> [any Checker] {
         ExactEnd(), Wholeness(), ReplyBytes(), Isolation(), Replay(), Reuse(), Bounds(), Leaks(), Orders(),
         Liveness(), Reports(), Outcomes(), ConnectionLimits(), Turns(),
         Ways(), Identities(), PinExclusive(), PinNotRetried(), PinOrder(), PinEvents(),
-        PinRelease(), PinLine(), MemberNames(),
+        PinRelease(), PinKept(), PinLine(), MemberNames(),
     ]
 }
 

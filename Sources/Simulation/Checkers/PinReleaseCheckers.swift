@@ -55,6 +55,53 @@ struct PinRelease: Checker {
     }
 }
 
+/// A pin that was there at the end of its last exchange is closed for a reason only.
+struct PinKept: Checker {
+    static let name = "PinKept"
+    /// Time in which a session has surely said HELLO, milliseconds.
+    private static let patience = 4000
+
+    mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
+        guard case .socketClosed(let link) = event, record.jumpedSeconds == 0, !record.isDraining,
+            let binding = record.links[link].binding, binding.isPinned, let holder = binding.holder,
+            let last = record.links[link].requests.last, record.requests[last].fate == .pinned,
+            !record.unpins.contains(where: { $0.holder == holder })
+        else { return }
+        reporter.expect(
+            hasEnded(link, record, reporter.now) || isOwnerGone(holder, record, reporter.now),
+            "link \(link) is closed, and neither its upstream nor its proxy nor its time was the reason"
+        )
+    }
+
+    /// The upstream has ended it, or its time was over.
+    private func hasEnded(_ link: Int, _ record: Record, _ now: Instant) -> Bool {
+        let facts = record.links[link]
+        let limits = record.scenario.limits
+        var idleMilliseconds = limits.pinIdleMilliseconds
+        for serve in facts.serves {
+            let plan = record.serves[serve].plan
+            if plan.tailBytes > 0 { return true }
+            guard let seconds = plan.keepAliveSeconds, seconds < 1000 else { continue }
+            idleMilliseconds = min(idleMilliseconds, max(0, seconds - 1) * 1000)
+        }
+        return facts.isOverReported || facts.hasStrayed
+            || now >= facts.activeAt.adding(milliseconds: idleMilliseconds)
+            || now >= facts.dialedAt.adding(milliseconds: limits.pinAgeMilliseconds)
+    }
+
+    /// No session of it is surely there, and none was for as long as its pins wait.
+    private func isOwnerGone(_ holder: PinHolder, _ record: Record, _ now: Instant) -> Bool {
+        let sessions = record.sessions.filter { record.isSession($0, of: holder) }
+        let isThere = sessions.contains {
+            $0.overAt == .never && $0.openedAt.adding(milliseconds: Self.patience) <= now
+        }
+        if isThere { return false }
+        let canReturn = !holder.identity.instanceID.isEmpty
+        let grace = canReturn ? record.scenario.limits.pinGraceMilliseconds : 0
+        return sessions.contains { $0.overAt != .never && $0.overAt.adding(milliseconds: grace) <= now }
+    }
+}
+
 /// As many requests wait behind a pin at a worker as its line may hold; PIN_BUSY comes where it is full.
 struct PinLine: Checker {
     static let name = "PinLine"

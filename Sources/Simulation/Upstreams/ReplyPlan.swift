@@ -28,6 +28,8 @@ struct ReplyPlan {
     var status = 200
     /// Whether a right reader may use the connection again once it is whole.
     var persists = true
+    /// As its Keep-Alive says.
+    var keepAliveSeconds: Int?
     /// Whether a right reader may call it bad.
     var isBad = false
     var ending = ReplyEnding.keep
@@ -193,6 +195,7 @@ struct ReplyWriter {
         }
         if random.chance(25) {
             let seconds = random.between(1, 20)
+            plan.keepAliveSeconds = seconds == 20 ? .max : seconds
             // Some say for ever.
             append("Keep-Alive: timeout=\(seconds == 20 ? Int.max : seconds), max=100\r\n", &plan)
         }

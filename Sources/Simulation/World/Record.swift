@@ -27,6 +27,8 @@ struct RequestFacts {
     /// When its END came, or its session went.
     var endedAt = Instant.never
     var outcome: Outcome?
+    /// What END said has become of its connection.
+    var fate = ConnectionFate.none
     var writes: [WriteFacts] = []
     /// The reply whose head reached the proxy.
     var serve: Int?
@@ -204,6 +206,7 @@ final class Record {
             requests[request].endCount += 1
             if requests[request].outcome == nil { requests[request].outcome = report.outcome }
             requests[request].endedAt = min(requests[request].endedAt, now)
+            requests[request].fate = report.connection
         case .creditGiven(let request, let bytes): requests[request].creditGiven += bytes
         case .creditTaken(let request, let bytes): requests[request].creditTaken += bytes
         case .sessionOver(let proxy, _):

@@ -70,6 +70,8 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case poolUnpinned
     /// Pins wait without end for proxies that are gone.
     case endlessGrace
+    /// Pins of proxies that have come back end with their grace.
+    case deafGrace
     /// The engine is told that any number may wait behind a pin.
     case endlessLine
     /// A pinned connection is lost between two workers.
@@ -100,7 +102,7 @@ package enum Sabotage: String, CaseIterable, Sendable {
     package var isOfPins: Bool {
         switch self {
         case .sharePin, .retryPinned, .overtakeInLine, .losePinEvent, .loseLostEvents, .loseExpiredEvents,
-            .muffleUnpin, .keepUnpinned, .poolUnpinned, .endlessGrace, .endlessLine, .losePinParcel:
+            .muffleUnpin, .keepUnpinned, .poolUnpinned, .endlessGrace, .deafGrace, .endlessLine, .losePinParcel:
             true
         default: false
         }
@@ -136,6 +138,7 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .losePinEvent, .loseLostEvents, .loseExpiredEvents, .endlessGrace: PinEvents.name
         case .poolUnpinned: PinExclusive.name
         case .muffleUnpin, .keepUnpinned: PinRelease.name
+        case .deafGrace: PinKept.name
         case .endlessLine: PinLine.name
         case .losePinParcel, .loseIdleParcel: Leaks.name
         case .exceedLimits: ConnectionLimits.name

@@ -16,7 +16,13 @@ final class SimPins: PinDirectory {
 
     func join(_ proxy: ProxyIdentity?, worker: Int) -> Int { ledger.join(proxy, worker: worker) }
     func leave(_ owner: Int, worker: Int) -> [Int]? { ledger.leave(owner, worker: worker) }
-    func isPresent(_ owner: Int) -> Bool { sabotage == .endlessGrace || ledger.isPresent(owner) }
+    func isPresent(_ owner: Int) -> Bool {
+        switch sabotage {
+        case .endlessGrace: true
+        case .deafGrace: false
+        default: ledger.isPresent(owner)
+        }
+    }
     func mayReturn(_ owner: Int) -> Bool { ledger.mayReturn(owner) }
     func workerOfSession(_ owner: Int, butNot worker: Int) -> Int? {
         ledger.workerOfSession(owner, butNot: worker)
