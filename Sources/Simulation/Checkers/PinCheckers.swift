@@ -21,6 +21,7 @@ struct PinExclusive: Checker {
             )
             guard let serve = head.serveField, record.serves.indices.contains(serve) else { return }
             check(record.serves[serve].link, from: 0, record, reporter)
+            if head.isPinned { checkFresh(request, record.serves[serve].link, record, reporter) }
         default: break
         }
     }
@@ -39,6 +40,18 @@ struct PinExclusive: Checker {
                 "request \(request) of \(words(holder)) on link \(link), which is bound to \(words(expected))"
             )
         }
+    }
+
+    /// Who prefers its pin shares its connection with nobody before either.
+    private func checkFresh(_ request: Int, _ link: Int, _ record: Record, _ reporter: Reporter) {
+        let requests = record.links[link].requests
+        guard record.requests[request].plan.pinMode == .prefer, let place = requests.lastIndex(of: request),
+            record.links[link].binding?.from == place + 1
+        else { return }
+        reporter.expect(
+            requests[..<place].allSatisfy { record.holder(of: $0) == record.holder(of: request) },
+            "request \(request) has made a pin of link \(link), which was others' before"
+        )
     }
 
     /// What a session asks for behind its UNPIN never comes to the connection of before.

@@ -8,6 +8,8 @@ struct PinRelease: Checker {
     static let name = "PinRelease"
     /// Time in which an UNPIN has surely come to the worker that has the pin, milliseconds.
     private static let patience = 3000
+    /// The same where no more than the UNPIN is on its way.
+    private static let haste = 1000
 
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
         switch event {
@@ -17,6 +19,7 @@ struct PinRelease: Checker {
                 record.requests[request].openedAt <= unpin.at.adding(milliseconds: Self.patience),
                 "request \(request) on link \(link), whose token was unpinned at \(formatted(unpin.at))"
             )
+        case .reply(let request, let head) where head.isPinned: checkMaking(request, head, record, reporter)
         case .socketClosed(let link): check(link, record, reporter)
         case .quiescent:
             for link in record.links.indices where record.links[link].closedAt == .never {
@@ -41,25 +44,43 @@ struct PinRelease: Checker {
         )
     }
 
+    /// A request that was under way when its token was unpinned makes no pin behind that.
+    private func checkMaking(_ request: Int, _ head: SeenHead, _ record: Record, _ reporter: Reporter) {
+        guard let serve = head.serveField, record.serves.indices.contains(serve),
+            let readAt = record.serves[serve].headReadAt, let reachedAt = record.requests[request].reachedAt,
+            let place = record.links[record.serves[serve].link].requests.firstIndex(of: request),
+            record.links[record.serves[serve].link].binding?.from == place + 1
+        else { return }
+        let holder = record.holder(of: request)
+        let unpin = record.unpins.first {
+            $0.holder == holder && $0.at > reachedAt && $0.at.adding(milliseconds: Self.haste) < readAt
+        }
+        guard let unpin, isHeard(unpin, record) else { return }
+        reporter("request \(request) makes a pin, its token was unpinned at \(formatted(unpin.at))")
+    }
+
     /// The UNPIN that ends the pin of a link, if it cannot have been late or lost on its way.
     private func heardUnpin(of link: Int, _ record: Record) -> UnpinFacts? {
+        record.release(of: link).flatMap { isHeard($0, record) ? $0 : nil }
+    }
+
+    private func isHeard(_ unpin: UnpinFacts, _ record: Record) -> Bool {
         let scenario = record.scenario
         guard record.jumpedSeconds == 0, (scenario.pipeBytes.min() ?? 0) >= 4096,
-            scenario.readBytesMax >= 1024, let unpin = record.release(of: link)
-        else { return nil }
+            scenario.readBytesMax >= 1024
+        else { return false }
         let until = unpin.at.adding(milliseconds: Self.patience)
-        let isHeard = record.sessions.contains {
+        return record.sessions.contains {
             $0.proxy == unpin.proxy && $0.openedAt <= unpin.at && $0.overAt > until
         }
-        return isHeard ? unpin : nil
     }
 }
 
-/// A pin that was there at the end of its last exchange is closed for a reason only.
+/// A pin that was there at the end of its last exchange is closed for a reason, and when its time is over.
 struct PinKept: Checker {
     static let name = "PinKept"
-    /// Time in which a session has surely said HELLO, milliseconds.
-    private static let patience = 4000
+    /// Time in which what is over has surely been closed, milliseconds.
+    private static let patience = 3000
 
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
         guard case .socketClosed(let link) = event, record.jumpedSeconds == 0, !record.isDraining,
@@ -70,6 +91,12 @@ struct PinKept: Checker {
         reporter.expect(
             hasEnded(link, record, reporter.now) || isOwnerGone(holder, record, reporter.now),
             "link \(link) is closed, and neither its upstream nor its proxy nor its time was the reason"
+        )
+        let until = max(record.links[link].activeAt, record.requests[last].endedAt)
+        let most = record.scenario.limits.pinIdleMilliseconds + Self.patience
+        reporter.expect(
+            reporter.now <= until.adding(milliseconds: most),
+            "link \(link) was not used since \(formatted(until)), which is more than a pin may rest"
         )
     }
 
@@ -89,16 +116,18 @@ struct PinKept: Checker {
             || now >= facts.dialedAt.adding(milliseconds: limits.pinAgeMilliseconds)
     }
 
-    /// No session of it is surely there, and none was for as long as its pins wait.
+    /// All its sessions that have surely said HELLO have ended, the last for as long as pins wait.
     private func isOwnerGone(_ holder: PinHolder, _ record: Record, _ now: Instant) -> Bool {
-        let sessions = record.sessions.filter { record.isSession($0, of: holder) }
-        let isThere = sessions.contains {
-            $0.overAt == .never && $0.openedAt.adding(milliseconds: Self.patience) <= now
+        var gone = Instant(nanoseconds: 0)
+        for session in record.sessions where record.isSession(session, of: holder) {
+            let isJoined = record.requests.contains {
+                $0.proxy == session.proxy && ($0.reachedAt ?? .never) < now
+            }
+            if isJoined { gone = max(gone, session.overAt) }
         }
-        if isThere { return false }
+        if gone == .never { return false }
         let canReturn = !holder.identity.instanceID.isEmpty
-        let grace = canReturn ? record.scenario.limits.pinGraceMilliseconds : 0
-        return sessions.contains { $0.overAt != .never && $0.overAt.adding(milliseconds: grace) <= now }
+        return gone.adding(milliseconds: canReturn ? record.scenario.limits.pinGraceMilliseconds : 0) <= now
     }
 }
 

@@ -25,8 +25,10 @@ struct PinPlot {
         var mode: PinMode
         /// Number of the target: they differ in one thing and lead to the same endpoint.
         var target: Int
-        /// Its body comes slowly, so that others find the connection busy.
-        var holds: Bool
+        /// For how long its body comes, so that others find the connection busy; 0: it has none.
+        var holdMilliseconds: Int
+        /// It has credentials of NTLM.
+        var binds = false
     }
 
     struct Unpin {
@@ -118,9 +120,17 @@ struct PinPlot {
                 token: stage.token,
                 mode: mode ?? random.pick([.auto, .require, .require, .prefer, .make]),
                 target: target < 0 ? random.below(3) : target,
-                holds: holds
+                holdMilliseconds: holds ? random.pick([100, 150, 200]) : 0
             )
         )
+    }
+
+    /// Its answer, which would pin its connection, comes when all else is over.
+    private mutating func askForLong(_ session: Int, _ stage: Stage, at: Int) {
+        let mode = random.pick([PinMode.auto, .auto, .auto, .make, .prefer])
+        ask(session, stage, at: at, mode, target: random.pick([0, 2, 2]))
+        asks[asks.count - 1].holdMilliseconds = 1500
+        asks[asks.count - 1].binds = asks[asks.count - 1].mode == .auto
     }
 
     /// What comes without a token may be given any connection that is nobody's.
@@ -156,6 +166,7 @@ extension PinPlot {
             let late = random.small(upTo: 2 * mailMicrosecondsMax + 1000) - random.pick([0, 500, 5000])
             ask(random.pick(pair), stage, at: moment + late, holds: random.chance(20))
         }
+        if random.chance(70) { askForLong(random.pick(pair), stage, at: moment - random.pick([20, 100]) * 1000) }
         ask(unpinner, stage, at: moment + random.pick([10, 3000, 200_000]), .require)
         for _ in 0..<3 {
             askPlainly(random.pick(pair), stage, at: moment + random.pick([1, 200, 400, 900]) * 1000)
@@ -180,9 +191,12 @@ extension PinPlot {
         }
         if random.chance(45) { return }
         let back = gone + random.pick([-3, 5, 50, 150, 1000, 4000]) * 1000
-        // With the same tokens, and none of the pins.
-        let instance = random.chance(25) ? [0x78] : stage.instance
-        let next = session(stage, from: max(back, at + 10_000), milliseconds: 3000, instance: instance)
+        if random.chance(50) {
+            // With the same tokens, and none of the pins.
+            let other = session(stage, from: max(back, at + 10_000), milliseconds: 1000, instance: [0x78])
+            ask(other, stage, at: lives[other].bornAt + random.pick([0, 5000]), .require)
+        }
+        let next = session(stage, from: max(back, at + 10_000), milliseconds: 3000)
         let birth = lives[next].bornAt
         ask(next, stage, at: birth + random.pick([0, 1000, 20_000]), .require)
         ask(next, stage, at: birth + 40_000)
@@ -250,7 +264,7 @@ extension PinPlot {
     /// One pin, asked for at one worker and the other by turns.
     private mutating func playTakeover(_ stage: Stage) {
         let at = stage.at
-        let all = (0..<3).map { _ in session(stage, from: at, milliseconds: 5000) }
+        let all = (0..<3).map { _ in session(stage, from: at, milliseconds: 7000) }
         ask(all[0], stage, at: at, .make)
         let pause = random.pick([1, 30, 300]) * 1000
         for turn in 1...7 {
@@ -259,8 +273,11 @@ extension PinPlot {
             ask(random.pick(all), stage, at: at + late, mode, holds: random.chance(20))
         }
         let end = at + 8 * pause + random.small(upTo: 20_000)
-        if random.chance(30) { unpin(random.pick(all), stage, at: end - random.small(upTo: 4 * pause)) }
+        if random.chance(60) { unpin(random.pick(all), stage, at: end - random.between(0, 5 * pause)) }
         ask(random.pick(all), stage, at: end + random.pick([100, 900]) * 1000, .require)
+        guard random.chance(25) else { return }
+        let gone = at + random.between(pause, 8 * pause)
+        for who in all { cut(who, at: gone + random.small(upTo: 2000)) }
     }
 }
 
@@ -306,7 +323,7 @@ extension Scenario {
 
     /// Few limits but those on pins.
     private mutating func leaveRoom(_ random: inout SeededRandom, percent: Int) {
-        if workerCount == 1 && random.chance(60) { workerCount = 2 }
+        if workerCount == 1 && random.chance(60) { workerCount = random.pick([2, 3]) }
         limits.pinQueueLengthMax = random.pick([0, 1, 2, limits.pinQueueLengthMax])
         if random.chance(60) { limits.pinGraceMilliseconds = random.pick([200, 1000]) }
         if random.chance(percent) { limits.pinIdleMilliseconds = random.pick([300, 2000, 120_000, 120_000]) }
@@ -340,16 +357,17 @@ extension RequestPlan {
     /// Becomes the request that the plot has at this place; what the plot does not speak of stays.
     mutating func follow(_ ask: PinPlot.Ask, _ scenario: Scenario) {
         guard let plot = scenario.plot else { return }
-        method = ask.holds ? "POST" : id % 3 == 0 ? "HEAD" : "GET"
+        method = ask.holdMilliseconds > 0 ? "POST" : id % 3 == 0 ? "HEAD" : "GET"
         (endpoints, group, balancing, hashKey) = ([0], nil, nil, "")
         (upgrades, flaw, expectsContinue, hasTrailers) = (false, nil, false, false)
         (body, bodyBytes, pauseMicroseconds, credentials) = (.none, 0, 0, "")
         if plot.tamePercent == 100 || id % 8 != 0 { (deadlines, cancelsAfterMilliseconds) = (Deadlines(), nil) }
         if credit == .never || id % 4 != 0 { credit = .atOnce }
-        if ask.holds {
-            bodyBytes = 10 + id % 11
+        if ask.binds { credentials = "NTLM TlRM" }
+        if ask.holdMilliseconds > 0 {
+            bodyBytes = 10
             body = .length(UInt64(bodyBytes))
-            (chunkBytesMax, pauseMicroseconds) = (1, 10_000)
+            (chunkBytesMax, pauseMicroseconds) = (1, ask.holdMilliseconds * 100)
         }
         way = plot.way
         switch ask.target {

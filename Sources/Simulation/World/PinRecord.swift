@@ -83,6 +83,7 @@ extension Record {
             guard let last = links[link].serves.last, let end = serves[last].headEndsAt,
                 links[link].bytesRead >= end
             else { return }
+            serves[last].headReadAt = serves[last].headReadAt ?? now
             let request = serves[last].request
             let plan = request < 0 ? nil : requests[request].plan
             if let plan, !plan.token.isEmpty, plan.pinMode == .prefer || plan.pinMode == .make {

@@ -127,6 +127,8 @@ struct ServeFacts {
     /// The link's way when it was written, and where TLS stood; both may change before the proxy reads it.
     var way = SeenWay()
     var hops: [TLSHop] = []
+    /// When the engine had all of its head.
+    var headReadAt: Instant?
     /// Offset of the plan's first byte among all the bytes towards the engine on its link; `nil`: not begun.
     private(set) var startOffset: Int?
 
