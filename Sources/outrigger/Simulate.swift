@@ -162,7 +162,8 @@ private struct Sum {
         lines.append("events \(steps), reply body bytes \(replyBytes)")
         lines.append(
             "pins: made \(pins.made), lost \(pins.lost), expired \(pins.expired), unpinned \(pins.unpinned), "
-                + "orphaned \(pins.orphaned), moved \(pins.moved), gone \(pins.gone); "
+                + "orphaned \(pins.orphaned), moved \(pins.moved), gone \(pins.gone), "
+                + "raced \(pins.raced), returned \(pins.returned); "
                 + "idle moved \(pins.idleMoved)"
         )
         lines.append(

@@ -158,7 +158,10 @@ struct PinLine: Checker {
                 && (one.isOrphan || one.endedAt >= reachedAt) && record.holder(of: other) == holder
         }
         let most = record.scenario.limits.pinQueueLengthMax
-        reporter.expect(others >= most, "request \(request) is one too many, \(others) are there, \(most) may wait")
+        reporter.expect(
+            others >= most,
+            "request \(request) is one too many, \(others) are there, \(most) may wait"
+        )
     }
 
     /// Whoever was there when another's turn came, and had its own later, stood in line between.

@@ -87,13 +87,15 @@ final class SimProxy {
         nextStream = random.pick([1, 1, 7, UInt32.max - 3])
         reusesStreams = random.chance(50)
         readBytesMax = random.pick([65_536, 65_536, 4096, 512])
-        readPauseMicroseconds = scenario.roughness == .calm ? 0 : random.pick([0, 0, 0, 1000, 100_000])
+        let readPause = random.pick([0, 0, 0, 1000, 100_000])
+        life = scenario.life(of: index)
+        let isTame = life != nil && scenario.plot?.tamePercent == 100
+        readPauseMicroseconds = isTame || scenario.roughness == .calm ? 0 : readPause
         leavesByReset = random.chance(30)
         lingers = random.pick([0, 10, 5000])
         if scenario.roughness == .rough && random.chance(20) {
             diesAt = Instant(nanoseconds: 1_000_000_000 + Int64(random.small(upTo: 6_000)) * 1_000_000)
         }
-        life = scenario.life(of: index)
         self.random = random
         if let life { diesAt = life.cutAt.map { SimWorld.beginning.adding(microseconds: $0) } ?? .never }
     }

@@ -102,9 +102,7 @@ struct PinPlot {
         lives[session].isCutByReset = random.chance(50)
     }
 
-    /// - Parameters:
-    ///   - mode: `nil`: any.
-    ///   - target: -1: any.
+    /// Without a mode any; target -1 is any too.
     mutating func ask(
         _ session: Int,
         _ stage: Stage,
@@ -166,7 +164,9 @@ extension PinPlot {
             let late = random.small(upTo: 2 * mailMicrosecondsMax + 1000) - random.pick([0, 500, 5000])
             ask(random.pick(pair), stage, at: moment + late, holds: random.chance(20))
         }
-        if random.chance(70) { askForLong(random.pick(pair), stage, at: moment - random.pick([20, 100]) * 1000) }
+        if random.chance(70) {
+            askForLong(random.pick(pair), stage, at: moment - random.pick([20, 100]) * 1000)
+        }
         ask(unpinner, stage, at: moment + random.pick([10, 3000, 200_000]), .require)
         for _ in 0..<3 {
             askPlainly(random.pick(pair), stage, at: moment + random.pick([1, 200, 400, 900]) * 1000)
@@ -181,7 +181,9 @@ extension PinPlot {
         let at = stage.at
         let first = session(stage, from: at, milliseconds: 3000)
         ask(first, stage, at: at, .make, holds: random.chance(30))
-        if random.chance(50) { ask(first, stage, at: at + 2000, .prefer, target: 1, holds: random.chance(30)) }
+        if random.chance(50) {
+            ask(first, stage, at: at + 2000, .prefer, target: 1, holds: random.chance(30))
+        }
         if random.chance(30) { ask(first, stage, at: at + 5000, .require) }
         let gone = at + random.pick([40, 300, 1500]) * 1000
         cut(first, at: gone)
@@ -189,7 +191,7 @@ extension PinPlot {
             let second = session(stage, from: at, milliseconds: 6000)
             ask(second, stage, at: gone + random.pick([1, 500, 5000]) * 1000)
         }
-        if random.chance(45) { return }
+        if random.chance(50) { return }
         let back = gone + random.pick([-3, 5, 50, 150, 1000, 4000]) * 1000
         if random.chance(50) {
             // With the same tokens, and none of the pins.
@@ -326,7 +328,9 @@ extension Scenario {
         if workerCount == 1 && random.chance(60) { workerCount = random.pick([2, 3]) }
         limits.pinQueueLengthMax = random.pick([0, 1, 2, limits.pinQueueLengthMax])
         if random.chance(60) { limits.pinGraceMilliseconds = random.pick([200, 1000]) }
-        if random.chance(percent) { limits.pinIdleMilliseconds = random.pick([300, 2000, 120_000, 120_000]) }
+        if random.chance(percent) {
+            limits.pinIdleMilliseconds = random.pick([300, 2000, 120_000, 120_000, 120_000])
+        }
         if random.chance(percent) { limits.pinAgeMilliseconds = random.pick([3_600_000, 3_600_000, 1000]) }
         if random.chance(percent) { limits.pinTargetsPerTokenMax = random.pick([1, 8, 8, 8]) }
         if random.chance(percent) { (limits.pinsMax, limits.pinsPerProxyMax) = (8192, 8192) }
@@ -361,7 +365,9 @@ extension RequestPlan {
         (endpoints, group, balancing, hashKey) = ([0], nil, nil, "")
         (upgrades, flaw, expectsContinue, hasTrailers) = (false, nil, false, false)
         (body, bodyBytes, pauseMicroseconds, credentials) = (.none, 0, 0, "")
-        if plot.tamePercent == 100 || id % 8 != 0 { (deadlines, cancelsAfterMilliseconds) = (Deadlines(), nil) }
+        if plot.tamePercent == 100 || id % 8 != 0 {
+            (deadlines, cancelsAfterMilliseconds) = (Deadlines(), nil)
+        }
         if credit == .never || id % 4 != 0 { credit = .atOnce }
         if ask.binds { credentials = "NTLM TlRM" }
         if ask.holdMilliseconds > 0 {
@@ -371,7 +377,8 @@ extension RequestPlan {
         }
         way = plot.way
         switch ask.target {
-        case 1: way.localAddress = WayPlan.localAddresses[way.localAddress == WayPlan.localAddresses[1] ? 2 : 1]
+        case 1:
+            way.localAddress = WayPlan.localAddresses[way.localAddress == WayPlan.localAddresses[1] ? 2 : 1]
         case 2: way.host = way.host == WayPlan.hosts[0] ? WayPlan.hosts[1] : WayPlan.hosts[0]
         default: break
         }

@@ -47,6 +47,15 @@ extension Record {
         return last
     }
 
+    /// Whether a holder was without a session in between.
+    func hasReturned(_ holder: PinHolder, since: Instant) -> Bool {
+        let sessions = sessions.filter { isSession($0, of: holder) }
+        return sessions.contains { session in
+            session.overAt >= since && session.overAt != .never
+                && !sessions.contains { $0.openedAt <= session.overAt && $0.overAt > session.overAt }
+        }
+    }
+
     private func isUnpinned(_ holder: PinHolder, since request: Int) -> Bool {
         unpins.contains { $0.holder == holder && $0.order > requests[request].order }
     }

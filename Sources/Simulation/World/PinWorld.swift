@@ -133,6 +133,9 @@ package struct PinTally: Sendable, Equatable {
     package var orphaned = 0
     package var moved = 0
     package var gone = 0
+    /// UNPINs while a request of their token was open, and requests on a connection that waited for its proxy.
+    package var raced = 0
+    package var returned = 0
     /// Connections that are nobody's, from worker to worker.
     package var idleMoved = 0
 
@@ -146,6 +149,8 @@ package struct PinTally: Sendable, Equatable {
         orphaned += other.orphaned
         moved += other.moved
         gone += other.gone
+        raced += other.raced
+        returned += other.returned
         idleMoved += other.idleMoved
     }
 
@@ -160,6 +165,16 @@ package struct PinTally: Sendable, Equatable {
         case .pinMoved: moved += 1
         case .idleMoved: idleMoved += 1
         case .pinGone: gone += 1
+        case .unpinSent(let proxy, let token):
+            let holder = record.scenario.holder(proxy: proxy, token: token)
+            let isRace = record.requests.indices.contains {
+                record.requests[$0].isOwed && record.holder(of: $0) == holder
+            }
+            if isRace { raced += 1 }
+        case .requestBegan(let link, let request):
+            guard let request, record.isOnBound(request, link), let holder = record.holder(of: request)
+            else { return }
+            if record.hasReturned(holder, since: record.links[link].dialedAt) { returned += 1 }
         case .socketClosed(let link):
             guard let binding = record.links[link].binding, binding.isPinned, let holder = binding.holder
             else { return }

@@ -102,7 +102,8 @@ package enum Sabotage: String, CaseIterable, Sendable {
     package var isOfPins: Bool {
         switch self {
         case .sharePin, .retryPinned, .overtakeInLine, .losePinEvent, .loseLostEvents, .loseExpiredEvents,
-            .muffleUnpin, .keepUnpinned, .poolUnpinned, .endlessGrace, .deafGrace, .endlessLine, .losePinParcel:
+            .muffleUnpin, .keepUnpinned, .poolUnpinned, .endlessGrace, .deafGrace, .endlessLine,
+            .losePinParcel:
             true
         default: false
         }
