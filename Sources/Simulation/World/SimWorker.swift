@@ -188,7 +188,7 @@ extension SimWorld {
             let countMax = min(inPlaceMax, scenario.readBytesMax)
             let before = pipe.readTotal
             // What does not fit in place is read with it, and handed over behind it in the same call.
-            let behindMax = random.pick([0, 1, 100, scenario.readBytesMax])
+            let behindMax = [0, 1, 100, scenario.readBytesMax][record.calls % 4]
             callEngine { engine, now in
                 var behind: [UInt8] = []
                 engine.receivedInPlace(from: connection, now: now) { output in
