@@ -71,8 +71,6 @@ package struct Group: Sendable {
         cursor = turns
     }
 
-    package var memberCount: Int { members.count }
-
     // Choosing.
 
     /// Chooses a member for one attempt of a request. Nothing is counted before `began`.

@@ -105,7 +105,7 @@ extension Setting {
             \.limits.chunkOverheadBytesMax,
             .bytes,
             1024...gibibyte,
-            "Chunk framing beyond one byte for each body byte"
+            "Chunk framing beyond 20 bytes for each chunk and one for each body byte"
         ),
         limit(
             "interim-replies-max",

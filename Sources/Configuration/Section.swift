@@ -15,7 +15,8 @@ struct Section: Sendable {
 
     /// In the order in which they are read: what is referred to comes before what refers to it.
     static let all = [
-        process(.socket), process(.adminSocket), process(.workers), process(.allowedUserIDs), limits, tls,
+        process(.socket), process(.adminSocket, check: checkSockets), process(.workers),
+        process(.allowedUserIDs), limits, tls,
         routes, groups,
         credentials,
     ]
@@ -23,13 +24,22 @@ struct Section: Sendable {
 
 extension Section {
     /// A setting that has no section around it.
-    private static func process(_ setting: Setting) -> Section {
+    private static func process(
+        _ setting: Setting,
+        check: @escaping @Sendable (Settings, inout Reading) -> Void = { _, _ in }
+    ) -> Section {
         Section(
             key: Key(setting.name, ""),
             read: { node, reading, settings in reading.take(setting, node, &settings) },
-            check: { _, _ in },
+            check: check,
             lines: { setting.lines(indent: "") + [""] }
         )
+    }
+
+    private static func checkSockets(_ settings: Settings, _ reading: inout Reading) {
+        if settings.adminSocket.isEmpty || settings.adminSocket != settings.socket { return }
+        let place = Setting.culprit([Setting.socket.name, Setting.adminSocket.name], settings)
+        reading.error(place, "admin-socket: socket has the same path")
     }
 
     private static let limits = Section(
@@ -44,8 +54,9 @@ extension Section {
         check: checkLimits,
         lines: {
             [
-                "# Each worker has connections and queues of its own: limits hold for one worker unless they say",
-                "# otherwise.", "limits:",
+                "# Limits on connections to upstreams, on the queue and on pins hold for the process, over all workers.",
+                "# Of the others each says whose it is: a session's, a request's, a reply's, a worker's.",
+                "limits:",
             ] + Setting.limits.flatMap { $0.lines(indent: "  ") } + [""]
         }
     )
@@ -94,7 +105,8 @@ extension Setting {
             example =
                 defaultWords == nil
                 ? String(Settings(workers: 1)[keyPath: path]) : String(range.lowerBound)
-        case .path: example = "/run/outrigger.sock"
+        case .path:
+            example = name == Setting.adminSocket.name ? "/run/outrigger-admin.sock" : "/run/outrigger.sock"
         case .userIDs: example = "[]"
         }
         return [

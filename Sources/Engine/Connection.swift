@@ -109,6 +109,14 @@ struct Connection: ~Copyable {
 
     init(limits: Limits) { decoder = ReplyDecoder(limits: limits) }
 
+    /// How long it may be idle: `most`, or the upstream's own timeout less a second, where that is shorter. The upstream
+    /// may say any number.
+    func idleMilliseconds(atMost most: Int) -> Int {
+        guard let keepAliveSeconds else { return most }
+        let (milliseconds, isTooLarge) = max(0, keepAliveSeconds - 1).multipliedReportingOverflow(by: 1000)
+        return isTooLarge ? most : min(most, milliseconds)
+    }
+
     mutating func reset(target: Int, waiter: Int, limits: Limits, now: Instant) {
         state = .dialing(waiter: waiter)
         setup = .transport

@@ -307,8 +307,7 @@ extension WorkerEngine {
         if pins[pin].expiresAt <= now { return endPin(slot, .expired, Self.ageWords) }
         connections[slot].state = .pinned
         pins[pin].state = .idle(connection: slot)
-        var idle = limits.pinIdleMilliseconds
-        if let seconds = connections[slot].keepAliveSeconds { idle = min(idle, max(0, seconds - 1) * 1000) }
+        let idle = connections[slot].idleMilliseconds(atMost: limits.pinIdleMilliseconds)
         connections[slot].idleUntil = min(now.adding(milliseconds: idle), pins[pin].expiresAt)
         connectionDeadlines.arm(slot, at: connections[slot].idleUntil)
         servePin(pin)

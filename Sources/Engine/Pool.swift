@@ -103,10 +103,7 @@ extension WorkerEngine {
 
     /// The upstream's own timeout less a second, so that we close first; and no longer than we allow.
     private func idleUntil(_ slot: Int) -> Instant {
-        var milliseconds = limits.idleConnectionMilliseconds
-        if let seconds = connections[slot].keepAliveSeconds {
-            milliseconds = min(milliseconds, max(0, seconds - 1) * 1000)
-        }
+        let milliseconds = connections[slot].idleMilliseconds(atMost: limits.idleConnectionMilliseconds)
         let idle = connections[slot].idleSince.adding(milliseconds: milliseconds)
         if limits.connectionAgeMilliseconds == 0 { return idle }
         return min(idle, connections[slot].createdAt.adding(milliseconds: limits.connectionAgeMilliseconds))

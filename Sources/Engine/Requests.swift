@@ -41,6 +41,8 @@ extension WorkerEngine {
         } else if streams[slot].encoded.expectsContinue {
             streams[slot].gate = .awaitsContinue
         }
+        // A body without a byte: its last chunk is still to be written.
+        if header.endsStream { finishUpload(slot, trailers: []) }
         armDeadline(slot)
         dispatch(slot)
     }

@@ -9,9 +9,6 @@ package enum Clock {
 
     /// Nanoseconds since 1970, for log lines only.
     package static var wall: Int64 { linux_now(CLOCK_REALTIME) }
-
-    /// CPU time of the process, nanoseconds.
-    package static var processCPU: Int64 { linux_now(CLOCK_PROCESS_CPUTIME_ID) }
 }
 
 /// The heap of this process.

@@ -14,10 +14,9 @@ package struct MessageDecoder: ~Copyable, Sendable {
     private static let capabilitiesMax = 64
     private static let softwareBytesMax = 256
     private static let pingBytesMax = 64
-    private static let tokenBytesMax = 64
 
     private let messageBytesMax: Int
-    private let requestLimits: RequestReader
+    private let requestReader: RequestReader
     private let requestScanner: RequestScanner
     private var endpoints = EndpointReader()
     /// The arena of messages that are copied out whole.
@@ -30,7 +29,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
     ///   - fieldCountMax: of one request. Reached: `Request.invalid`.
     package init(messageBytesMax: Int, endpointsMax: Int = 16, fieldCountMax: Int = 256) {
         self.messageBytesMax = messageBytesMax
-        requestLimits = RequestReader(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
+        requestReader = RequestReader(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
         requestScanner = RequestScanner(endpointsMax: endpointsMax, fieldCountMax: fieldCountMax)
     }
 
@@ -75,7 +74,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
             messageBytesMax: messageBytesMax,
             with: outrigger__v1__request__unpack,
             read: { (unpacked) throws(FrameError) in
-                try unsafe requestLimits.read(unpacked, into: &request, endpoints: &endpoints)
+                try unsafe requestReader.read(unpacked, into: &request, endpoints: &endpoints)
             }
         )
     }
@@ -154,7 +153,7 @@ package struct MessageDecoder: ~Copyable, Sendable {
             with: outrigger__v1__unpin__unpack,
             read: { (unpacked) in unsafe unpacked.array(unpacked.message.pointee.token) }
         )
-        guard 1...MessageDecoder.tokenBytesMax ~= token.count else {
+        guard 1...RequestBound.tokenBytesMax ~= token.count else {
             throw .badMessage("token outside 1...64 bytes")
         }
         return token

@@ -30,9 +30,6 @@ package struct RequestForm: ~Copyable, Sendable {
         request.fields.append(FieldSlice(name: name, value: place(value.utf8.span)))
     }
 
-    /// Asks for another target.
-    package mutating func setTarget(_ target: String) { request.target = place(target.utf8.span) }
-
     /// Names a group of the sidecar's configuration, in place of endpoints.
     package mutating func setGroup(_ name: String) { request.group = place(name.utf8.span) }
 

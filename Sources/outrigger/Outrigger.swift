@@ -12,7 +12,7 @@ import Model
             and moves the bytes. It listens on a Unix socket for its proxy.
 
             Begin with:
-              \(invocation) demo     (all it does, in seconds)
+              \(invocation) demo     (exchanges of many kinds, in seconds)
               \(invocation) fetch -v http://example.org/ --address 192.0.2.1:80
               \(invocation) serve --socket /run/outrigger.sock
             """,

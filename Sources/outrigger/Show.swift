@@ -26,7 +26,7 @@ struct Show: ParsableCommand {
             """
     )
 
-    @Argument(help: "What to show: \(Listing.allCases.map(\.rawValue).joined(separator: " or ")).")
+    @Argument(help: "What to show.")
     var listing: Listing
 
     @Option(

@@ -1,6 +1,7 @@
 // Simulate.swift: `outrigger simulate`: runs seeded worlds against the real engine and explains the one
 // that fails. Owns: progress, the trace of a failure, the exit code. Never touches: what a world does.
 import ArgumentParser
+import EventLoop
 import Glibc
 import Model
 import Simulation
@@ -15,9 +16,6 @@ struct Simulate: ParsableCommand {
             """
     )
 
-    /// Seeds from one line of progress to the next.
-    private static let progressSeeds: UInt64 = 10
-
     @Option(help: ArgumentHelp("Seeds to run, both ends included.", valueName: "A..B"))
     var seeds: SeedRange = SeedRange(first: 0, last: 499)
 
@@ -25,11 +23,14 @@ struct Simulate: ParsableCommand {
     var verbose = false
 
     @Option(
-        help: ArgumentHelp("Break one rule on purpose, to see that its checker notices.", valueName: "name")
+        help: ArgumentHelp(
+            "Break one rule on purpose, to see that its checker notices. An unknown name lists all.",
+            valueName: "name"
+        )
     )
     var sabotage: String?
 
-    @Option(help: "Events to print of a world that fails.")
+    @Option(help: ArgumentHelp("Events to print of a world that fails.", valueName: "n"))
     var traceLines = 200
 
     @Flag(help: "Go on after a failure and name every seed that fails.")
@@ -45,8 +46,9 @@ struct Simulate: ParsableCommand {
     func run() throws {
         let broken = sabotage.flatMap { Sabotage(rawValue: $0) }
         var sum = Sum()
+        let progress = Progress(seeds)
         for seed in seeds.first...seeds.last {
-            if (seed - seeds.first) % Self.progressSeeds == 0 { show(sum, next: seed) }
+            progress.show(sum, next: seed)
             if verbose { Self.say("seed \(seed)") }
             let verdict = SimWorld(seed: seed, sabotage: broken, follow: verbose ? { Self.say($0) } : nil)
                 .run()
@@ -54,13 +56,16 @@ struct Simulate: ParsableCommand {
             if !verdict.violations.isEmpty {
                 sum.failures += 1
                 guard keepGoing else {
+                    progress.clear()
                     explain(seed, broken, verdict)
                     throw ExitCode(1)
                 }
-                print("\rseed \(seed): \(verdict.violations[0]), \(verdict.violations.count) in all")
+                progress.clear()
+                Self.say("seed \(seed): \(verdict.violations[0]), \(verdict.violations.count) in all")
             }
         }
-        print("\n\(sum.failures) worlds in which a rule was broken\n\(sum.table)")
+        progress.clear()
+        print("\(sum.failures) worlds in which a rule was broken\n\(sum.table)")
         if sum.failures > 0 { throw ExitCode(1) }
     }
 
@@ -70,22 +75,36 @@ struct Simulate: ParsableCommand {
         fflush(nil)
     }
 
-    /// After a trap the last of these lines tells in which ten seeds it was.
-    private func show(_ sum: Sum, next: UInt64) {
-        let last = min(seeds.last, next + Self.progressSeeds - 1)
-        print("\rseeds \(next)..\(last) of \(seeds.last), \(sum.requests) requests so far", terminator: "")
-        fflush(nil)
-    }
-
     private func explain(_ seed: UInt64, _ broken: Sabotage?, _ verdict: Verdict) {
         let replay = SimWorld(seed: seed, sabotage: broken, traceLinesMax: traceLines).run()
-        print("\nseed \(seed): the last events before the end")
+        print("seed \(seed): the last events before the end")
         for line in replay.trace.suffix(traceLines) { print("  \(line)") }
         print("\nseed \(seed): \(verdict.violations.count) violations")
         for violation in verdict.violations { print("  \(violation)") }
         if replay.digest != verdict.digest { print("  the replay differs: the run is not deterministic") }
         print("\nreplay: outrigger simulate --seeds \(seed)..\(seed) --verbose")
     }
+}
+
+/// How far a run is, on standard error. After a trap in the engine its last line tells which seeds it was among.
+private struct Progress {
+    private let seeds: SeedRange
+    private let isTerminal = File.standardError.isTerminal
+
+    init(_ seeds: SeedRange) { self.seeds = seeds }
+
+    /// From one word to the next. A terminal has them all in one line.
+    private var step: UInt64 { isTerminal ? 10 : 100 }
+
+    func show(_ sum: Sum, next: UInt64) {
+        if (next - seeds.first) % step != 0 { return }
+        let last = min(seeds.last, next + step - 1)
+        let words = "seeds \(next)..\(last) of \(seeds.last), \(sum.requests) requests so far"
+        File.standardError.write(isTerminal ? "\r\(words)\u{1B}[K" : "\(words)\n")
+    }
+
+    /// Takes the line away.
+    func clear() { if isTerminal { File.standardError.write("\r\u{1B}[K") } }
 }
 
 /// Seeds from the first to the last.

@@ -44,6 +44,11 @@ private let numberRows = [
     Row("NUL in a path", #"socket: "/a\0b""#, "1:9: error: socket: a control character does not belong here"),
     Row("no path", "socket: {}", "1:9: error: socket: a text is wanted here"),
     Row(
+        "two sockets at one path",
+        "socket: /run/o.sock\nadmin-socket: /run/o.sock",
+        "2:15: error: admin-socket: socket has the same path"
+    ),
+    Row(
         "limits in wrong order",
         "limits: {session-output-bytes-max: 65536}",
         "1:36: error: session-output-bytes-max: at least 1048576, for session-output-pause-bytes and four frames"

@@ -101,6 +101,24 @@ struct FlowTests {
                 """
         ),
         Row(
+            "a chunked body of no bytes may end with REQUEST: its last chunk goes out, and the connection is kept",
+            script: {
+                $0.post(1) { $0.ends = true }
+                $0.connect(0)
+                $0.answer(0)
+                $0.ask(2)
+            },
+            expected: """
+                dial 0 a
+                0 got POST /1
+                0 more 0||
+                1 reply 200
+                1 body ok
+                1 end complete pooled [connected0] unrepeatable
+                0 got GET /2
+                """
+        ),
+        Row(
             "credit is given back when the bytes are written, in steps of half",
             { $0.initialCreditBytes = 10 },
             script: {

@@ -125,6 +125,35 @@ struct PinEndingTests {
                 """
         ),
         Row(
+            "the upstream's Keep-Alive timeout less a second ends it; one beyond all bounds changes nothing",
+            { $0.pinIdleMilliseconds = 5000 },
+            script: {
+                $0.madePin()
+                $0.pin(1, "t", .require)
+                $0.answer(0, "ok", "Keep-Alive: timeout=9223372036854775807|")
+                $0.pass(4999)
+                $0.pin(2, "t", .require)
+                $0.answer(0, "ok", "Keep-Alive: timeout=3|")
+                $0.pass(1999)
+                $0.note("1999 ms")
+                $0.pass(1)
+            },
+            expected: """
+                0 got GET /1
+                1 reply 200 reused
+                1 body ok
+                1 end complete pinned [reused0]
+                probe 0
+                0 got GET /2
+                2 reply 200 reused
+                2 body ok
+                2 end complete pinned [reused0]
+                1999 ms
+                close 0
+                pin t expired
+                """
+        ),
+        Row(
             "its age ends it behind the exchange on it",
             { $0.pinAgeMilliseconds = 100 },
             script: {

@@ -95,6 +95,20 @@ struct PoolTests {
 
     static let closed = [
         Row(
+            "idle as long as we allow, when the upstream's Keep-Alive timeout is beyond all bounds",
+            { $0.idleConnectionMilliseconds = 5000 },
+            script: {
+                $0.warm(0, 99, "a", "Keep-Alive: timeout=9223372036854775807|")
+                $0.pass(4999)
+                $0.note("5 s")
+                $0.pass(1)
+            },
+            expected: """
+                5 s
+                close 0
+                """
+        ),
+        Row(
             "idle for the upstream's Keep-Alive timeout less a second",
             script: {
                 $0.warm(0, 99, "a", "Keep-Alive: timeout=5|")

@@ -111,13 +111,14 @@ struct Golden: CustomTestStringConvertible, Sendable {
                     endpointIndex: 0,
                     result: .connected,
                     startMicroseconds: 10,
-                    durationMicroseconds: 80
+                    durationMicroseconds: 80,
+                    transportMicroseconds: 80
                 )
                 var encoder = MessageEncoder(fieldCountMax: 1)
                 encoder.end(report, attempts: [attempt], stream: 1, into: &$0)
             },
             """
-            0000001e 00000001 12 01 0000 0801 2005 2801 3001 3a061001180a2050
+            00000020 00000001 12 01 0000 0801 2005 2801 3001 3a081001180a20502850
             4001 4a0a085a106418ac0220b602
             """
         ),

@@ -6,8 +6,7 @@
 
 Needs protobuf and grpcio-tools from PyPI. Frames: the protocol reference. Messages: proto/outrigger.proto.
 """
-import asyncio, collections, importlib, ipaddress, itertools
-import pathlib, struct, subprocess, sys, tempfile, types
+import asyncio, collections, importlib, ipaddress, itertools, pathlib, struct, subprocess, sys, tempfile, types
 
 with tempfile.TemporaryDirectory() as folder:  # the messages are compiled into it and imported from it
     proto = pathlib.Path(__file__).resolve().parents[2] / "proto" / "outrigger.proto"
@@ -68,7 +67,7 @@ class Stream:
         return answer
 
     def finish(self, trailers=None):
-        """The request ends here: with TRAILERS, or with an empty BODY. Frees the id, if END came before."""
+        """The request ends here: with TRAILERS, or with an empty BODY. Also behind END: the sidecar then forgets the id."""
         if trailers is None: return self.session.send(BODY, self.id, pb.BodyChunk(), END_STREAM)
         fields = [pb.Field(name=name, value=value) for name, value in trailers]
         self.session.send(TRAILERS, self.id, pb.Trailers(fields=fields), END_STREAM)

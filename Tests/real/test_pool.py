@@ -129,8 +129,11 @@ async def test_a_keep_alive_that_leaves_no_time_closes_at_once(world, line):
     assert seconds < 1
 
 
-async def test_a_keep_alive_that_is_garbage_is_ignored(world):
-    origin = await world.origin(answering(reply(b"", b"200 OK", b"Keep-Alive: timeout=-5, timeout=x, ,=")))
+@pytest.mark.parametrize(
+    "value", [b"timeout=-5, timeout=x, ,=", *[b"timeout=%d" % number for number in ((1 << 63) - 1, 1 << 63, 10**40)]]
+)
+async def test_a_keep_alive_that_is_garbage_or_beyond_all_bounds_is_ignored(world, value):
+    origin = await world.origin(answering(reply(b"", b"200 OK", b"Keep-Alive: " + value)))
     session = await world.session()
     for _ in range(2):
         assert fate(await session.exchange(get(origin))) == "POOLED"

@@ -2,8 +2,9 @@
 # byte. Source: RFC 9112 §3, §5, §6, §7; proto/outrigger.proto, message Request.
 import pytest
 
+import outrigger
 from origin import answering
-from outrigger import endpoint, pb
+from outrigger import END_STREAM, REQUEST, endpoint, pb
 from world import ask, get, outcome
 
 CHUNKED = {"body": pb.BODY_CHUNKED}
@@ -101,6 +102,20 @@ async def test_the_body_is_framed_as_the_request_says(world, fields, body, trail
     else:
         assert not origin.requests[0].values(b"transfer-encoding")
     assert answer.end.request_body_bytes == len(body)
+
+
+@pytest.mark.parametrize(
+    "fields, wire", [(CHUNKED, b"0\r\n\r\n"), (dict(length=0), b"")], ids=["chunked", "by length"]
+)
+async def test_a_body_of_no_bytes_may_end_with_its_request(world, fields, wire):
+    origin = await world.origin(answering())
+    session = await world.session()
+    for id in 1, 2:  # the second shows that the connection stands between two messages
+        stream = session.streams[id] = outrigger.Stream(session, id)
+        session.send(REQUEST, id, ask("POST", origin, f"/{id}", **fields), END_STREAM)
+        assert outcome(await stream.answer()) == "COMPLETE"
+    assert len(origin.peers) == 1
+    assert bytes(origin.peers[0].received).split(b"\r\n\r\n", 1)[1].startswith(wire + b"POST /2 ")
 
 
 async def test_a_content_length_that_agrees_with_the_body_goes_out_once(world):

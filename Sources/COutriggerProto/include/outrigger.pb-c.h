@@ -79,7 +79,8 @@ typedef enum _Outrigger__V1__BodyKind {
    */
   OUTRIGGER__V1__BODY_KIND__BODY_LENGTH = 1,
   /*
-   * BODY frames follow, then END_STREAM on the last one or on TRAILERS. Transfer-Encoding: chunked goes out.
+   * BODY frames follow, then END_STREAM on the last one or on TRAILERS. Transfer-Encoding: chunked goes out. With this
+   * one and with BODY_LENGTH of 0, REQUEST may carry END_STREAM: a body without a byte.
    */
   OUTRIGGER__V1__BODY_KIND__BODY_CHUNKED = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__BODY_KIND)
@@ -182,7 +183,13 @@ typedef enum _Outrigger__V1__TlsVersion {
    * As the profile says, or 1.2 at least and 1.3 at most.
    */
   OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_DEFAULT = 0,
+  /*
+   * TLS 1.2 (RFC 5246).
+   */
   OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_1_2 = 12,
+  /*
+   * TLS 1.3 (RFC 8446).
+   */
   OUTRIGGER__V1__TLS_VERSION__TLS_VERSION_1_3 = 13
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__TLS_VERSION)
 } Outrigger__V1__TlsVersion;
@@ -250,17 +257,41 @@ typedef enum _Outrigger__V1__Outcome {
    * The request cannot be sent as it is; nothing was written, unless it is the body that turned out too short.
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_BAD_REQUEST = 5,
+  /*
+   * The proxy sent CANCEL.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_CANCELLED = 6,
   /*
    * A limit on streams, queue length or connections was reached.
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_OVERLOADED = 7,
+  /*
+   * No connection could be had or dialed within `queue_ms`.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_QUEUE_TIMEOUT = 8,
+  /*
+   * The token has no pinned connection, or lost it.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_PIN_LOST = 9,
+  /*
+   * The token is pinned, but to other targets or as another user.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_PIN_MISMATCH = 10,
+  /*
+   * Too many streams wait for the pinned connection.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_PIN_BUSY = 11,
+  /*
+   * No endpoint could be connected to; the last one refused.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_CONNECT_REFUSED = 12,
+  /*
+   * The same; there was no way to the last one.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_CONNECT_UNREACHABLE = 13,
+  /*
+   * No endpoint could be connected to within `connect_ms`, or the kernel gave up.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_CONNECT_TIMEOUT = 14,
   /*
    * A hop could not be secured: the handshake failed.
@@ -274,13 +305,25 @@ typedef enum _Outrigger__V1__Outcome {
    * The peer refused the tunnel. Its reply was passed on, whole as far as its framing tells (else `detail` says so).
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_PEER_REFUSED = 17,
+  /*
+   * The reply did not begin within `first_byte_ms`.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_REPLY_TIMEOUT = 18,
+  /*
+   * Nothing moved for `idle_ms`.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_IDLE_TIMEOUT = 19,
+  /*
+   * The exchange took longer than `total_ms`.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_DEADLINE = 20,
   /*
    * The upstream closed or reset the connection before the reply began.
    */
   OUTRIGGER__V1__OUTCOME__OUTCOME_RESET = 21,
+  /*
+   * The sidecar is shutting down.
+   */
   OUTRIGGER__V1__OUTCOME__OUTCOME_DRAINING = 22,
   /*
    * A fault of the sidecar's own.
@@ -289,6 +332,9 @@ typedef enum _Outrigger__V1__Outcome {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__OUTCOME)
 } Outrigger__V1__Outcome;
 typedef enum _Outrigger__V1__AttemptResult {
+  /*
+   * Never sent.
+   */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNSPECIFIED = 0,
   /*
    * A fresh connection was established and used.
@@ -298,8 +344,17 @@ typedef enum _Outrigger__V1__AttemptResult {
    * An idle connection was used.
    */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_REUSED = 2,
+  /*
+   * Nobody listens there, or the backlog of a Unix socket is full.
+   */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_REFUSED = 3,
+  /*
+   * No route to it, no such Unix socket, or no local address or port to connect from.
+   */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_UNREACHABLE = 4,
+  /*
+   * Not connected in time.
+   */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_TIMEOUT = 5,
   /*
    * Another attempt won, or the stream ended first.
@@ -310,7 +365,7 @@ typedef enum _Outrigger__V1__AttemptResult {
    */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_STALE = 7,
   /*
-   * Any other failure of the connect call, e.g. no local port left.
+   * Any other failure of the connect call, e.g. no descriptor left.
    */
   OUTRIGGER__V1__ATTEMPT_RESULT__ATTEMPT_FAILED = 8,
   /*
@@ -336,11 +391,20 @@ typedef enum _Outrigger__V1__ConnectionFate {
    * Back in the pool.
    */
   OUTRIGGER__V1__CONNECTION_FATE__FATE_POOLED = 1,
+  /*
+   * Closed.
+   */
   OUTRIGGER__V1__CONNECTION_FATE__FATE_CLOSED = 2,
+  /*
+   * Kept for the request's token.
+   */
   OUTRIGGER__V1__CONNECTION_FATE__FATE_PINNED = 3
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTRIGGER__V1__CONNECTION_FATE)
 } Outrigger__V1__ConnectionFate;
 typedef enum _Outrigger__V1__PinChange {
+  /*
+   * Never sent.
+   */
   OUTRIGGER__V1__PIN_CHANGE__PIN_CHANGE_UNSPECIFIED = 0,
   /*
    * A connection was pinned.
@@ -361,6 +425,9 @@ typedef enum _Outrigger__V1__GoAwayCode {
    * The sidecar is shutting down: no new streams, those open go on.
    */
   OUTRIGGER__V1__GO_AWAY_CODE__GOAWAY_DRAINING = 0,
+  /*
+   * A HELLO of a version that the sidecar does not speak.
+   */
   OUTRIGGER__V1__GO_AWAY_CODE__GOAWAY_PROTOCOL_VERSION = 1,
   /*
    * The first frame was not HELLO, or its numbers are out of range.
@@ -370,6 +437,9 @@ typedef enum _Outrigger__V1__GoAwayCode {
    * A header that no version 1 frame has: reserved bytes, unknown type below 0x80, wrong stream number.
    */
   OUTRIGGER__V1__GO_AWAY_CODE__GOAWAY_BAD_FRAME = 3,
+  /*
+   * A payload over the sidecar's `frame_payload_bytes_max`.
+   */
   OUTRIGGER__V1__GO_AWAY_CODE__GOAWAY_FRAME_TOO_LARGE = 4,
   /*
    * A payload that is not the message it should be.
@@ -435,7 +505,8 @@ struct  Outrigger__V1__Hello
    */
   uint32_t streams_max;
   /*
-   * Names of optional parts of the protocol that the sender knows. Unknown names are ignored. Limit 64 names.
+   * Names of optional parts of the protocol that the sender knows. Unknown names are ignored. Limit 64 names
+   * (GOAWAY BAD_HELLO).
    */
   size_t n_capabilities;
   char **capabilities;
@@ -543,6 +614,9 @@ struct  Outrigger__V1__Pin
    * Chosen by the proxy, one per client connection. 1..64 bytes (BAD_REQUEST).
    */
   ProtobufCBinaryData token;
+  /*
+   * How the pin is used or made. Default PIN_AUTO.
+   */
   Outrigger__V1__PinMode mode;
 };
 #define OUTRIGGER__V1__PIN__INIT \
@@ -574,6 +648,9 @@ struct  Outrigger__V1__Tls
    * else (of a peer) its IP address. Limit 255 bytes (BAD_REQUEST).
    */
   char *verify_name;
+  /*
+   * Which certificates are trusted. Default: as the profile says, else the system's.
+   */
   Outrigger__V1__TlsTrust trust;
   /*
    * With TLS_TRUST_FILE and TLS_TRUST_DIRECTORY. Limit 4096 bytes (BAD_REQUEST).
@@ -587,7 +664,13 @@ struct  Outrigger__V1__Tls
    * PEM file of its key. Default: in `certificate_path`. Limit 4096 bytes (BAD_REQUEST).
    */
   char *key_path;
+  /*
+   * Lowest version that is offered. Default: as the profile says, else 1.2.
+   */
   Outrigger__V1__TlsVersion version_min;
+  /*
+   * Highest version that is offered. Default: as the profile says, else 1.3.
+   */
   Outrigger__V1__TlsVersion version_max;
   /*
    * Ciphers of TLS 1.2 as OpenSSL writes them. Default: OpenSSL's. Limit 1024 bytes (BAD_REQUEST).
@@ -738,6 +821,9 @@ struct  Outrigger__V1__Request
    * (BAD_REQUEST).
    */
   ProtobufCBinaryData method;
+  /*
+   * Of the origin. Default http.
+   */
   Outrigger__V1__Scheme scheme;
   /*
    * host[:port] of the origin, for Host and absolute-form. An IPv6 host is in brackets. May be empty only where
@@ -749,10 +835,11 @@ struct  Outrigger__V1__Request
    */
   ProtobufCBinaryData target;
   /*
-   * End-to-end field lines, in order. Host, Connection, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade,
-   * Trailer's framing and Content-Length are the sidecar's: a Host that differs from `authority`, and a
-   * Content-Length or Transfer-Encoding that contradicts `body`, are refused (BAD_REQUEST); the rest of these are
-   * left out. "Expect: 100-continue" makes the sidecar hold the body. Limit 256 fields, 65536 bytes (BAD_REQUEST).
+   * End-to-end field lines, in order. Host, Connection, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade
+   * and Content-Length are the sidecar's: a Host that differs from `authority`, and a Content-Length or
+   * Transfer-Encoding that contradicts `body`, are refused (BAD_REQUEST); the rest of these are left out, and what
+   * Connection names with them. Proxy-Authorization goes out over ROUTE_PEER and with CONNECT only.
+   * "Expect: 100-continue" makes the sidecar hold the body. Limit 256 fields, 65536 bytes (BAD_REQUEST).
    */
   size_t n_fields;
   Outrigger__V1__Field **fields;
@@ -767,17 +854,29 @@ struct  Outrigger__V1__Request
    * one when that fails and the request may be repeated. Limit 64 bytes; one that does not exist: BAD_REQUEST.
    */
   char *group;
+  /*
+   * Whose the endpoints are, the origin's or a peer's. Default ROUTE_DIRECT.
+   */
   Outrigger__V1__RouteKind route;
   /*
    * Local IP address to bind before connecting (port ignored). Default: the kernel's choice.
    */
   Outrigger__V1__Endpoint *local_address;
+  /*
+   * How the body comes and goes out. Default BODY_NONE.
+   */
   Outrigger__V1__BodyKind body;
   /*
    * With BODY_LENGTH: the exact number of body bytes. Otherwise 0.
    */
   uint64_t body_length;
+  /*
+   * Default: the sidecar's own. One over its limit: BAD_REQUEST.
+   */
   Outrigger__V1__Deadlines *deadlines;
+  /*
+   * Whether it may be sent again. Default RETRY_IDEMPOTENT.
+   */
   Outrigger__V1__RetryRule retry;
   /*
    * Protocol to ask for with Upgrade, e.g. "websocket". Only with BODY_NONE, and REQUEST then leaves END_STREAM
@@ -785,14 +884,20 @@ struct  Outrigger__V1__Request
    */
   ProtobufCBinaryData upgrade;
   /*
-   * Copied into log lines about this request. Limit 128 bytes (BAD_REQUEST).
+   * For log lines about this request, of which this version writes none. Limit 128 bytes (BAD_REQUEST).
    */
   ProtobufCBinaryData tag;
+  /*
+   * The client's pinned connection. Default: none, any connection will do.
+   */
   Outrigger__V1__Pin *pin;
   /*
    * TLS to the origin. Only with SCHEME_HTTPS over ROUTE_DIRECT and ROUTE_PEER_TUNNEL (BAD_REQUEST); may be absent there too.
    */
   Outrigger__V1__Tls *tls;
+  /*
+   * What to answer challenges with. Default: none, challenges are passed on.
+   */
   Outrigger__V1__Credentials *credentials;
   /*
    * The way to the endpoints, where it is more than a clear connection.
@@ -820,6 +925,9 @@ struct  Outrigger__V1__Request
 struct  Outrigger__V1__BodyChunk
 {
   ProtobufCMessage base;
+  /*
+   * Default: none. Limit: the receiver's payload limit, and the credit (GOAWAY CREDIT_EXCEEDED).
+   */
   ProtobufCBinaryData data;
 };
 #define OUTRIGGER__V1__BODY_CHUNK__INIT \
@@ -851,7 +959,7 @@ struct  Outrigger__V1__Cancel
 {
   ProtobufCMessage base;
   /*
-   * For logs. Default empty. Limit 256 bytes, the rest is dropped.
+   * Why, for people; this version logs it nowhere. Default empty. Limit 256 bytes, the rest is dropped.
    */
   char *detail;
 };
@@ -915,6 +1023,9 @@ struct  Outrigger__V1__Ping
 struct  Outrigger__V1__TlsFacts
 {
   ProtobufCMessage base;
+  /*
+   * The version that was agreed on.
+   */
   Outrigger__V1__TlsVersion version;
   /*
    * Its standard name, e.g. "TLS_AES_128_GCM_SHA256".
@@ -960,6 +1071,9 @@ struct  Outrigger__V1__ConnectionFacts
    * True when it is bound to the request's pin token.
    */
   protobuf_c_boolean pinned;
+  /*
+   * Where the connection goes to.
+   */
   Outrigger__V1__Endpoint *remote;
   /*
    * Absent for Unix sockets.
@@ -1013,6 +1127,9 @@ struct  Outrigger__V1__ReplyHead
    */
   size_t n_fields;
   Outrigger__V1__Field **fields;
+  /*
+   * What delimits the body. Default: none follows.
+   */
   Outrigger__V1__ReplyBody body;
   /*
    * With REPLY_BODY_LENGTH. Otherwise 0.
@@ -1038,6 +1155,9 @@ struct  Outrigger__V1__Attempt
    * Which of Request.endpoints, counted from 0.
    */
   uint32_t endpoint_index;
+  /*
+   * What came of it.
+   */
   Outrigger__V1__AttemptResult result;
   /*
    * When it began, microseconds after the request came in.
@@ -1095,6 +1215,9 @@ struct  Outrigger__V1__Timings
 struct  Outrigger__V1__End
 {
   ProtobufCMessage base;
+  /*
+   * How the stream ended.
+   */
   Outrigger__V1__Outcome outcome;
   /*
    * In words, for people and logs, at most 256 bytes. Empty when the outcome is COMPLETE. Never contains a secret.
@@ -1121,7 +1244,13 @@ struct  Outrigger__V1__End
    */
   size_t n_attempts;
   Outrigger__V1__Attempt **attempts;
+  /*
+   * What has become of the connection that served it.
+   */
   Outrigger__V1__ConnectionFate connection;
+  /*
+   * When its parts were done.
+   */
   Outrigger__V1__Timings *timings;
   /*
    * Name of the group's member that served the request, or was the last it was tried at. Empty: none.
@@ -1140,7 +1269,13 @@ struct  Outrigger__V1__End
 struct  Outrigger__V1__PinEvent
 {
   ProtobufCMessage base;
+  /*
+   * Whose connection it is: the token of Request.pin.
+   */
   ProtobufCBinaryData token;
+  /*
+   * What happened to it.
+   */
   Outrigger__V1__PinChange change;
   /*
    * In words, for people and logs, at most 256 bytes. Empty for PIN_MADE.
@@ -1162,6 +1297,9 @@ struct  Outrigger__V1__PinEvent
 struct  Outrigger__V1__GoAway
 {
   ProtobufCMessage base;
+  /*
+   * Why.
+   */
   Outrigger__V1__GoAwayCode code;
   /*
    * In words, for people and logs, at most 256 bytes.

@@ -52,7 +52,7 @@ extension RetryBudgets {
             if attempt.request == retry.request && attempt.number < retry.number {
                 tried.insert(attempt.member)
             }
-            guard attempt.isMembersFailure else { continue }
+            guard attempt.isMembersFailure(in: log) else { continue }
             let at = attempt.result == .exchangeFailed ? attempt.until : attempt.dialedAt
             if at >= from && at < retry.from { failed.insert(attempt.member) }
         }
@@ -67,11 +67,16 @@ extension RetryBudgets {
 }
 
 extension LoggedAttempt {
-    /// Whether it surely was the member's failure.
-    fileprivate var isMembersFailure: Bool {
+    /// Whether it surely was the member's failure: a connection out of the pool may have been stale.
+    fileprivate func isMembersFailure(in log: GroupLog) -> Bool {
         switch result {
-        case .refused, .unreachable, .timeout, .exchangeFailed: true
-        case .connected, .reused, .abandoned, .stale, .failed, .tlsFailed, .peerRefused: false
+        case .refused, .unreachable, .timeout: return true
+        case .exchangeFailed:
+            let endpoint = log.endpoint(group, member)
+            return log.sockets.contains {
+                $0.endpoint == endpoint && $0.at >= from && $0.at <= dialedAt.adding(microseconds: 1)
+            }
+        case .connected, .reused, .abandoned, .stale, .failed, .tlsFailed, .peerRefused: return false
         }
     }
 }

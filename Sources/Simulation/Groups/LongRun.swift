@@ -21,14 +21,6 @@ enum Ailment: Equatable {
         .refuses, .refuses, .unreachable, .blackHole, .resets, .stalls, .answers(status: 503),
         .lags(milliseconds: 400),
     ]
-
-    /// Whether requests there fail, for whatever reason.
-    var isFault: Bool {
-        if case .lags = self { false } else { true }
-    }
-
-    /// Whether a dial there fails at once.
-    var failsDials: Bool { self == .refuses || self == .unreachable }
 }
 
 /// One time in which a member is ill.

@@ -76,6 +76,12 @@ struct RequestPlan {
         }
     }
 
+    /// Whether REQUEST is all that the proxy has to say: without a body, or with one of no bytes and the end at once.
+    var endsAtOnce: Bool {
+        if isTwoWay { return false }
+        return body == .none || bodyBytes == 0 && !hasTrailers && id % 2 == 0
+    }
+
     var target: String { isConnect ? "" : "/r/\(id)" }
 
     /// As an upstream reads it.
@@ -213,7 +219,7 @@ extension RequestPlan {
             request,
             in: block.span,
             stream: stream,
-            endsStream: body == .none && !isTwoWay,
+            endsStream: endsAtOnce,
             into: &output
         )
     }

@@ -191,7 +191,7 @@ final class SimProxy {
         lastRequest[stream.id] = request
         plan.encode(&encoder, stream: stream.id, scenario: scenario, into: &outgoing)
         stream.credit = hello?.initialCreditBytes ?? 0
-        stream.isSendDone = plan.body == .none && !plan.isTwoWay
+        stream.isSendDone = plan.endsAtOnce
         if let after = plan.cancelsAfterMilliseconds {
             stream.cancelAt = world.now.adding(milliseconds: after)
         }

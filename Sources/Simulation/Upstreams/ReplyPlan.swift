@@ -185,7 +185,11 @@ struct ReplyWriter {
             plan.persists = false
             append(random.pick(["Connection: close\r\n", "connection: x-foo, Close\r\n"]), &plan)
         }
-        if random.chance(25) { append("Keep-Alive: timeout=\(random.between(1, 20)), max=100\r\n", &plan) }
+        if random.chance(25) {
+            let seconds = random.between(1, 20)
+            // Some say for ever.
+            append("Keep-Alive: timeout=\(seconds == 20 ? Int.max : seconds), max=100\r\n", &plan)
+        }
         if random.chance(20) {
             append("Set-Cookie: a=\(random.below(99))\r\nSet-Cookie: b\r\nX-Empty:\r\n", &plan)
         }

@@ -40,7 +40,9 @@ struct FetchPeerOptions: ParsableArguments {
     )
     var connectHeader: [String] = []
 
-    @Option(help: "Begin connections with a header of the PROXY protocol.")
+    @Option(
+        help: ArgumentHelp("Begin connections with a header of the PROXY protocol.", valueName: "version")
+    )
     var proxyProtocol: FetchProxyProtocol?
 
     @Option(

@@ -71,7 +71,7 @@ struct FetchTLSOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Protocol to offer. http/1.1; repeat for more, most wanted first.",
+            "Protocol to offer; http/1.1 unless said. Repeat for more, most wanted first.",
             valueName: "name"
         )
     )
