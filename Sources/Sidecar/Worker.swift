@@ -193,13 +193,15 @@ struct Worker: ~Copyable {
         let hasMail = handleConnections(count)
         readOnConnections()
 
+        // What has been found out about members of groups holds for the next request.
+        if hasMail { handleMail() }
+
         // Only now: what a connection has to say is known before a session's request could be given to it.
         readOnSessions()
         if !sessionEvents.isEmpty {
             for event in sessionEvents { handleSession(event) }
             sessionEvents.removeAll(keepingCapacity: true)
         }
-        if hasMail { handleMail() }
         if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
         settle()
         if memoryLookAt <= now { releaseIdleMemory() }
