@@ -93,6 +93,15 @@ package struct AuthenticationAttempt: Sendable {
     /// Whether the last request carried an answer.
     package var hasAnswered: Bool { sent != .nothing }
 
+    /// Whether what the last request carried may be refused though the user is known: its nonce did not come with a
+    /// challenge to this stream, and the server may have given it up since. Source: RFC 7616 §3.3 (stale).
+    package var mayBeStale: Bool {
+        switch sent {
+        case .digest(let use): !use.isOwn
+        case .nothing, .basic, .bearer, .context: false
+        }
+    }
+
     mutating func send(_ sent: Sent) {
         self.sent = sent
         tries += 1

@@ -249,7 +249,7 @@ extension Setting {
             \.limits.pinQueueLengthMax,
             .number,
             0...65_536,
-            "Requests that wait for one pinned connection"
+            "Requests of one worker that wait for one pinned connection"
         ),
         limit(
             "pin-idle-milliseconds",

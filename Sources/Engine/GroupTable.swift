@@ -71,6 +71,8 @@ struct Errand {
     var isLined = false
     /// Of the reply that has begun; 0: none.
     var status = 0
+    /// Why its last attempt reached no member; `nil`: it did, or there was none.
+    var failure: AttemptFailure?
 }
 
 /// A member as a connection remembers it, and what the connection is for.

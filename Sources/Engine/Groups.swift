@@ -119,10 +119,16 @@ extension WorkerEngine {
             lineUp(stream, wantsRoom: true)
             return false
         case .noMember:
-            let detail = "no member of the group can be chosen"
-            end(stream, EndReport(.connectUnreachable, detail: detail))
+            endWithoutMember(stream)
             return false
         }
+    }
+
+    /// Where others were tried, with what was wrong there.
+    private mutating func endWithoutMember(_ stream: Int) {
+        let failure = errands[stream].failure
+        let detail = failure?.detail ?? "no member of the group can be chosen"
+        end(stream, EndReport(failure?.outcome ?? .connectUnreachable, detail: detail))
     }
 
     /// For a request that is to make a pin, which is one of a certain member: one that it waits for alone, if need be.
@@ -138,7 +144,7 @@ extension WorkerEngine {
             guard let member = groups.states[group].balancing.leastCrowded(tried: tried) else { fallthrough }
             begin(stream, member)
         case .noMember:
-            end(stream, EndReport(.connectUnreachable, detail: "no member of the group can be chosen"))
+            endWithoutMember(stream)
             return false
         }
         return true

@@ -144,7 +144,7 @@ extension WorkerEngine {
         append("Authorization: ", state.origin?.value, to: &lines)
         append("Proxy-Authorization: ", state.peer?.value, to: &lines)
         // What may be asked for again has to be held whole, else it is not sent before we know.
-        let isOpen = isUnanswered(state.origin) || isUnanswered(state.peer) || mayGoOn(slot, stream)
+        let isOpen = mayAsk(state.origin) || mayAsk(state.peer) || mayGoOn(slot, stream)
         let expects =
             isOpen && !isAlone && !state.expectsContinue && !state.isExpectRefused && !fitsReplay(stream)
         if expects { lines.append("Expect: 100-continue\r\n") }
@@ -177,8 +177,11 @@ extension WorkerEngine {
         return !exchange.isDone
     }
 
-    /// Whether a side may still ask.
-    private func isUnanswered(_ side: AuthenticationTry?) -> Bool { side != nil && side?.value == nil }
+    /// Whether a side may still ask: it is told nothing, or something that it may not take any more.
+    private func mayAsk(_ side: AuthenticationTry?) -> Bool {
+        guard let side else { return false }
+        return side.value == nil || side.attempt.mayBeStale
+    }
 
     private func fitsReplay(_ stream: Int) -> Bool {
         switch streams[stream].body {

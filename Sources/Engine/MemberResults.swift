@@ -85,6 +85,7 @@ extension WorkerEngine {
         leaveTried(stream, .notItsFault)
         // With files or names that we cannot use no member can be reached.
         if failure.tlsBlame != .us && takeRetry(stream) {
+            errands[stream].failure = failure
             dispatchErrand(stream, freshOnly: false)
         } else {
             end(stream, EndReport(failure.outcome, detail: failure.detail))
@@ -97,6 +98,8 @@ extension WorkerEngine {
         abandonWaiters(stream, .timeout)
         leaveTried(stream, .dialFailed)
         guard takeRetry(stream) else { return false }
+        let detail = "not connected within \(streams[stream].deadlines.connectMilliseconds) ms"
+        errands[stream].failure = AttemptFailure(result: .timeout, outcome: .connectTimeout, detail: detail)
         dispatchErrand(stream, freshOnly: false)
         return true
     }
@@ -105,6 +108,7 @@ extension WorkerEngine {
         let member = errands[stream].member
         leaveMember(stream, result)
         errands[stream].isTimed = false
+        errands[stream].failure = nil
         if member >= 0 && !errands[stream].tried.isFull { errands[stream].tried.insert(member) }
     }
 

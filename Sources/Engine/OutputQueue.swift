@@ -19,6 +19,8 @@ private struct PipedFrame {
 struct OutputQueue: ~Copyable {
     private var urgent = ByteBuffer()
     private var bulk = ByteBuffer()
+    /// Bytes of `urgent` ever written.
+    private(set) var urgentWritten: UInt64 = 0
     /// Bytes of `bulk` ever written.
     private var bulkWritten: UInt64 = 0
     /// Bytes at the front of `bulk` that finish a frame whose beginning is written.
@@ -38,6 +40,9 @@ struct OutputQueue: ~Copyable {
         case urgent
         case bulk
     }
+
+    /// Where the last urgent frame ends, counted as `urgentWritten` is.
+    var urgentEnd: UInt64 { urgentWritten &+ UInt64(urgent.count) }
 
     var count: Int { urgent.count &+ bulk.count &+ pipedBytes }
     var isEmpty: Bool { urgent.isEmpty && bulk.isEmpty && pipedBytes == 0 }
@@ -132,6 +137,7 @@ struct OutputQueue: ~Copyable {
         consumeBulk(finishing)
         let first = min(count &- finishing, urgent.count)
         urgent.consume(first)
+        urgentWritten &+= UInt64(first)
         wroteWhole(count &- finishing &- first)
         trim()
     }
@@ -147,6 +153,7 @@ struct OutputQueue: ~Copyable {
     mutating func removeAll() {
         urgent.removeAll(keepingAtMost: 0)
         bulk.removeAll(keepingAtMost: 0)
+        urgentWritten = 0
         bulkWritten = 0
         bulkPartial = 0
         piped.removeAll(keepingCapacity: true)

@@ -60,12 +60,28 @@ struct Pin {
     }
 }
 
+/// How a pinned connection goes to its origin, as far as people tell targets apart by it.
+package struct PinRoute: Equatable, Sendable {
+    package enum Kind: String, Sendable {
+        case direct
+        case peer
+        case tunnel
+    }
+
+    package var kind: Kind
+    /// Whether any hop of it is TLS.
+    package var isSecure: Bool
+    /// Where a tunnel leads, else whom the certificate is for; empty: the endpoint says it all.
+    package var name: [UInt8]
+}
+
 /// One pin as it is listed.
 package struct PinReport: Equatable, Sendable {
     /// Of the proxy; no two proxies have one number.
     package var owner: Int
     package var token: [UInt8]
     package var endpoint: Endpoint
+    package var route: PinRoute
     /// Whether it serves a request now.
     package var isBusy: Bool
     package var waiting: Int

@@ -121,7 +121,13 @@ extension WorkerEngine {
         let owner = pins[pin].name.token.owner
         if let slot = sessions.find(session.slot, session.generation), sessions[slot].state == .open {
             send(event, to: slot)
-        } else if let slot = openSession(of: owner) {
+        } else {
+            send(event, toOwner: owner)
+        }
+    }
+
+    private mutating func send(_ event: PinEvent, toOwner owner: Int) {
+        if let slot = openSession(of: owner) {
             send(event, to: slot)
         } else if let other = directory.workerOfSession(owner, butNot: worker) {
             send(other, .event(owner: owner, event))
@@ -130,7 +136,21 @@ extension WorkerEngine {
 
     mutating func send(_ event: PinEvent, to session: Int) {
         encoder.pin(event, into: &sessions[session].output[.urgent])
+        sessions[session].pinEvents.append((event, sessions[session].output.urgentEnd))
         orderWrite(session: session)
+    }
+
+    mutating func forgetWrittenEvents(ofSession session: Int) {
+        let written = sessions[session].output.urgentWritten
+        sessions[session].pinEvents.removeAll { $0.end <= written }
+    }
+
+    /// A session has ended before it was told everything: another one of its proxy is told instead.
+    mutating func passOnEvents(ofSession session: Int) {
+        if sessions[session].pinEvents.isEmpty { return }
+        let events = sessions[session].pinEvents
+        sessions[session].pinEvents.removeAll()
+        for (event, _) in events { send(event, toOwner: sessions[session].owner) }
     }
 
     func openSession(of owner: Int) -> Int? {
@@ -156,6 +176,7 @@ extension WorkerEngine {
                     owner: pins[pin].name.token.owner,
                     token: pins[pin].name.token.bytes,
                     endpoint: pins[pin].key.endpoint,
+                    route: listed(pins[pin].key.route),
                     isBusy: isBusy,
                     waiting: pins[pin].queue.count,
                     ageMilliseconds: Int(now.microseconds(since: pins[pin].createdAt) / 1000),
@@ -165,5 +186,20 @@ extension WorkerEngine {
             )
         }
         return reports
+    }
+
+    private func listed(_ route: RouteID) -> PinRoute {
+        let identity = targets.routes.identity(route)
+        let kind: PinRoute.Kind =
+            switch identity.kind {
+            case .direct, .raw: .direct
+            case .peer: .peer
+            case .tunnel: .tunnel
+            }
+        return PinRoute(
+            kind: kind,
+            isSecure: !identity.outer.isClear || !identity.inner.isClear,
+            name: kind == .tunnel ? identity.authority : identity.outer.verifyName
+        )
     }
 }

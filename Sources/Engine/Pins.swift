@@ -30,7 +30,8 @@ extension WorkerEngine {
         for pin in pinsByToken[pinToken] ?? [] {
             hasPins = true
             if !isTarget(pins[pin].key, of: stream) { continue }
-            if pins[pin].isReleased {
+            // It comes only to be closed: who would take another connection waits until that one's name is free.
+            if pins[pin].isReleased && streams[stream].pinMode == .require {
                 end(stream, EndReport(.pinLost, detail: "the token is being unpinned"))
             } else {
                 line(up: stream, for: pin)

@@ -24,6 +24,8 @@ struct Session: ~Copyable {
     /// The BODY frame that its next bytes belong to.
     var passage: Passage?
     var output = OutputQueue()
+    /// PIN events that are not written whole yet, each with the end of its frame: see `OutputQueue.urgentEnd`.
+    var pinEvents: [(event: PinEvent, end: UInt64)] = []
     var ids = StreamMap()
     /// Streams that are open, those that only wait for the proxy's END_STREAM not counted.
     var streamCount = 0
@@ -44,6 +46,7 @@ struct Session: ~Copyable {
         inbound.removeAll(keepingAtMost: 0)
         passage = nil
         output.removeAll()
+        pinEvents.removeAll()
         ids.removeAll()
         streamCount = 0
         isWriting = false

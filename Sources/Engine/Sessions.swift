@@ -77,8 +77,9 @@ extension WorkerEngine {
     package mutating func closed(_ session: SessionID, now: Instant) {
         guard let slot = sessions.find(session.slot, session.generation) else { return }
         self.now = now
-        // What its streams leave behind is told to another.
+        // What its streams leave behind is told to another, behind what it was to be told itself.
         sessions[slot].state = .closing
+        passOnEvents(ofSession: slot)
         abandonStreams(ofSession: slot)
         leaveOwner(slot)
         sessions[slot].reset()
@@ -107,6 +108,7 @@ extension WorkerEngine {
     /// Some of a session's output is written.
     mutating func wroteSome(_ slot: Int) {
         if sessions[slot].output.isEmpty { sessions[slot].isWriting = false }
+        if !sessions[slot].pinEvents.isEmpty { forgetWrittenEvents(ofSession: slot) }
         if sessions[slot].isCongested && sessions[slot].output.count <= limits.sessionOutputPauseBytes / 2 {
             sessions[slot].isCongested = false
             resumeStalled(ofSession: slot)

@@ -113,7 +113,7 @@ extension WorkerEngine {
             names = route.inner
             scope.appendPart(route.authority)
             scope.appendPart(route.connectLines.map { authenticator.fingerprint(of: $0) } ?? [])
-            scope.appendPart(route.credential.map { Array($0.name.utf8) + [0] + $0.user } ?? [])
+            appendParts(of: route.credential, to: &scope)
         }
         let identity = TLSIdentity(
             settings: targets.routes.settings(names.settings),
@@ -121,6 +121,19 @@ extension WorkerEngine {
             verifyName: names.verifyName.isEmpty ? key.endpoint.addressText : names.verifyName
         )
         return (identity, scope)
+    }
+
+    /// Everything in which two users of a peer differ, their secrets too.
+    private func appendParts(of credential: Credential?, to scope: inout [UInt8]) {
+        guard let credential else { return scope.appendPart([]) }
+        scope.appendPart(Array(credential.name.utf8))
+        scope.appendPart([credential.schemes.rawValue])
+        scope.appendPart(credential.user)
+        scope.appendPart(credential.ntlmDomain)
+        scope.appendPart(credential.realm.map { [1] + $0 } ?? [])
+        for secret in [credential.password, credential.bearerToken] {
+            scope.appendPart(secret.map { authenticator.fingerprint(of: $0) } ?? [])
+        }
     }
 
     /// How a handshake went. After a failure the worker has closed the socket, and the id is dead.

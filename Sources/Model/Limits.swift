@@ -80,7 +80,8 @@ package struct Limits: Sendable {
     package var pinsPerProxyMax = 8192
     /// Targets that one token may pin. Reached: the same.
     package var pinTargetsPerTokenMax = 8
-    /// Requests that wait for one pinned connection. Reached: END PIN_BUSY.
+    /// Requests of one worker that wait for one pinned connection. Reached: END PIN_BUSY. One that has a connection brought
+    /// from another worker waits for it even at 0.
     package var pinQueueLengthMax = 64
     /// Time that a pinned connection may be unused; the upstream's own timeout less a second shortens it. Reached: closed,
     /// PIN_EXPIRED.

@@ -24,15 +24,23 @@ enum PinListing {
         }
     }
 
+    private static func name(_ pin: PinReport) -> String { String(decoding: pin.route.name, as: UTF8.self) }
+
+    private static func way(_ pin: PinReport) -> String {
+        let kind = pin.route.kind.rawValue + (pin.route.isSecure ? "+tls" : "")
+        return pin.route.name.isEmpty ? kind : "\(kind):\(name(pin))"
+    }
+
     static func table(_ pins: [PinReport]) -> String {
-        var rows = [["OWNER", "TOKEN", "ENDPOINT", "STATE", "WAITING", "AGE", "USES", "AUTHENTICATION"]]
+        var rows = [
+            ["OWNER", "TOKEN", "ENDPOINT", "ROUTE", "STATE", "WAITING", "AGE", "USES", "AUTHENTICATION"]
+        ]
         for pin in pins {
             let age = "\(pin.ageMilliseconds / 1000).\(pin.ageMilliseconds % 1000 / 100) s"
             rows.append([
                 "\(pin.owner)", String(digest(pin).prefix(digitsMax)), Listing.cell(pin.endpoint.text),
-                pin.isBusy ? "busy" : "idle",
-                "\(pin.waiting)", age,
-                "\(pin.uses)", step(pin),
+                Listing.cell(way(pin)), pin.isBusy ? "busy" : "idle", "\(pin.waiting)", age, "\(pin.uses)",
+                step(pin),
             ])
         }
         return Listing.table(rows)
@@ -42,6 +50,7 @@ enum PinListing {
         let objects = pins.map { pin in
             """
             {"owner":\(pin.owner),"token_sha256":"\(digest(pin))","endpoint":\(Listing.quoted(pin.endpoint.text)),\
+            "route":"\(pin.route.kind.rawValue)","tls":\(pin.route.isSecure),"name":\(Listing.quoted(name(pin))),\
             "busy":\(pin.isBusy),"waiting":\(pin.waiting),"age_milliseconds":\(pin.ageMilliseconds),\
             "uses":\(pin.uses),"authentication":"\(step(pin))"}
             """

@@ -14,9 +14,10 @@ struct Show: ParsableCommand {
         abstract: "Show what a running sidecar has open.",
         discussion: """
             Asks over the socket that 'outrigger serve --admin-socket PATH' listens on. 'pins' lists every pinned \
-            connection: its proxy, its token as the beginning of its SHA-256 digest, where it leads, whether it serves a \
-            request, how many wait for it, its age, how often it was used, and how far its authentication is. 'groups' \
-            lists the members of each group with their load and health. 'counts' says what is open and what was done \
+            connection: its proxy, its token as the beginning of its SHA-256 digest, where it leads and how (direct, peer \
+            or tunnel, with +tls where any hop is TLS, and the name of a tunnel's end or of a certificate), whether it \
+            serves a request, how many wait for it, its age, how often it was used, and how far its authentication is. \
+            'groups' lists the members of each group with their load and health. 'counts' says what is open and what was done \
             since the start.
 
             Exit codes: 0 shown; 64 wrong usage; 69 nobody listens there, or what came is no answer.

@@ -34,6 +34,24 @@ struct GroupQueueTests {
                 """
         ),
         Row(
+            "one that has waited in vain for another member ends with what was wrong at the one it reached",
+            named: .group("ab", .first) { $0.members[1].connectionsMax = 1 },
+            script: { rig in
+                rig.askGroup(1)
+                rig.setWeight(0, 0)
+                rig.setWeight(1, 1)
+                rig.askGroup(2)
+                rig.setWeight(0, 1)
+                rig.fail(0)
+                rig.setWeight(1, 0)
+            },
+            expected: """
+                dial 0 a
+                dial 1 b
+                1 end connectRefused none [refused at a] by a unsent
+                """
+        ),
+        Row(
             "one more than the queue of the group may hold ends OVERLOADED",
             named: .group("a") { group in
                 group.members[0].connectionsMax = 1

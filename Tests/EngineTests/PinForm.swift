@@ -29,9 +29,9 @@ extension Rig {
         hear(socket, "HTTP/1.1 \(status) No|\(name): \(scheme)|Content-Length: 0||")
     }
 
-    /// A pin of session 0's proxy to an endpoint, socket 0 with nothing written down.
-    func madePin(_ token: String = "t", _ endpoint: String = "a", _ socket: Int = 0) {
-        pin(90, token, .make, endpoint)
+    /// A pin of a session's proxy to an endpoint, with nothing written down.
+    func madePin(_ token: String = "t", _ endpoint: String = "a", _ socket: Int = 0, _ session: Int = 0) {
+        pin(90, token, .make, endpoint, session)
         connect(socket)
         answer(socket)
         forget()

@@ -256,6 +256,46 @@ struct PinMoveTests {
                 """
         ),
         Row(
+            "what a session has not been told when it ends is told to another, in order, and nothing twice",
+            script: {
+                $0.greet(instance: "squid")
+                $0.greet(instance: "squid")
+                $0.madePin("t", "a", 0, 1)
+                $0.setReading(false, 1)
+                $0.madePin("u", "b", 1, 1)
+                $0.pin(2, "u", .require, "b", 1)
+                $0.end(0)
+                $0.note("nobody is told")
+                $0.lose(1)
+            },
+            expected: """
+                1 got GET /2
+                close 0
+                nobody is told
+                close 1
+                s2 pin u made
+                s2 pin t lost
+                s2 pin u lost
+                """
+        ),
+        Row(
+            "the same where the other session is at another worker",
+            workers: 2,
+            script: {
+                $0.greet(instance: "squid")
+                _ = $0.directory.join(ProxyIdentity(userID: 0, instanceID: Array("squid".utf8)), worker: 1)
+                $0.madePin("t", "a", 0, 1)
+                $0.setReading(false, 1)
+                $0.end(0)
+                $0.lose(1)
+                _ = $0.directory.leave(2, worker: 1)
+            },
+            expected: """
+                close 0
+                to 1: owner 2 t lost
+                """
+        ),
+        Row(
             "what happens to a pin is told to another session of its proxy",
             script: {
                 $0.greet(instance: "squid")

@@ -11,7 +11,9 @@ import disclosure
 import outrigger
 from origin import answering, reply
 from outrigger import pb
-from world import get, surroundings, until
+from tls import server_context
+from tunnel import ESTABLISHED
+from world import get, https, surroundings, until
 
 
 async def administered(world):
@@ -87,21 +89,53 @@ async def test_every_pin_is_listed_with_its_state(world):
     endpoint = f"127.0.0.1:{origin.endpoint.port}"
     assert listed[one] == {
         **{"token_sha256": one, "endpoint": endpoint, "busy": False, "waiting": 0, "uses": 1, "authentication": "none"},
+        **{"route": "direct", "tls": False, "name": ""},
         "owner": listed[other]["owner"],
         "age_milliseconds": listed[one]["age_milliseconds"],
     }
     table = await got(world.admin, "/pins")
     assert table.split("\n")[0].split() == [
-        *("OWNER", "TOKEN", "ENDPOINT", "STATE", "WAITING", "AGE", "USES", "AUTHENTICATION")
+        *("OWNER", "TOKEN", "ENDPOINT", "ROUTE", "STATE", "WAITING", "AGE", "USES", "AUTHENTICATION")
     ]
-    assert sorted(line.split()[1:5] for line in table.strip().split("\n")[1:]) == sorted(
-        [[one[:16], endpoint, "idle", "0"], [other[:16], endpoint, "busy", "1"]]
+    assert sorted(line.split()[1:6] for line in table.strip().split("\n")[1:]) == sorted(
+        [[one[:16], endpoint, "direct", "idle", "0"], [other[:16], endpoint, "direct", "busy", "1"]]
     )
     assert (await shown(world, "pins", "--admin-socket", world.admin))[0].split("\n")[0] == table.split("\n")[0]
     held.set()
     await asyncio.gather(*waiting)
     text, _ = await shown(world, "pins", "--json", "--admin-socket", world.admin)
     assert {pin["token_sha256"]: pin["uses"] for pin in json.loads(text)} == {one: 1, other: 3}
+
+
+async def test_pins_of_one_token_at_one_endpoint_are_told_apart_by_their_ways(world, certificates):
+    """A target is more than its endpoint."""
+    sidecar = await administered(world)
+
+    async def serve(peer):
+        while True:
+            tunnels = (await peer.head()).method == b"CONNECT"
+            await peer.send(ESTABLISHED if tunnels else reply())
+
+    clear = await world.origin(serve)
+    covert = await world.origin(serve, tls=server_context(certificates.good))
+    session = await session_of(world, sidecar)
+    pin = pb.Pin(token=b"of a client", mode=pb.PIN_MAKE)
+    tunnels = [
+        get(clear, authority=f"origin.test:{port}", route=pb.ROUTE_PEER_TUNNEL, pin=pin) for port in (81, 82)
+    ]
+    for form in get(clear, pin=pin), get(clear, route=pb.ROUTE_PEER, pin=pin), *tunnels:
+        assert (await session.exchange(form)).reply.connection.pinned
+    answer = await session.exchange(https(covert, certificates, more={"pin": pin}))
+    assert answer.reply.connection.pinned
+    listed = json.loads(await got(world.admin, "/pins.json"))
+    assert sorted((pin["route"], pin["tls"], pin["name"]) for pin in listed) == [
+        *(("direct", False, ""), ("direct", True, "origin.test"), ("peer", False, "")),
+        *(("tunnel", False, "origin.test:81"), ("tunnel", False, "origin.test:82")),
+    ]
+    ways = [line.split()[3] for line in (await got(world.admin, "/pins")).strip().split("\n")[1:]]
+    assert sorted(ways) == [
+        *("direct", "direct+tls:origin.test", "peer", "tunnel:origin.test:81", "tunnel:origin.test:82")
+    ]
 
 
 async def test_counts_are_of_all_workers(world):

@@ -164,6 +164,26 @@ async def test_a_body_is_replayed_or_waits_for_the_challenge(world, body, size):
     assert (guard.refused, guard.accepted) == (1, 1)
 
 
+@pytest.mark.parametrize("side", ["origin", "peer"])
+@pytest.mark.parametrize("body", [pb.BODY_LENGTH, pb.BODY_CHUNKED], ids=["length", "chunked"])
+async def test_a_large_body_behind_a_nonce_that_became_stale(world, body, side):
+    """Each nonce is good for one request: the next one's is refused, and its body is sent once all the same."""
+    of_peer = (b"Proxy-Authenticate", b"407 Proxy Authentication Required") if side == "peer" else ()
+    guard = Guard("Digest", *of_peer, uses=1)
+    origin = await world.origin(guard.serve)
+    data = bytes(range(256)) * 1200
+    length = len(data) if body == pb.BODY_LENGTH else 0
+    route = pb.ROUTE_PEER if side == "peer" else pb.ROUTE_DIRECT
+    session = await world.session()
+    for number in range(3):
+        post = get(origin, f"/{number}", body=body, body_length=length, route=route, **having(**{side: USER}))
+        post.method = b"POST"
+        answer = await session.exchange(post, data)
+        assert (answer.reply.status, bytes(answer.body)) == (200, b"ok" + data), answer.reply
+        assert answer.end.request_body_bytes == len(data)
+    assert (guard.refused, guard.accepted) == (3, 3)
+
+
 @pytest.mark.parametrize("body", [pb.BODY_LENGTH, pb.BODY_CHUNKED], ids=["length", "chunked"])
 async def test_a_server_that_refuses_to_be_expected_of_gets_the_body_without(world, body):
     """RFC 9110 section 10.1.1: 417 to an Expect that the proxy knows nothing of."""

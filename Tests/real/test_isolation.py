@@ -10,7 +10,7 @@ from chameleon import Chameleon
 from origin import answering
 from outrigger import endpoint, pb
 from tls import server_context
-from world import get, https, outcome, secure
+from world import CANARY, get, https, outcome, secure
 
 # Fields of Tls: what the one request has and the other has not.
 
@@ -182,6 +182,11 @@ def proxied(
                 proxy_destination=endpoint(destination, destination_port))  # fmt: skip
 
 
+def known(user=b"u", password=CANARY):
+    """Who we are to the peer of a tunnel."""
+    return pb.Credentials(peer=pb.Credential(user=user, password=password))
+
+
 A1 = dict(connect_fields=[pb.Field(name=b"A", value=b"1")])
 TUNNEL, PEER = dict(route=pb.ROUTE_PEER_TUNNEL), dict(route=pb.ROUTE_PEER)
 LOCAL = pb.Endpoint(ip=bytes([127, 0, 0, 9]))
@@ -211,6 +216,13 @@ ROWS = {
                                             **TUNNEL)),
     "connect_fields, with TLS inside": (dict(https=True, **TUNNEL),
                                         dict(https=True, hop=A1, **TUNNEL)),
+    "credentials": (TUNNEL, dict(credentials=known(), **TUNNEL)),
+    "credentials, user": (dict(credentials=known(), **TUNNEL), dict(credentials=known(user=b"w"), **TUNNEL)),
+    "credentials, password": (dict(credentials=known(), **TUNNEL),
+                              dict(credentials=known(password=CANARY + b"2"), **TUNNEL)),
+    "credentials, password, with TLS inside": (
+        dict(https=True, credentials=known(), **TUNNEL),
+        dict(https=True, credentials=known(password=CANARY + b"2"), **TUNNEL)),
     "proxy_protocol": ({}, dict(hop=dict(proxy_protocol=pb.PROXY_PROTOCOL_V1))),
     "proxy_protocol, version": (dict(hop=proxied()), dict(hop=proxied(pb.PROXY_PROTOCOL_V2))),
     "proxy_source": (dict(hop=dict(proxy_protocol=pb.PROXY_PROTOCOL_V2)),
@@ -245,6 +257,7 @@ async def test_requests_that_differ_in(world, certificates, rows):
 
 TICKET_ROWS = [
     "local address, over TLS", "connect_fields, with TLS inside", "proxy_source, over TLS",
+    "credentials, password, with TLS inside",
 ]  # fmt: skip
 
 

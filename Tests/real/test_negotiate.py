@@ -67,8 +67,10 @@ async def test_two_principals_at_once_never_share_a_connection(world, apache, ke
     assert counts == {(f"/kerberos/{user}", f"{user}@{REALM}"): COUNT for user in ("alice", "bob")}
     users = collections.defaultdict(set)
     for line in passed:
-        users[line.client_port].add(line.user)
+        users[line.connection].add(line.user)
     assert len(users) == 2 * COUNT // 50 and all(len(one) == 1 for one in users.values())
+    of_strangers = {line.connection for line in log if line.path.endswith("stranger")}
+    assert of_strangers and not of_strangers & users.keys()
 
 
 async def test_credentials_of_one_request_never_serve_another_token(world, apache, kerberos):
@@ -80,8 +82,8 @@ async def test_credentials_of_one_request_never_serve_another_token(world, apach
     for token in b"b", None:
         assert (await session.exchange(say(apache, "/kerberos/index", token))).reply.status == 401
     log = await apache.logged(4)
-    ports = {line.client_port for line in log if line.status == "200"}
-    assert len(ports) == 1 and not ports & {line.client_port for line in log if line.status == "401"}
+    let_in = {line.connection for line in log if line.status == "200"}
+    assert len(let_in) == 1 and not let_in & {line.connection for line in log if line.status == "401"}
 
 
 async def test_without_a_token_the_connection_is_closed_behind_the_reply(world, apache, kerberos):
@@ -91,4 +93,4 @@ async def test_without_a_token_the_connection_is_closed_behind_the_reply(world, 
     assert (await session.exchange(say(apache, "/kerberos/index"))).reply.status == 401
     log = await apache.logged(2)
     assert {line.user for line in log} == {f"bob@{REALM}", "-"}
-    assert len({line.client_port for line in log}) == 2
+    assert len({line.connection for line in log}) == 2

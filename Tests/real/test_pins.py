@@ -247,6 +247,17 @@ async def test_sessions_of_one_proxy_share_its_pin_over_all_workers(world):
     assert len(origin.peers) == 1 and len(origin.requests) == 65
 
 
+async def test_what_a_session_that_leaves_was_not_told_is_told_to_another(world):
+    """The session goes and the pin's connection ends, which the sidecar finds in one turn as a rule."""
+    origin = await world.origin(answering())
+    first, second = [await world.session(instance_id=b"one") for _ in range(2)]
+    await made(first, origin)
+    await leave(first)
+    origin.peers[0].close()
+    event = await second.pins.get()
+    assert (event.token, event.change) == (b"a", pb.PIN_LOST) and event.detail
+
+
 @pytest.mark.sidecar(pin_grace_milliseconds=100)
 async def test_a_proxy_that_comes_back_behind_the_grace_finds_nothing(world):
     origin = await world.origin(answering())

@@ -126,8 +126,8 @@ async def test_a_pinned_connection_is_not_another_user_s(world, apache, path, sc
     assert outcome(answer) == "PIN_MISMATCH"
     assert (await session.exchange(say(apache, f"{path}/index", "bob", scheme, b"b"))).reply.status == 200
     log = await apache.logged(2, "200")
-    ports = {(line.client_port, line.user) for line in log if line.status == "200"}
-    assert len({port for port, _ in ports}) == 2
+    let_in = {(line.connection, line.user) for line in log if line.status == "200"}
+    assert len({connection for connection, _ in let_in}) == 2
 
 
 async def test_ntlm_inside_negotiate(world, apache):

@@ -64,9 +64,10 @@ async def test_bytes_nobody_asked_for_are_not_taken_for_a_reply_at_the_new_worke
 
 
 async def at_rest(admin):
-    """How many connections are idle; -1 while others are open too."""
+    """How many connections are idle; -1 while others are open too, are being dialed, or are on their way to another worker."""
     counts = json.loads(await got(admin, "/counts.json"))
-    return counts["idle_connections"] if counts["idle_connections"] == counts["connections"] else -1
+    idle = counts["idle_connections"]
+    return idle if idle == counts["connections"] == counts["dials_total"] else -1
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])

@@ -102,7 +102,7 @@ typedef enum _Outrigger__V1__RetryRule {
 } Outrigger__V1__RetryRule;
 /*
  * How one of a request's endpoints is chosen. With all but the first, the endpoints are a group without a name: members of
- * weight 1 whose load and health the sidecar remembers, for as long as requests with the same list and policy come.
+ * weight 1 whose load and health each worker of the sidecar remembers, while requests with the same list and policy come.
  */
 typedef enum _Outrigger__V1__Balancing {
   /*
@@ -754,12 +754,13 @@ struct  Outrigger__V1__Credential
   size_t n_schemes;
   char **schemes;
   /*
-   * Of Basic, Digest, NTLM ("DOMAIN\\user" too) and Negotiate (the Kerberos principal). UTF-8. Limit 1024 bytes
-   * (BAD_REQUEST).
+   * Of Basic, Digest, NTLM ("DOMAIN\\user" too) and Negotiate (the Kerberos principal). UTF-8, which is sent and hashed as
+   * it stands: servers that say charset="UTF-8" expect Normalization Form C (RFC 7616 section 4, RFC 7617 section 2.1).
+   * Limit 1024 bytes (BAD_REQUEST).
    */
   ProtobufCBinaryData user;
   /*
-   * Of Basic, Digest, NTLM and Negotiate. Limit 1024 bytes (BAD_REQUEST).
+   * Of Basic, Digest, NTLM and Negotiate. The same.
    */
   ProtobufCBinaryData password;
   /*
@@ -1264,7 +1265,7 @@ struct  Outrigger__V1__End
 
 /*
  * PIN (0x13), sidecar, stream 0, at once, between requests too. To the session that used the pin last, else to another of
- * the same proxy. Overtakes the frames of streams.
+ * the same proxy, which is also told what could not be written to one that has ended. Overtakes the frames of streams.
  */
 struct  Outrigger__V1__PinEvent
 {
