@@ -76,7 +76,7 @@ private enum GroupKeys {
             \.standbyConnectionsMin,
             .number,
             0...1024,
-            "Idle connections of all workers to each member that are kept ready, from the start"
+            "Idle connections of all workers to each member that are kept ready, from the start. Read again at SIGHUP"
         ),
         NumberKey(
             "panic-percent",
@@ -120,7 +120,7 @@ private enum MemberKeys {
             \.weight,
             .number,
             0...GroupMember.weightMax,
-            "Its share beside others; 0: it is not chosen"
+            "Its share beside others; 0: it is not chosen. Read again at SIGHUP"
         ),
         NumberKey(
             "connections-max",

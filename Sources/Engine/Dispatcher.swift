@@ -222,8 +222,9 @@ extension WorkerEngine {
     }
 
     /// Gives a connection that is free, fresh or not, to the first who waits for it; else it becomes idle. Where somebody
-    /// else has waited longer for its room it is closed. With `wasIdle` it comes out of another worker's pool.
-    mutating func hand(_ slot: Int, wasIdle: Bool = false) {
+    /// else has waited longer for its room it is closed. With `wasIdle` it comes out of another worker's pool, which was asked
+    /// for it for `asker`.
+    mutating func hand(_ slot: Int, wasIdle: Bool = false, asker: Int? = nil) {
         if connections[slot].isSpent {
             close(slot)
             return
@@ -237,7 +238,7 @@ extension WorkerEngine {
         serveQueued(waiter)
         let stream = waiters[waiter].stream
         let index = waiters[waiter].endpointIndex
-        inheritDial(from: waiter, servedBy: slot)
+        inheritDial(from: waiter, servedBy: slot, asker)
         connections[slot].state = .idle
         let (started, transport) = (waiters[waiter].startedAt, waiters[waiter].transportAt)
         removeWaiter(waiter, nil)
@@ -255,10 +256,10 @@ extension WorkerEngine {
         return candidate
     }
 
-    /// A waiter that is served leaves its own dial, if it has one: to the waiter whose dial serves it now, else to
-    /// one that could not dial, else to the pool.
-    private mutating func inheritDial(from waiter: Int, servedBy slot: Int) {
-        var donor: Int?
+    /// A waiter that is served leaves its own dial, if it has one: to the waiter whose dial, or whose question to another
+    /// worker, serves it now, else to one that could not dial, else to the pool. So it does with a question of its own.
+    private mutating func inheritDial(from waiter: Int, servedBy slot: Int, _ asker: Int?) {
+        var donor = asker
         if case .dialing(let owner) = connections[slot].state { donor = owner }
         if donor == waiter {
             waiters[waiter].dial = .none
@@ -266,8 +267,10 @@ extension WorkerEngine {
         }
         if let donor { waiters[donor].dial = .none }
         switch waiters[waiter].dial {
-        case .none, .asking, .lined:
+        case .none, .lined:
             break
+        case .asking(let ask):
+            leaveAsk(ask, of: waiter)
         case .blocked:
             unblock(waiter)
         case .dialing(let own):
@@ -343,6 +346,7 @@ extension WorkerEngine {
                 waiters[waiter].transportAt
             )
         }
+        if case .asking(let ask) = waiters[waiter].dial { leaveAsk(ask, of: waiter) }
         unblock(waiter)
         if !stepOut(waiter) { waiterLinks.remove(waiter, from: &targets[target].waiters) }
         if case .dialing(let own) = waiters[waiter].dial {

@@ -2,8 +2,8 @@
 // of them. Owns: the words of that talk. Who answers is outside the engine. Source: DESIGN "Threads".
 import Model
 
-/// Who waits for a connection, as the worker that it waits at names it.
-package struct WaiterID: Hashable, Sendable {
+/// A question for an idle connection, as the worker that asks names it.
+package struct AskID: Hashable, Sendable {
     let slot: UInt32
     let generation: UInt32
 }
@@ -11,15 +11,15 @@ package struct WaiterID: Hashable, Sendable {
 /// What one worker tells another about idle connections.
 package enum IdleNews: Sendable {
     /// Hand over one that has been idle for a while.
-    case wanted(PoolTarget, by: Int, WaiterID)
+    case wanted(PoolTarget, by: Int, AskID)
     /// The worker that was asked has none to spare.
-    case none(WaiterID)
+    case none(AskID)
 }
 
 /// An idle connection on its way from one worker to another, without its socket.
 package struct IdleParcel: Sendable {
     let target: PoolTarget
-    let waiter: WaiterID
+    let ask: AskID
     let room: Room
     let connection: ParcelledConnection
 }

@@ -5,32 +5,77 @@
 // again: to take those would send connections to and fro for nothing.
 import Model
 
+/// A question to another worker for an idle connection.
+struct IdleAsk {
+    /// Who waits for the answer; `nil`: nobody, as it got another connection, or has gone.
+    var waiter: Int?
+    var target = 0
+    /// The worker that was asked, counted from this one.
+    var distance = 0
+}
+
 extension WorkerEngine {
     /// Counts a connection that has become idle, or is not any more.
     mutating func countIdle(_ change: Int32, _ slot: Int) {
         idleDirectory?.add(change, bucket: targets[connections[slot].target].bucket, worker: worker)
     }
 
-    /// Asks another worker for an idle connection. - Returns: whether the waiter waits for the answer.
+    /// Asks another worker for an idle connection. - Returns: whether the waiter waits for an answer.
     mutating func asksNeighbour(_ waiter: Int) -> Bool {
         guard let idleDirectory, !waiters[waiter].isFreshOnly, mayTakeIdle(waiters[waiter].stream) else {
             return false
         }
         let target = waiters[waiter].target
+        if let ask = targets[target].strayAsks.first {
+            idleAskLinks.remove(ask, from: &targets[target].strayAsks)
+            // Whoever asked it has found nothing nearer.
+            waiters[waiter].askNext = min(waiters[waiter].askNext, idleAsks[ask].distance + 1)
+            expect(ask, for: waiter)
+            return true
+        }
         let bucket = targets[target].bucket
         let next = waiters[waiter].askNext
-        // Each is asked once: in the end there is a dial.
+        // Each is asked once, unless it had one: in the end there is a dial.
         guard let (other, distance) = idleDirectory.find(bucket: bucket, behind: worker, distance: next)
         else {
             waiters[waiter].askNext = .max
             return false
         }
         waiters[waiter].askNext = distance + 1
-        waiters[waiter].dial = .asking
-        beginConnecting(waiters[waiter].stream)
-        let id = WaiterID(slot: UInt32(waiter), generation: waiters.generation(of: waiter))
+        let ask = idleAsks.take { IdleAsk() }
+        idleAsks[ask] = IdleAsk(target: target, distance: distance)
+        expect(ask, for: waiter)
+        let id = AskID(slot: UInt32(ask), generation: idleAsks.generation(of: ask))
         send(other, .wanted(portable(targets[target].key), by: worker, id))
         return true
+    }
+
+    private mutating func expect(_ ask: Int, for waiter: Int) {
+        idleAsks[ask].waiter = waiter
+        waiters[waiter].dial = .asking(ask)
+        beginConnecting(waiters[waiter].stream)
+    }
+
+    /// A waiter has no use for the answer to its question: the next one has, who would dial although a connection is coming.
+    mutating func leaveAsk(_ ask: Int, of waiter: Int) {
+        waiters[waiter].dial = .none
+        idleAsks[ask].waiter = nil
+        idleAskLinks.append(ask, to: &targets[idleAsks[ask].target].strayAsks)
+    }
+
+    /// A question is answered. For who waited for that, nothing is on the way now.
+    private mutating func closeAsk(_ id: AskID) -> IdleAsk {
+        guard let ask = idleAsks.find(id.slot, id.generation) else {
+            preconditionFailure("an answer to what was not asked")
+        }
+        let closed = idleAsks[ask]
+        if let waiter = closed.waiter {
+            waiters[waiter].dial = .none
+        } else {
+            idleAskLinks.remove(ask, from: &targets[closed.target].strayAsks)
+        }
+        idleAsks.release(ask)
+        return closed
     }
 
     /// A stream that an idle connection has failed wants one that nobody has used, and so does raw data.
@@ -47,15 +92,18 @@ extension WorkerEngine {
     package mutating func told(_ news: IdleNews, now: Instant) {
         self.now = now
         switch news {
-        case .wanted(let wanted, let other, let waiter):
+        case .wanted(let wanted, let other, let ask):
             let key = poolKey(of: wanted)
             if let slot = spareIdle(key) {
-                surrenderIdle(slot, IdleRequest(worker: other, target: wanted, waiter: waiter))
+                surrenderIdle(slot, IdleRequest(worker: other, target: wanted, ask: ask))
             } else {
-                send(other, .none(waiter))
+                send(other, .none(ask))
             }
             targets.routes.release(key.route)
-        case .none(let waiter): goOnWithout(waiter)
+        case .none(let id):
+            let ask = closeAsk(id)
+            if let waiter = ask.waiter { waitersWithoutDial.append(waiter) }
+            targets.removeIfUnused(ask.target)
         }
         settle()
     }
@@ -80,14 +128,14 @@ extension WorkerEngine {
     private struct IdleRequest {
         let worker: Int
         let target: PoolTarget
-        let waiter: WaiterID
+        let ask: AskID
     }
 
     private mutating func surrenderIdle(_ slot: Int, _ request: IdleRequest) {
         unpark(slot)
         let parcel = IdleParcel(
             target: request.target,
-            waiter: request.waiter,
+            ask: request.ask,
             room: connections[slot].room,
             connection: parcelled(slot)
         )
@@ -106,18 +154,21 @@ extension WorkerEngine {
         targets.routes.release(key.route)
         let id = id(ofConnection: slot)
         connections[slot].state = .idle
-        hand(slot, wasIdle: true)
-        goOnWithout(parcel.waiter)
+        let ask = closeAsk(parcel.ask)
+        let generation = ask.waiter.map { waiters.generation(of: $0) }
+        // That worker may have more.
+        if let asker = ask.waiter { waiters[asker].askNext = min(waiters[asker].askNext, ask.distance) }
+        hand(slot, wasIdle: true, asker: ask.waiter)
+        if let asker = ask.waiter, let generation { goOnWithout(asker, generation) }
         settle()
         return id
     }
 
-    /// A waiter that waits for an answer still is not going to get one.
-    private mutating func goOnWithout(_ id: WaiterID) {
-        guard let waiter = waiters.find(id.slot, id.generation), waiters[waiter].dial == .asking else {
-            return
-        }
-        waiters[waiter].dial = .none
+    /// A waiter that has not got what was asked for it, if nothing else is on the way for it.
+    private mutating func goOnWithout(_ waiter: Int, _ generation: UInt32) {
+        guard waiters.find(UInt32(waiter), generation) != nil, waiters[waiter].dial == .none,
+            !waitersWithoutDial.contains(waiter)
+        else { return }
         waitersWithoutDial.append(waiter)
     }
 }

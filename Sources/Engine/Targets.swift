@@ -15,6 +15,8 @@ struct Target {
     var waiters = SlotList()
     /// Waiters behind others of their session, which are not among those.
     var lined = 0
+    /// Questions to other workers that nobody waits for any more: the next waiter does, in place of a dial.
+    var strayAsks = SlotList()
     /// Connections in any state.
     var connections = 0
 }
@@ -68,8 +70,8 @@ enum WaiterDial: Equatable {
     case blocked
     /// A limit is reached, and another of its session waits for the same.
     case lined
-    /// Another worker was asked for an idle connection.
-    case asking
+    /// Another worker was asked (slot of the question) for an idle connection.
+    case asking(Int)
 }
 
 /// Targets and endpoints by slot and by key. Both leave when nothing refers to them.
@@ -133,7 +135,7 @@ struct TargetTable: ~Copyable {
     /// Forgets the target when nothing refers to it any more.
     mutating func removeIfUnused(_ slot: Int) {
         guard targets.isTaken(slot), targets[slot].connections == 0, targets[slot].waiters.count == 0,
-            targets[slot].lined == 0
+            targets[slot].lined == 0, targets[slot].strayAsks.count == 0
         else {
             return
         }

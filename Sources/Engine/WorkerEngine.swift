@@ -63,6 +63,10 @@ package struct WorkerEngine: ~Copyable {
 
     /// Where the idle connections of all workers are; `nil`: there are no others.
     let idleDirectory: (any IdleDirectory)?
+    /// What was asked of them and is not answered.
+    var idleAsks = SlotTable<IdleAsk>()
+    /// Links of `Target.strayAsks`.
+    var idleAskLinks = SlotLinks()
 
     // Pins.
     let directory: any PinDirectory

@@ -163,4 +163,14 @@ package struct NamedGroup: Hashable, Sendable {
     package var retry = RetrySettings()
 
     package init() {}
+
+    /// Whether a process that began with this group can be what `other` says: nothing but weights and the number of connections
+    /// to be kept ready is different.
+    package func canBecome(_ other: NamedGroup) -> Bool {
+        var other = other
+        other.standbyConnectionsMin = standbyConnectionsMin
+        guard other.members.count == members.count else { return false }
+        for index in members.indices { other.members[index].weight = members[index].weight }
+        return other == self
+    }
 }

@@ -177,7 +177,13 @@ package struct Daemon: ~Copyable {
         if configuration.named.groups.isEmpty { return }
         guard let groups = rereadGroups() else { return }
         server.takeSettings(groups)
-        Log.write(.info, "weights", ["groups": String(groups.count)])
+        let known = configuration.named.groups
+        Log.write(.info, "weights", ["groups": String(groups.keys.count { known[$0] != nil })])
+        for name in Set(known.keys).union(groups.keys).sorted() {
+            if let old = known[name], let new = groups[name], old.canBecome(new) { continue }
+            let rest = "of what has changed only weights and standby-connections-min count before a restart"
+            Log.write(.warning, "configuration", ["detail": "groups: \(name): \(rest)"])
+        }
     }
 
     /// The first SIGTERM or SIGINT begins draining. Returns the second: it ends the process at once.

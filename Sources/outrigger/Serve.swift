@@ -11,7 +11,8 @@ struct Serve: ParsableCommand {
         abstract: "Serve proxies over a Unix socket.",
         discussion: """
             Runs in the foreground until SIGTERM or SIGINT: then proxies are told to go, open streams may end, and the \
-            process exits with 0. A second such signal ends it at once. Events go to standard error, one line each.
+            process exits with 0. A second such signal ends it at once. At SIGHUP the weights of groups' members and \
+            standby-connections-min are read again, and nothing else. Events go to standard error, one line each.
 
             Settings come from a file (--config), from the environment and from flags; each is stronger than the one \
             before. The variable of a flag is named OUTRIGGER_ and the flag in capitals, such as OUTRIGGER_WORKERS, \

@@ -22,8 +22,9 @@ extension Rig {
         PoolKey(endpoint: .lettered(endpoint), route: .direct, localAddress: nil)
     }
 
-    /// The neighbour has idle connections, as far as its numbers say.
-    func neighbourHasIdle(_ endpoint: Character = "a") {
+    /// The neighbour has idle connections, as far as its numbers say; `nil`: none.
+    func neighbourHasIdle(_ endpoint: Character? = "a") {
+        guard let endpoint else { return idles.neighbours.removeAll() }
         idles.neighbours.insert(IdleBuckets.bucket(of: .lettered(endpoint), RouteIdentity()))
     }
 
@@ -32,7 +33,7 @@ extension Rig {
 
     /// The neighbour asks for an idle connection.
     func neighbourWantsIdle(_ endpoint: Character = "a") {
-        neighbourTells(.wanted(engine.portable(key(endpoint)), by: 1, WaiterID(slot: 0, generation: 0)))
+        neighbourTells(.wanted(engine.portable(key(endpoint)), by: 1, AskID(slot: 0, generation: 0)))
     }
 
     /// It has none for whoever asked first.
@@ -44,7 +45,7 @@ extension Rig {
         budget.ledger.move(sent.room, from: 1, to: 0)
         let parcel = IdleParcel(
             target: sent.target,
-            waiter: asks.removeFirst(),
+            ask: asks.removeFirst(),
             room: sent.room,
             connection: sent.connection
         )

@@ -109,27 +109,94 @@ struct IdleMoveTests {
                 """
         ),
         Row(
-            "what comes serves whoever waits longest; who asked for it goes on",
+            "what comes serves whoever waits longest; who asked for it waits for what that one asked for",
             workers: 2,
             script: {
                 $0.movedAway()
                 $0.ask(1)
                 $0.ask(2)
-                $0.asks.removeFirst()
+                $0.asks.swapAt(0, 1)
                 $0.neighbourSendsIdle()
                 $0.answer(1)
+                $0.neighbourHasNone()
             },
             expected: """
                 to 1: a wanted
                 to 1: a wanted
                 socket 0 comes as 1
-                dial 2 a
                 probe 1
                 1 got GET /1
                 1 got GET /2
                 1 reply 200 reused
                 1 body ok
                 1 end complete pooled [reused0]
+                """
+        ),
+        Row(
+            "if nothing comes of that, it asks once more where there was one before, and then dials",
+            workers: 2,
+            script: {
+                $0.movedAway()
+                $0.ask(1)
+                $0.ask(2)
+                $0.asks.swapAt(0, 1)
+                $0.neighbourSendsIdle()
+                $0.neighbourHasNone()
+                $0.neighbourHasNone()
+            },
+            expected: """
+                to 1: a wanted
+                to 1: a wanted
+                socket 0 comes as 1
+                probe 1
+                1 got GET /1
+                to 1: a wanted
+                dial 2 a
+                """
+        ),
+        Row(
+            "or it takes over the dial of that one",
+            workers: 2,
+            script: {
+                $0.movedAway()
+                $0.neighbourHasIdle(nil)
+                $0.ask(1)
+                $0.neighbourHasIdle()
+                $0.ask(2)
+                $0.neighbourSendsIdle()
+                $0.connect(1)
+            },
+            expected: """
+                dial 1 a
+                to 1: a wanted
+                socket 0 comes as 2
+                probe 2
+                2 got GET /1
+                1 got GET /2
+                """
+        ),
+        Row(
+            "while what was asked for one that is served otherwise may come, nothing is dialed for the next",
+            workers: 2,
+            script: {
+                $0.warm(0)
+                $0.ask(1)
+                $0.neighbourHasIdle()
+                $0.ask(2)
+                $0.answer(0)
+                $0.neighbourHasIdle(nil)
+                $0.ask(3)
+                $0.forget()
+                $0.answer(0)
+                $0.neighbourHasNone()
+                $0.ask(4)
+            },
+            expected: """
+                0 got GET /3
+                2 reply 200 reused
+                2 body ok
+                2 end complete pooled [reused0]
+                dial 1 a
                 """
         ),
         Row(

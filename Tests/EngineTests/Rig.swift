@@ -41,7 +41,7 @@ final class Rig {
     var parcels: [(socket: Int, parcel: PinParcel)] = []
     var idleParcels: [(socket: Int, parcel: IdleParcel)] = []
     /// Who has asked the neighbour for an idle connection.
-    var asks: [WaiterID] = []
+    var asks: [AskID] = []
     let budget: LocalBudget
     var now = Instant(nanoseconds: 1_000_000_000)
     var proxies: [ProxySide] = []

@@ -13,8 +13,8 @@ extension Rig {
                 sockets[socket].isClosed = true
                 parcels.append((socket, parcel))
                 record.add("to \(letter.worker): socket \(socket)")
-            case .idle(.wanted(let target, _, let waiter)):
-                asks.append(waiter)
+            case .idle(.wanted(let target, _, let ask)):
+                asks.append(ask)
                 record.add("to \(letter.worker): \(target.endpoint.letter) wanted")
             case .idle(.none): record.add("to \(letter.worker): none")
             case .idleParcel(let id, let parcel):

@@ -136,6 +136,19 @@ async def test_a_member_that_stands_still_is_passed_over(world):
     assert served(answers) == {"a": 20} and len(still.peers) == 3, "ejected after 3 in a row"
 
 
+async def test_the_request_behind_the_failure_that_ejects_goes_elsewhere(world):
+    async def half(peer):
+        await peer.head()
+        await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        peer.close()
+
+    cut, good = await world.origin(half), await world.origin(answering())
+    session = await configured(world, group({"x": cut.endpoint, "a": good.endpoint}, "policy: first", EJECTION))
+    answers = await many(session, 6, 1)
+    assert [outcome(answer) for answer in answers] == ["TRUNCATED"] * 3 + ["COMPLETE"] * 3
+    assert [answer.end.member for answer in answers] == ["x"] * 3 + ["a"] * 3
+
+
 async def test_the_limit_of_a_member_holds_over_workers_and_who_waits_is_served(world):
     world.flags["workers"] = 2
     open_now, most = 0, 0
@@ -168,6 +181,7 @@ async def test_a_member_that_fails_its_checks_is_not_asked_until_it_passes_again
             await peer.send(reply(b"", b"503 Sick" if sick else b"200 OK"))
 
     checked, other = await world.origin(serve), await world.origin(answering())
+    world.keeps_connections = True  # the count of descriptors at the start has those of checks, or not
     check = "check: {kind: http, path: /health, interval-milliseconds: 100, timeout-milliseconds: 1000, rise: 2, fall: 2}"
     members = {"a": checked.endpoint, "b": other.endpoint}
     session = await configured(world, group(members, "policy: first", "slow-start-milliseconds: 0", check))
@@ -186,6 +200,41 @@ async def test_a_member_that_fails_its_checks_is_not_asked_until_it_passes_again
     await goes_to("b")
     is_well = True
     await goes_to("a")
+
+
+def kinds_of_checks(certificates):
+    """How a member of each kind is made well and ill."""
+    good, bad = (server_context(one) for one in (certificates.good, certificates.expired))
+    sick = answering(reply(b"", b"503 Sick"))
+    return {
+        "kind: tcp": (None, None, None),
+        f"kind: tls, tls: {{trust: {{file: {certificates.file}}}, server-name: origin.test}}": (good, bad, None),
+        "kind: https, host: origin.test": (good, good, sick),
+    }
+
+
+@pytest.mark.parametrize("number", range(3), ids=["tcp", "tls", "https"])
+async def test_checks_of_all_kinds_take_a_member_out(world, certificates, number):
+    kind, (good, bad, sick) = list(kinds_of_checks(certificates).items())[number]
+    well = await world.origin(answering(), tls=good)
+    ill = await world.origin(sick or answering(), tls=bad)
+    if number == 0:
+        ill.server.close()
+        await ill.server.wait_closed()
+    world.flags["admin_socket"] = admin = f"{world.folder}/admin.sock"
+    world.keeps_connections = True  # the count of descriptors at the start has those of checks, or not
+    check = f"check: {{{kind}, interval-milliseconds: 100, rise: 1, fall: 2}}"
+    text = group({"a": well.endpoint, "x": ill.endpoint}, check)
+    await configured(world, trusting(certificates) + text)
+
+    async def states():
+        return [one["state"] for one in json.loads(await got(admin, "/groups.json"))[0]["members"]]
+
+    for _ in range(500):
+        if (found := await states()) == ["healthy", "down"]:
+            return
+        await asyncio.sleep(0.01)  # no event tells of it
+    raise AssertionError(found)
 
 
 async def test_members_are_listed_with_health_and_load(world):
@@ -222,6 +271,17 @@ async def test_weights_are_read_again_at_sighup(world):
     await until(lambda: "weights" in world.sidecar.words(), "no line in the log")
     await world.barrier(session)
     assert served(await many(session, 20, 1)) == {"b": 20}
+
+
+async def test_what_sighup_does_not_change_is_said(world):
+    origins = [await world.origin(answering()) for _ in range(2)]
+    members = {name: origin.endpoint for name, origin in zip("ab", origins)}
+    session = await configured(world, group(members))
+    again(world, group(members, "policy: first").replace("a, endpoint", "a, weight: 0, endpoint"))
+    await until(lambda: "level=warning" in world.sidecar.words(), "no warning in the log")
+    assert "groups: g: of what has changed only weights" in world.sidecar.words()
+    await world.barrier(session)
+    assert served(await many(session, 20, 1)) == {"b": 20}, "the weight is changed all the same"
 
 
 async def test_a_list_of_endpoints_is_balanced(world):

@@ -102,7 +102,7 @@ typedef enum _Outrigger__V1__RetryRule {
 } Outrigger__V1__RetryRule;
 /*
  * How one of a request's endpoints is chosen. With all but the first, the endpoints are a group without a name: members of
- * weight 1 whose load and health the sidecar remembers, for as long as requests with the same list and policy come.
+ * weight 1 whose load and health each worker of the sidecar remembers, while requests with the same list and policy come.
  */
 typedef enum _Outrigger__V1__Balancing {
   /*

@@ -108,7 +108,7 @@ struct PinKept: Checker {
         for serve in facts.serves {
             let plan = record.serves[serve].plan
             if plan.tailBytes > 0 { return true }
-            guard let seconds = plan.keepAliveSeconds, seconds < 1000 else { continue }
+            guard let seconds = plan.keepAliveSeconds else { continue }
             idleMilliseconds = min(idleMilliseconds, max(0, seconds - 1) * 1000)
         }
         return facts.isOverReported || facts.hasStrayed
