@@ -12,7 +12,6 @@ struct PinExclusive: Checker {
         case .requestBegan(let link, let request):
             guard let request, record.links[link].binding != nil else { return }
             check(link, from: record.links[link].requests.count - 1, record, reporter)
-            checkRelease(request, link, record, reporter)
         case .read(let link, _, _): check(link, from: 0, record, reporter)
         case .reply(let request, let head):
             reporter.expect(
@@ -51,20 +50,6 @@ struct PinExclusive: Checker {
         reporter.expect(
             requests[..<place].allSatisfy { record.holder(of: $0) == record.holder(of: request) },
             "request \(request) has made a pin of link \(link), which was others' before"
-        )
-    }
-
-    /// What a session asks for behind its UNPIN never comes to the connection of before.
-    private func checkRelease(_ request: Int, _ link: Int, _ record: Record, _ reporter: Reporter) {
-        guard let binding = record.links[link].binding, binding.isPinned else { return }
-        let facts = record.requests[request]
-        let unpin = record.unpins.last {
-            $0.proxy == facts.proxy && $0.holder == binding.holder && $0.order < facts.order
-        }
-        guard let unpin else { return }
-        reporter.expect(
-            binding.pinnedOrder > unpin.order,
-            "request \(request) on link \(link), whose token was unpinned before"
         )
     }
 

@@ -14,7 +14,9 @@ struct PinRelease: Checker {
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
         switch event {
         case .requestBegan(let link, let request):
-            guard let request, let unpin = heardUnpin(of: link, record) else { return }
+            guard let request else { return }
+            checkRelease(request, link, record, reporter)
+            guard let unpin = heardUnpin(of: link, record) else { return }
             reporter.expect(
                 record.requests[request].openedAt <= unpin.at.adding(milliseconds: Self.patience),
                 "request \(request) on link \(link), whose token was unpinned at \(formatted(unpin.at))"
@@ -28,6 +30,20 @@ struct PinRelease: Checker {
             }
         default: break
         }
+    }
+
+    /// What a session asks for behind its UNPIN never comes to the connection of before.
+    private func checkRelease(_ request: Int, _ link: Int, _ record: Record, _ reporter: Reporter) {
+        guard let binding = record.links[link].binding, binding.isPinned else { return }
+        let facts = record.requests[request]
+        let unpin = record.unpins.last {
+            $0.proxy == facts.proxy && $0.holder == binding.holder && $0.order < facts.order
+        }
+        guard let unpin else { return }
+        reporter.expect(
+            binding.pinnedOrder > unpin.order,
+            "request \(request) on link \(link), whose token was unpinned before"
+        )
     }
 
     private func check(_ link: Int, _ record: Record, _ reporter: Reporter) {

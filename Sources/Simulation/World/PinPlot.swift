@@ -65,6 +65,7 @@ struct PinPlot {
         self.random = random.fork()
         var others = [Scene.targets, .rest, .takeover]
         random.shuffle(&others)
+        if scenario.limits.pinIdleMilliseconds < 10_000 { others.insert(.rest, at: 0) }
         var scenes = [Scene.unpin, .loss, .line] + others.prefix(2)
         random.shuffle(&scenes)
         var stage = Stage(at: random.between(20, 400) * 1000, instance: [], token: [])
@@ -329,7 +330,7 @@ extension Scenario {
         limits.pinQueueLengthMax = random.pick([0, 1, 2, limits.pinQueueLengthMax])
         if random.chance(60) { limits.pinGraceMilliseconds = random.pick([200, 1000]) }
         if random.chance(percent) {
-            limits.pinIdleMilliseconds = random.pick([300, 2000, 120_000, 120_000, 120_000])
+            limits.pinIdleMilliseconds = random.pick([300, 2000, 120_000, 120_000])
         }
         if random.chance(percent) { limits.pinAgeMilliseconds = random.pick([3_600_000, 3_600_000, 1000]) }
         if random.chance(percent) { limits.pinTargetsPerTokenMax = random.pick([1, 8, 8, 8]) }
