@@ -34,6 +34,8 @@ extension WorkerEngine {
 
     mutating func orderLetters() {
         if letters.isEmpty || effects.last == .sendLetters { return }
+        // All are taken at once: a connection that leaves has been given orders since an earlier letter was written.
+        effects.removeAll { $0 == .sendLetters }
         effects.append(.sendLetters)
     }
 

@@ -351,4 +351,19 @@ struct PinMoveTests {
             rig.lines == ["socket 0 is closed", "pin t lost", "2 end pinLost none [] unsent"]
         )
     }
+
+    @Test func `a pin leaves behind all that was ordered for its connection`() {
+        let rig = Rig(workers: 2)
+        let session = rig.greet(credit: 4)
+        rig.madePin("t", "a", 0, session)
+        rig.pin(1, "t", .require, "a", session)
+        rig.answer(0, "abcdefgh")
+        rig.neighbourTells(.wanted(rig.name("t"), by: 1))
+        rig.forget()
+        // A letter is ordered before, and all are taken when that order is run.
+        rig.engine.told(.wanted(rig.name("u"), by: 1), now: rig.now)
+        rig.credit(1, 4, session)
+        let order = rig.lines.filter { $0.hasPrefix("to 1") || $0.hasPrefix("resume") }
+        #expect(order == ["resume 0", "to 1: u gone", "to 1: socket 0"], "\(rig.lines)")
+    }
 }
