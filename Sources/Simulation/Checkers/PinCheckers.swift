@@ -10,7 +10,7 @@ struct PinExclusive: Checker {
     mutating func observe(_ event: Observation, _ record: Record, _ reporter: Reporter) {
         switch event {
         case .requestBegan(let link, let request):
-            guard let request, record.links[link].binding != nil else { return }
+            guard request != nil, record.links[link].binding != nil else { return }
             check(link, from: record.links[link].requests.count - 1, record, reporter)
         case .read(let link, _, _): check(link, from: 0, record, reporter)
         case .reply(let request, let head):
