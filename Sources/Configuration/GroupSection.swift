@@ -44,7 +44,7 @@ private enum GroupKeys {
     static let backOff = Key(
         "back-off",
         "",
-        "How long a member that could not be dialed is not dialed again."
+        "How long a member that could not be dialed is not dialed again, nor its endpoint by other groups."
     )
     static let check = Key(
         "check",
