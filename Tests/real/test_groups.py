@@ -292,26 +292,6 @@ async def test_a_list_of_endpoints_is_balanced(world):
     assert served(answers) == {place(origin.endpoint): 10 for origin in origins}
 
 
-@pytest.mark.sidecar(workers=4)
-async def test_dials_that_fail_keep_all_workers_from_the_endpoint(world):
-    good, gone = await world.origin(answering()), await world.origin()
-    gone.server.close()
-    await gone.server.wait_closed()
-    sessions = [await world.session() for _ in range(8)]
-    make = lambda: get([gone.endpoint, good.endpoint], balancing=pb.BALANCING_FIRST)
-    loop, refusals = asyncio.get_running_loop(), []
-    while len(refusals) < 4:
-        for session in sessions:
-            began = loop.time()
-            answer = await session.exchange(make())
-            assert outcome(answer) == "COMPLETE"
-            if attempts(answer)[0] == "REFUSED":
-                refusals.append((began, loop.time()))
-                await asyncio.gather(*(world.barrier(other) for other in sessions))  # all have heard of it
-    for number, (one, next) in enumerate(zip(refusals, refusals[1:])):
-        assert next[1] - one[0] >= 0.08 * 2**number, refusals
-
-
 async def test_a_group_that_does_not_exist_is_refused(world):
     session = await world.session()
     answer = await session.exchange(from_group())
