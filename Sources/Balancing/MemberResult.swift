@@ -10,7 +10,7 @@ package enum MemberResult: Equatable, Sendable {
     /// A connection was refused, or the member not reached, or not in time.
     case dialFailed
     /// No connection became ready, where another request could fare better: one stood, and what was asked of it failed or
-    /// took too long; or it was to come from a certain local address.
+    /// took too long; or it was to come from a certain local address, or in less time than others give it.
     case setupFailed
     /// The connection stood, but TLS on it did not. Not for a name or a certificate that only this request
     /// asks for: that is `notItsFault`.

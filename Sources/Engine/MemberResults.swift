@@ -83,8 +83,9 @@ extension WorkerEngine {
         connections[slot].setup == .transport && targets[connections[slot].target].key.localAddress == nil
     }
 
-    /// The same of the dial of a stream.
+    /// The same of the dial of a stream that takes too long: not for one that gives it less time than others do.
     private func isDialOfAll(ofStream stream: Int) -> Bool {
+        if streams[stream].deadlines.connectMilliseconds < limits.connectMilliseconds { return false }
         for waiter in streams[stream].waiters {
             if case .dialing(let slot) = waiters[Int(waiter)].dial { return isDialOfAll(slot) }
         }

@@ -25,12 +25,14 @@ struct SharedBackOffTests {
     /// What happens, and where requests of "g", "h", the lists "ab" and "ac" would be dialed then.
     private static func row(
         _ rule: String,
+        _ change: (inout Limits) -> Void = { _ in },
         named: NamedSettings = SharedBackOffTests.named(),
         after script: @escaping @Sendable (Rig) -> Void,
         next: String
     ) -> Row {
         Row(
             rule,
+            change,
             named: named,
             workers: 2,
             script: { rig in
@@ -102,8 +104,9 @@ struct SharedBackOffTests {
         ),
         row(
             "a dial that does not end",
+            { $0.connectMilliseconds = 100 },
             after: { rig in
-                rig.askGroup(1) { $0.deadlines.connectMilliseconds = 100 }
+                rig.askGroup(1)
                 rig.pass(100)
                 rig.cancel(1)
                 rig.forget()
@@ -111,12 +114,21 @@ struct SharedBackOffTests {
             next: "g b, h b, ab b, ac c"
         ),
         row(
-            "TLS that does not end may be one group's trouble",
+            "one that does not end in the little time that a request gives it",
+            { $0.connectMilliseconds = 100 },
             after: { rig in
-                rig.askGroup(1) { form in
-                    form.scheme = .https
-                    form.deadlines.connectMilliseconds = 100
-                }
+                rig.askGroup(1) { $0.deadlines.connectMilliseconds = 99 }
+                rig.pass(99)
+                rig.cancel(1)
+                rig.forget()
+            },
+            next: "g b, h a, ab a, ac a"
+        ),
+        row(
+            "TLS that does not end may be one group's trouble",
+            { $0.connectMilliseconds = 100 },
+            after: { rig in
+                rig.askGroup(1) { $0.scheme = .https }
                 rig.connect(0)
                 rig.pass(100)
                 rig.cancel(1)
