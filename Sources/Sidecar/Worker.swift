@@ -81,6 +81,10 @@ struct Worker: ~Copyable {
     // By slot of the id; an entry is valid when its whole id matches.
     var sessions: [SessionSlot] = []
     var connections: [ConnectionSlot] = []
+    /// Of sessions that have ended: WorkerLingering.swift. By slot of the token.
+    var lingering: [LingeringSocket?] = []
+    /// When the first of them is closed.
+    var lingeringUntil = Instant.never
 
     var sessionBuffer = ByteBuffer(capacity: sessionReadBytesMax)
     var connectionBuffer = ByteBuffer(capacity: connectionReadBytesMax)
@@ -171,6 +175,7 @@ struct Worker: ~Copyable {
         while !isStopping { turn() }
         for slot in connections where slot.isOpen { slot.socket.close() }
         for slot in sessions where slot.isOpen { slot.socket.close() }
+        for case let one? in lingering { one.socket.close() }
         pipes.closeAll()
         for message in share.messages.takeAll() {
             switch message {
@@ -205,6 +210,7 @@ struct Worker: ~Copyable {
         if let deadline = engine.nextDeadline, deadline <= now { engine.advance(to: now) }
         settle()
         if memoryLookAt <= now { releaseIdleMemory() }
+        if lingeringUntil <= now { endLingering() }
 
         if isDraining, engine.isDrained, !share.isDrained.load(ordering: .relaxed) {
             share.isDrained.store(true, ordering: .releasing)
@@ -214,7 +220,7 @@ struct Worker: ~Copyable {
 
     private var timeoutNanoseconds: Int64? {
         if !deferredConnections.isEmpty || !readySessions.isEmpty { return 0 }
-        let deadline = min(engine.nextDeadline ?? .never, memoryLookAt)
+        let deadline = min(engine.nextDeadline ?? .never, memoryLookAt, lingeringUntil)
         if deadline == .never { return nil }
         return max(0, deadline.nanoseconds - Clock.now)
     }
@@ -231,6 +237,7 @@ struct Worker: ~Copyable {
                 case .connection: handleConnection(event)
                 case .session: sessionEvents.append(event)
                 case .mailbox: hasMail = true
+                case .lingering: handleLingering(event)
                 }
             }
             if count < poller.eventsMax || round == Self.roundsMax { break }
@@ -348,6 +355,7 @@ enum Token {
         case connection
         case session
         case mailbox
+        case lingering
     }
 
     static let mailbox = UInt64(2) << 62
@@ -360,12 +368,14 @@ enum Token {
         1 << 62 | UInt64(id.generation & 0x3FFF_FFFF) << 32 | UInt64(id.slot)
     }
 
+    static func lingering(_ slot: Int) -> UInt64 { 3 << 62 | UInt64(slot) }
+
     static func kind(_ token: UInt64) -> Kind {
         switch token >> 62 {
         case 0: .connection
         case 1: .session
         case 2: .mailbox
-        default: preconditionFailure("token \(token)")
+        default: .lingering
         }
     }
 

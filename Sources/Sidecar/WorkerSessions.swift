@@ -164,16 +164,24 @@ extension Worker {
     // Closing.
 
     mutating func closeAsOrdered(_ id: SessionID) {
+        if let index = index(of: id), !sessions[index].isWriteBlocked { write(id) }
         guard let index = index(of: id) else { return }
-        if !sessions[index].isWriteBlocked { write(id) }
-        lose(id)
+        let socket = sessions[index].socket
+        let isTold = !sessions[index].isWriteBlocked && !sessions[index].isEnding
+        forget(index)
+        if isTold { linger(socket) } else { socket.close() }
     }
 
     /// The session is over.
     mutating func lose(_ id: SessionID) {
         guard let index = index(of: id) else { return }
-        sessions[index].isOpen = false
         sessions[index].socket.close()
+        forget(index)
+    }
+
+    private mutating func forget(_ index: Int) {
+        let id = sessions[index].id
+        sessions[index].isOpen = false
         pipes.drop(id)
         if share.sessions.subtract(1, ordering: .relaxed).newValue == 0 { shared.security.forgetUsers() }
         engine.closed(id, now: now)

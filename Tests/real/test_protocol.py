@@ -112,6 +112,47 @@ async def test_a_session_without_hello_is_closed_at_its_deadline(world):
     assert goaway(session) == "HELLO_TIMEOUT"
 
 
+def frames(data):
+    """Type and payload of each frame."""
+    while data:
+        length, _, type, _, _ = HEADER.unpack_from(data)
+        yield type, data[HEADER.size : HEADER.size + length]
+        data = data[HEADER.size + length :]
+
+
+async def test_a_session_that_is_ended_while_it_sends_hears_why_and_then_ends(world):
+    """Writes of asyncio that fail have it drop what it has not read."""
+
+    async def flood(writer):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(raw(PING, 0) * 1000)
+                await writer.drain()
+
+    for _ in range(20):
+        reader, writer = await asyncio.open_unix_connection(world.sidecar.path)
+        writer.write(raw(HELLO, 0, HELLO_1) + raw(0x7F, 0))
+        sending = asyncio.create_task(flood(writer))
+        heard = await reader.read()
+        sending.cancel()
+        writer.close()
+        type, payload = list(frames(heard))[-1]
+        assert type == outrigger.GOAWAY and pb.GoAway.FromString(payload).code == pb.GOAWAY_BAD_FRAME
+
+
+async def test_who_does_not_stop_sending_is_closed_all_the_same(world):
+    reader, writer = await asyncio.open_unix_connection(world.sidecar.path)
+    writer.write(raw(HELLO, 0, HELLO_1) + raw(0x7F, 0))
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(ConnectionError):
+        while True:
+            writer.write(raw(PING, 0) * 1000)
+            await writer.drain()
+            await asyncio.sleep(0)  # nothing tells of the end but a write that fails
+    assert 0.9 < asyncio.get_running_loop().time() - began < 10
+    writer.close()
+
+
 BROKEN_ROWS = {
     "over-long frame": (raw(PING, 0, length=1 << 20), "FRAME_TOO_LARGE"),
     "longest length": (raw(PING, 0, length=0xFFFF_FFFF), "FRAME_TOO_LARGE"),

@@ -17,6 +17,12 @@ struct DemoExchange: Sendable {
     var route = Route.direct
     var localAddress: IPAddress?
     var replyMilliseconds = 0
+    /// The client it is for, by its token, and how its pin is used.
+    var pin: (token: String, mode: PinMode)?
+    /// What a challenge may be answered with.
+    var credential: Credential?
+    /// How one of `endpoints` is chosen; `nil`: in order.
+    var balancing: GroupPolicy?
     /// Cancelled when so many bytes of the reply's body have come.
     var cancelAfterBytes: Int?
 
@@ -53,12 +59,19 @@ struct DemoExchange: Sendable {
         for field in fields { form.addField(field.name, field.value) }
         form.setUpgrade(upgrade)
         form.setTag("demo")
+        if let pin { form.setPin(pin.token, pin.mode) }
         form.update {
             $0.endpoints = endpoints
             $0.body = body
             $0.route = route
             $0.localAddress = localAddress
             $0.deadlines.firstByteMilliseconds = replyMilliseconds
+            $0.balancing = balancing
+            if let credential {
+                var credentials = CredentialsRequest()
+                credentials.origin = credential
+                $0.credentials = credentials
+            }
         }
         return form
     }

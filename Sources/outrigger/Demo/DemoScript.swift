@@ -31,7 +31,7 @@ struct DemoScript {
     let refused: Endpoint
 
     /// Everything, in the order it is shown.
-    var kinds: [DemoKind] { replies + uploads + connections + failures }
+    var kinds: [DemoKind] { replies + uploads + connections + clients + failures }
 
     private var replies: [DemoKind] {
         let head = DemoExchange("/bytes/500", origin, bytes: 0).with { $0.method = "HEAD" }
@@ -139,6 +139,37 @@ struct DemoScript {
                 Array(repeating: [page, next], count: 3).flatMap { $0 }
             ),
             DemoKind("second address", "the first one refuses", second),
+        ]
+    }
+
+    private var clients: [DemoKind] {
+        // The origin refuses a connection to a second owner.
+        let pinned = (1...2).map { client in
+            DemoExchange("/own/\(client)", origin, bytes: 100).with { $0.pin = ("client \(client)", .prefer) }
+        }
+        let lost = DemoExchange("/own/3", origin).with {
+            $0.pin = ("client 3", .require)
+            $0.status = 0
+            $0.outcome = .pinLost
+        }
+        let guarded = DemoExchange("/guarded/500", origin, bytes: 500).with {
+            $0.credential = Credential(name: "demo", schemes: .basic)
+            $0.credential?.user = Array("demo".utf8)
+            $0.credential?.password = Secret(copying: "demo".utf8.span)
+        }
+        let balanced = DemoExchange("/bytes/500", origin, bytes: 500).with {
+            $0.endpoints = [refused, origin, other]
+            $0.balancing = .roundRobin
+        }
+        return [
+            DemoKind(
+                "pinned",
+                "two clients, a connection each",
+                Array(repeating: pinned, count: 10).flatMap { $0 }
+            ),
+            DemoKind("pin lost", "never on another connection", times: 3, lost),
+            DemoKind("401", "answered here, and then known", times: 5, guarded),
+            DemoKind("balanced", "one of three members is dead", times: 20, balanced),
         ]
     }
 

@@ -24,6 +24,7 @@ final class OriginConnection {
     private var receivedBytes = 0
     private var isIntact = true
     private var isSpoiled = false
+    private var owner: Int?
     private var closesAfterOutput = false
     private var hasShutDown = false
     private var isReadEnded = false
@@ -158,7 +159,8 @@ final class OriginConnection {
             state = .deaf
             return
         }
-        let reply = OriginReply(request)
+        if request.verb == "own" && owner == nil { owner = request.amount }
+        let reply = OriginReply(request, owner: owner)
         if request.bodyBytes != 0, reply?.ignoresBody == false {
             if request.expectsContinue { output.append("HTTP/1.1 100 Continue\r\n\r\n") }
             if let bytes = request.bodyBytes {

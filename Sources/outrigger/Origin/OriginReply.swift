@@ -25,8 +25,10 @@ struct OriginReply: Equatable {
     var ignoresBody = false
 
     /// What is said to a request without a body, or before its body has come; `nil`: nothing, for ever.
-    /// - Parameter request: its `verb` is one of those in `outrigger demo`; any other gets a small page.
-    init?(_ request: OriginRequest) {
+    /// - Parameters:
+    ///   - request: its `verb` is one of those in `outrigger demo`; any other gets a small page.
+    ///   - owner: `amount` of the first "own" on this connection.
+    init?(_ request: OriginRequest, owner: Int?) {
         let amount = request.amount
         let length = "Content-Length: \(amount)\r\n\r\n"
         switch request.verb {
@@ -53,6 +55,13 @@ struct OriginReply: Equatable {
         case "echo" where request.asksUpgrade:
             let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
             self.init(head: head, echoes: true)
+        case "own" where owner != request.amount:
+            self.init(head: "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n")
+        case "own": self.init(head: "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", body: .plain(100))
+        case "guarded" where !request.isAuthorized:
+            let challenge = "WWW-Authenticate: Basic realm=\"demo\"\r\n"
+            self.init(head: "HTTP/1.1 401 Unauthorized\r\n\(challenge)Content-Length: 0\r\n\r\n")
+        case "guarded": self.init(head: "HTTP/1.1 200 OK\r\n" + length, body: .plain(amount))
         case "stale": self.init(head: Self.page, spoils: true)
         case "cut":
             let head = "HTTP/1.1 200 OK\r\nContent-Length: \(2 * amount)\r\n\r\n"

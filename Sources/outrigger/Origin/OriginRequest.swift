@@ -14,6 +14,8 @@ struct OriginRequest: Equatable {
     var bodyBytes: Int? = 0
     var expectsContinue = false
     var asksUpgrade = false
+    /// Whether it has the credentials of the demo.
+    var isAuthorized = false
     /// Bytes of the head.
     var headBytes = 0
 
@@ -74,6 +76,8 @@ struct OriginRequest: Equatable {
             bodyBytes = Self.number(line.extracting(droppingFirst: 15))
         case UInt8(ascii: "t") where Self.hasPrefix(line, "transfer-encoding:"): bodyBytes = nil
         case UInt8(ascii: "e") where Self.hasPrefix(line, "expect:"): expectsContinue = true
+        case UInt8(ascii: "a") where Self.hasPrefix(line, "authorization:"):
+            isAuthorized = String(copying: line).hasSuffix(" Basic ZGVtbzpkZW1v")
         case UInt8(ascii: "u") where Self.hasPrefix(line, "upgrade:"): asksUpgrade = true
         default: break
         }
