@@ -30,8 +30,8 @@ package enum NTLMChallenge {
 
     /// Whether a token of SPNEGO has no message of NTLM but sound ones: each is an OCTET STRING.
     package static func areSound(inside token: Span<UInt8>) -> Bool {
-        guard token.count > signature.count else { return true }
-        for start in 0..<token.count - signature.count where begins(token, at: start) {
+        guard token.count >= signature.count else { return true }
+        for start in 0...token.count - signature.count where begins(token, at: start) {
             guard let count = octetCount(token, before: start), start + count <= token.count,
                 isSound(token.extracting(start..<start + count))
             else { return false }

@@ -16,7 +16,9 @@ extension WorkerEngine {
         mayHaveMore: Bool,
         now: Instant
     ) {
-        guard let slot = connections.find(connection.slot, connection.generation) else { return }
+        guard let slot = connections.find(connection.slot, connection.generation) else {
+            return spoil(connection)
+        }
         self.now = now
         connections[slot].mayHaveMore = mayHaveMore
         switch connections[slot].state {
@@ -53,7 +55,9 @@ extension WorkerEngine {
     ///   - isProven: over TLS: whether close_notify came before it. Source: RFC 8446 §6.1.
     ///   - now: the time.
     package mutating func endOfFile(from connection: ConnectionID, isProven: Bool = false, now: Instant) {
-        guard let slot = connections.find(connection.slot, connection.generation) else { return }
+        guard let slot = connections.find(connection.slot, connection.generation) else {
+            return spoil(connection)
+        }
         self.now = now
         connections[slot].hasEnded = true
         connections[slot].isEndProven = isProven
@@ -75,7 +79,9 @@ extension WorkerEngine {
 
     /// The socket failed. The id is dead.
     package mutating func closed(_ connection: ConnectionID, _ cause: CloseCause, now: Instant) {
-        guard let slot = connections.find(connection.slot, connection.generation) else { return }
+        guard let slot = connections.find(connection.slot, connection.generation) else {
+            return spoil(connection)
+        }
         self.now = now
         switch connections[slot].state {
         case .busy(let stream):

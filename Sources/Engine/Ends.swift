@@ -134,6 +134,8 @@ extension WorkerEngine {
         if !streams[slot].authenticationAside.isAbsent { forgetAuthentication(slot) }
         if streams[slot].upload.isSecret { streams[slot].upload.wipe() }
         streams[slot].upload.removeAll()
+        // The slot may be another stream's before they are sent on their way.
+        if !pinOrphans.isEmpty { pinOrphans.removeAll { $0 == slot } }
         if streams[slot].upload.capacity <= Self.spareBufferBytesMax
             && spareBuffers.count < Self.spareBuffersMax
         {

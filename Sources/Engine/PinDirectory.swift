@@ -50,6 +50,8 @@ package struct PinParcel: Sendable {
     let expiresAt: Instant
     let uses: Int
     let authentication: PinAuthentication
+    /// Whether something came behind its last reply: it is lost where it arrives.
+    var isSpoiled = false
 }
 
 /// What is known of a connection that moves.

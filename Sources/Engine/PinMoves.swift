@@ -65,6 +65,16 @@ extension WorkerEngine {
         settle()
     }
 
+    /// Something was read on a pin, or has ended it, behind the reply after which it is about to leave: nobody may use it
+    /// where it goes. Source: RFC 9112 §9.2.
+    mutating func spoil(_ connection: ConnectionID) {
+        for index in letters.indices {
+            guard case .parcel(connection, var parcel) = letters[index].content else { continue }
+            parcel.isSpoiled = true
+            letters[index] = Letter(to: letters[index].worker, .parcel(connection, parcel))
+        }
+    }
+
     func find(_ name: PinName) -> Int? {
         pinsByToken[name.token]?.first { pins[$0].name == name }
     }
@@ -161,13 +171,13 @@ extension WorkerEngine {
         pins[pin].expiresAt = parcel.expiresAt
         pins[pin].uses = parcel.uses
         pins[pin].authentication = parcel.authentication
-        if isDraining || pins[pin].isReleased {
+        if isDraining || parcel.isSpoiled || pins[pin].isReleased {
             effects.append(.giveBack(parcel.room))
             if pins[pin].isReleased {
                 directory.remove(parcel.name)
                 dissolve(pin)
             } else {
-                pins[pin].words = "shutting down"
+                pins[pin].words = isDraining ? "shutting down" : "the upstream sent more than its reply"
                 pinEnded(pin)
             }
             return nil

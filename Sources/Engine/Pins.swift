@@ -67,7 +67,7 @@ extension WorkerEngine {
     /// Serves the stream when its pin is free, else has it wait.
     private mutating func line(up stream: Int, for pin: Int) {
         if pins[pin].isIdle {
-            serve(pin, stream)
+            if !serve(pin, stream) { servePin(pin) }
             return
         }
         var waiting = 0
@@ -83,14 +83,15 @@ extension WorkerEngine {
         armDeadline(stream)
     }
 
-    private mutating func serve(_ pin: Int, _ stream: Int) {
+    /// - Returns: whether it serves the stream; else that has ended, and the pin is free.
+    private mutating func serve(_ pin: Int, _ stream: Int) -> Bool {
         guard case .idle(let slot) = pins[pin].state else { preconditionFailure("\(pins[pin].state) serves") }
         if isOfOther(slot, stream) {
             end(
                 stream,
                 EndReport(.pinMismatch, detail: "the pinned connection is authenticated as another user")
             )
-            return servePin(pin)
+            return false
         }
         pins[pin].state = .busy(connection: slot)
         pins[pin].uses += 1
@@ -106,17 +107,20 @@ extension WorkerEngine {
             preconditionFailure("a pinned connection for another target")
         }
         assign(slot, to: stream, index, .reused)
+        return true
     }
 
-    /// Serves whoever waits longest for a pin that is free.
+    /// Serves whoever waits longest for a pin that is free. In a loop: as many may have to be told that it is another's as
+    /// wait.
     mutating func servePin(_ pin: Int) {
-        guard pins[pin].isIdle, let first = pins[pin].queue.first else { return }
-        pins[pin].queue.removeFirst()
-        switch first {
-        case .stream(let stream):
-            streams[stream].queueUntil = .never
-            serve(pin, stream)
-        case .worker(let worker): surrender(pin, to: worker)
+        while pins[pin].isIdle, let first = pins[pin].queue.first {
+            pins[pin].queue.removeFirst()
+            switch first {
+            case .stream(let stream):
+                streams[stream].queueUntil = .never
+                if serve(pin, stream) { return }
+            case .worker(let worker): return surrender(pin, to: worker)
+            }
         }
     }
 

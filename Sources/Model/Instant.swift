@@ -30,6 +30,7 @@ package struct Instant: Comparable, Hashable, Sendable {
     /// Microseconds from `earlier` to this instant, 0 when it is not later.
     @inlinable
     package func microseconds(since earlier: Instant) -> UInt64 {
-        self > earlier ? UInt64(nanoseconds &- earlier.nanoseconds) / 1000 : 0
+        // Of any two: what does not fit a signed number fits one without a sign.
+        self > earlier ? UInt64(bitPattern: nanoseconds &- earlier.nanoseconds) / 1000 : 0
     }
 }

@@ -195,6 +195,8 @@ final class SecureTransport {
     func leaveThread() {
         top?.layer.leaveThread()
         bottom.leaveThread()
+        // An end that was told here is told once more there.
+        if top?.layer.hasUnread == true || bottom.hasUnread { mayHavePlaintext = true }
     }
 
     private func sinkOutput() { top?.sinkOutput(into: &bottom) }

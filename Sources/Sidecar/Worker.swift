@@ -183,7 +183,7 @@ struct Worker: ~Copyable {
             case .count(let reply): reply.post(Counts())
             case .listPins(let reply): reply.post([])
             case .listGroups(let reply): reply.post([])
-            case .parcel(let parcel): parcel.take().socket.close()
+            case .parcel(let parcel): parcel.take().socket?.close()
             case .drain, .stop, .budget, .pins, .idle, .group, .stepped: break
             }
         }

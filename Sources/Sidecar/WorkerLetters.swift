@@ -12,7 +12,8 @@ struct ConnectionParcel {
     }
 
     let content: Content
-    let socket: Socket
+    /// `nil`: it was closed on the way.
+    let socket: Socket?
     let secure: SecureTransport?
 }
 
@@ -32,10 +33,11 @@ extension Worker {
     /// Takes a connection out of everything of this worker and posts it.
     private mutating func send(_ id: ConnectionID, _ content: ConnectionParcel.Content, to other: Int) {
         let index = Int(id.slot)
-        precondition(connections[index].isOpen && connections[index].id == id, "no such connection")
-        let socket = connections[index].socket
+        precondition(connections[index].id == id, "no such connection")
+        // A record behind its last reply that is none has closed it: the engine knows.
+        let socket = connections[index].isOpen ? connections[index].socket : nil
         let secure = connections[index].secure
-        poller.remove(socket.descriptor)
+        if let socket { poller.remove(socket.descriptor) }
         connections[index].isOpen = false
         connections[index].secure = nil
         secure?.leaveThread()
@@ -44,22 +46,25 @@ extension Worker {
     }
 
     mutating func adopt(_ parcel: ConnectionParcel) {
-        let id: ConnectionID
+        let adopted: ConnectionID?
         switch parcel.content {
-        case .pin(let pin):
-            guard let adopted = engine.adopted(pin, now: now) else { return parcel.socket.close() }
-            id = adopted
-        case .idle(let idle): id = engine.adopted(idle, now: now)
+        case .pin(let pin): adopted = engine.adopted(pin, now: now)
+        case .idle(let idle): adopted = engine.adopted(idle, now: now)
         }
-        var slot = ConnectionSlot(id: id, socket: parcel.socket)
+        guard let id = adopted, let socket = parcel.socket else {
+            precondition(adopted == nil, "a connection without its socket")
+            parcel.socket?.close()
+            return
+        }
+        var slot = ConnectionSlot(id: id, socket: socket)
         slot.secure = parcel.secure
         slot.isWriteBlocked = parcel.secure?.hasOutput == true
         store(slot)
         do throws(SocketError) {
             // What is there already is reported.
-            let isTCP = parcel.socket.localAddress.map { !$0.isUnix } ?? false
+            let isTCP = socket.localAddress.map { !$0.isUnix } ?? false
             try poller.add(
-                parcel.socket.descriptor,
+                socket.descriptor,
                 token: Token.connection(id),
                 writable: isTCP || slot.isWriteBlocked
             )

@@ -322,4 +322,33 @@ struct PinMoveTests {
     @Test(arguments: moves) func `a pin is at one worker, and its proxy's alone`(_ row: Row) {
         #expect(row.actual == row.expected)
     }
+    /// What a worker may hear of a connection after the engine has sent it away, before that order is run.
+    enum Behind: CaseIterable {
+        case bytes, end, failure
+    }
+
+    @Test(arguments: Behind.allCases) func `what comes behind the last reply of a pin goes with it`(
+        _ behind: Behind
+    ) {
+        let rig = Rig(workers: 2)
+        rig.greet()
+        rig.madePin()
+        rig.pin(1, "t", .require)
+        rig.neighbourTells(.wanted(rig.name("t"), by: 1))
+        let id = rig.sockets[0].id
+        let reply = Array("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".utf8)
+        rig.engine.received(reply.span, from: id, mayHaveMore: false, now: rig.now)
+        switch behind {
+        case .bytes: rig.engine.received(reply.span, from: id, mayHaveMore: false, now: rig.now)
+        case .end: rig.engine.endOfFile(from: id, now: rig.now)
+        case .failure: rig.engine.closed(id, .broken(TLSFailure(.handshake, "a broken record")), now: rig.now)
+        }
+        rig.run()
+        rig.forget()
+        rig.neighbourSendsPin()
+        rig.pin(2, "t", .require)
+        #expect(
+            rig.lines == ["socket 0 is closed", "pin t lost", "2 end pinLost none [] unsent"]
+        )
+    }
 }

@@ -194,4 +194,21 @@ struct SecurityOwnerTests {
     ) {
         #expect(row.lines(reading).whatever == row.expected.whatever)
     }
+    /// Of each the stack would take a piece, if one led to the next.
+    @Test func `however many wait for a pin that is another user's, all are told`() {
+        var limits = Limits()
+        limits.pinQueueLengthMax = 65_536
+        limits.streamsPerSessionMax = 65_536
+        let rig = Rig(limits, mechanisms: .connectionBound)
+        rig.greet()
+        rig.pin(1, "t", .make) { $0.knows("u") }
+        rig.connect(0)
+        rig.demand(0, "Negotiate")
+        rig.step("ticket")
+        for stream in 2..<UInt32(6000) { rig.pin(stream, "t", .require) { $0.knows("v") } }
+        rig.forget()
+        rig.admit(0, "Negotiate", "proof")
+        rig.lastStep()
+        #expect(rig.lines.count { $0.hasSuffix("end pinMismatch none [] unsent") } == 5998)
+    }
 }

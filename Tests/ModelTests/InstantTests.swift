@@ -24,6 +24,7 @@ import Testing
         #expect(Instant(nanoseconds: 4999).microseconds(since: start) == 3)
         #expect(start.microseconds(since: start) == 0)
         #expect(start.microseconds(since: Instant(nanoseconds: 4999)) == 0)
+        #expect(Instant.never.microseconds(since: Instant(nanoseconds: .min)) == UInt64.max / 1000)
     }
 }
 

@@ -8,7 +8,7 @@ enum HostileKind: CaseIterable {
         bodyTooLong
     case badTrailers, zeroCredit, wrongHello, noHello, sidecarFrames, streamZero, floodOfRequests,
         silentReader
-    case halfFrame, forbidden
+    case halfFrame, forbidden, wildNumbers, wildEnds
 }
 
 /// A proxy that is held to nothing.
@@ -76,6 +76,8 @@ final class HostileProxy {
         case .streamZero: frame(random.pick([.request, .body, .cancel, .end]), stream: 0, [])
         case .floodOfRequests: for stream in 10..<UInt32(60) { _ = request(world, stream: stream, .none) }
         case .silentReader: for stream in 10..<UInt32(30) { _ = request(world, stream: stream, .none) }
+        case .wildNumbers: for stream in 10..<UInt32(60) { wildRequest(world, stream) }
+        case .wildEnds: wildEnds(world)
         case .halfFrame: outgoing.removeLast(random.between(1, 30))
         case .wrongHello, .noHello, .forbidden: break
         }
@@ -87,6 +89,61 @@ final class HostileProxy {
         let framesMax = scenario.readBytesMax < 1000 ? 3 : 300
         for _ in 0..<min(framesMax, 2 + scenario.limits.initialCreditBytes / 900) {
             encoder.body(data.span, stream: stream, endsStream: false, payloadBytesMax: 1024, into: &outgoing)
+        }
+    }
+
+    /// A request with one number at an end of its range, or beyond: what comes last holds.
+    private func wildRequest(_ world: SimWorld, _ stream: UInt32) {
+        let start = outgoing.count
+        _ = request(world, stream: stream, random.pick([.none, .chunked, .length(5)]))
+        var frame = Array(copy(outgoing)[start...])
+        outgoing.removeLast(outgoing.count - start)
+        let number = Self.varint(random.pick([0, 1, 65_535, 65_536, 86_400_000, 86_400_001, 0x7FFF_FFFF]))
+        let wild = Self.varint(random.pick([0xFFFF_FFFF, 1 << 62, .init(Int64.max), 1 << 63, .max]))
+        let value = random.chance(50) ? number : wild
+        let tail: [UInt8] =
+            switch random.below(5) {
+            // Length of the body, a deadline, the port of a further endpoint, a scope, balancing.
+            case 0: [0x58] + value
+            case 1: [0x62, UInt8(value.count + 1), random.pick([0x08, 0x10, 0x18, 0x20, 0x28])] + value
+            case 2: [0x32, UInt8(value.count + 7), 0x0A, 4, 10, 0, 0, 1, 0x10] + value
+            case 3:
+                [0x32, UInt8(value.count + 21), 0x0A, 16] + [UInt8](repeating: 1, count: 16) + [
+                    0x10, 80, 0x18,
+                ] + value
+            default: [0xA8, 0x01] + value
+            }
+        frame += tail
+        let count = frame.count - FrameHeader.byteCount
+        for index in 0..<4 { frame[index] = UInt8(truncatingIfNeeded: count >> (24 - 8 * index)) }
+        put(frame)
+    }
+
+    private static func varint(_ value: UInt64) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        return bytes + [UInt8(rest)]
+    }
+
+    /// Credit as much as a frame can say, on and on, and frames for streams that are at their end or behind it.
+    private func wildEnds(_ world: SimWorld) {
+        for stream in 10..<UInt32(40) {
+            _ = request(world, stream: stream, random.pick([.none, .chunked, .length(3)]))
+            for _ in 0..<random.below(6) {
+                let number = UInt8(stream)
+                switch random.below(6) {
+                case 0: frame(.credit, stream: number, [0x08, 0x80, 0x80, 0x80, 0x08])
+                case 1: frame(.cancel, stream: UInt8(random.between(10, Int(stream))), [])
+                case 2: frame(.unpin, stream: 0, [0x0A, 1, 0x61])
+                case 3: frame(.credit, stream: number, [0x08, 0x01])
+                case 4: frame(type: 0x80, stream: number, [1, 2, 3])
+                default: frame(.ping, stream: 0, [])
+                }
+            }
         }
     }
 

@@ -12,6 +12,8 @@ enum ReplyFlaw: CaseIterable {
     case truncated, badStatusLine, badChunkSize, codingAndLength, twoLengths, nulInField, hugeHead,
         bareLineFeed
     case manyInterims, secondReply, strayBytes, codingInOldVersion, unaskedUpgrade
+    /// Lengths at the ends of what a number holds, and beyond; no body is as long as that.
+    case hugeLength, hugeChunk
 }
 
 /// One reply, from the first interim to the last stray byte.
@@ -35,6 +37,8 @@ struct ReplyPlan {
     var isEarly = false
     /// "100 Continue" goes out when the head is there.
     var sendsContinue = false
+    /// What Content-Length says where it does not fit a number.
+    var lengthText: String?
     /// Bytes at the end that are written in one piece.
     var tailBytes = 0
     var pieceBytesMax = 65_536
@@ -167,6 +171,8 @@ struct ReplyWriter {
         switch flaw {
         case .badChunkSize, .codingInOldVersion, .bareLineFeed, .codingAndLength: plan.body = .chunked
         case .twoLengths: plan.body = .length(UInt64(plan.bodyBytes))
+        case .hugeLength: chooseHugeLength(&plan)
+        case .hugeChunk: (plan.body, plan.status) = (.chunked, 200)
         case .truncated, .secondReply, .strayBytes:
             if plan.body == .untilEOF { plan.body = .chunked }
         default: break
@@ -175,6 +181,16 @@ struct ReplyWriter {
             plan.status = 200
         }
         plan.hasTrailers = plan.body == .chunked && random.chance(30)
+    }
+
+    private mutating func chooseHugeLength(_ plan: inout ReplyPlan) {
+        plan.body = .length(random.pick([.init(UInt32.max) + 1, 1 << 62, .init(Int64.max)]))
+        plan.status = 200
+        guard random.chance(50) else { return }
+        plan.lengthText = random.pick([
+            "\(UInt64(1) << 63)", "\(UInt64.max)", "18446744073709551616", "-1", "+1",
+        ])
+        plan.isBad = true
     }
 
     private mutating func writePersistence(_ plan: inout ReplyPlan, isOld: Bool) {
@@ -186,9 +202,15 @@ struct ReplyWriter {
             append(random.pick(["Connection: close\r\n", "connection: x-foo, Close\r\n"]), &plan)
         }
         if random.chance(25) {
+            let wild = [
+                "0", "-1", "", "\(Int.max)", "\(UInt64.max)", "1" + String(repeating: "0", count: 40),
+            ]
             let seconds = random.between(1, 20)
-            // Some say for ever.
-            append("Keep-Alive: timeout=\(seconds == 20 ? Int.max : seconds), max=100\r\n", &plan)
+            let timeout = seconds > 17 ? random.pick(wild) : "\(seconds)"
+            append(
+                "Keep-Alive: timeout=\(timeout), max=\(seconds > 17 ? random.pick(wild) : "100")\r\n",
+                &plan
+            )
         }
         if random.chance(20) {
             append("Set-Cookie: a=\(random.below(99))\r\nSet-Cookie: b\r\nX-Empty:\r\n", &plan)
@@ -243,7 +265,8 @@ struct ReplyWriter {
         case .none, .tunnel: break
         case .length(let length):
             guard plan.status != 204 else { return }
-            append(random.pick(["Content-Length: ", "content-length:  "]) + "\(length)\r\n", &plan)
+            let text = plan.lengthText ?? "\(length)"
+            append(random.pick(["Content-Length: ", "content-length:  "]) + "\(text)\r\n", &plan)
         case .chunked:
             guard plan.status != 204 else { return }
             append(random.pick(["Transfer-Encoding: chunked\r\n", "transfer-encoding: Chunked\r\n"]), &plan)
@@ -270,6 +293,11 @@ struct ReplyWriter {
             if flaw == .badChunkSize {
                 append(random.pick(["-1\r\n", "0x5\r\n", "g\r\n", " \r\n", "+2\r\n"]), &plan)
             }
+            if flaw == .hugeChunk {
+                beginHugeChunk(&plan, pattern)
+                // All that followed would be its data.
+                if !plan.isBad { return }
+            }
             append(random.pick(["0\r\n", "000\r\n", "0;last\r\n"]), &plan)
             if plan.hasTrailers { append("X-Trailer: \(serve)\r\n", &plan) }
             append("\r\n", &plan)
@@ -281,6 +309,20 @@ struct ReplyWriter {
         let isNeverWhole =
             plan.isBad && (!isEitherWay || [.nulInField, .hugeHead, .badStatusLine].contains(flaw))
         plan.wholeAt = isNeverWhole || plan.body == .untilEOF ? nil : plan.bytes.count
+    }
+
+    /// What comes behind its line is the beginning of its data, as far as anybody can tell.
+    private mutating func beginHugeChunk(_ plan: inout ReplyPlan, _ pattern: Pattern) {
+        plan.isBad = random.chance(50)
+        let good = ["7fffffffffffffff", "FFFFFFFFFFFFFFF", "000100000000"]
+        let bad = [
+            "8000000000000000", "ffffffffffffffff", "10000000000000000",
+            "f" + String(repeating: "0", count: 40),
+        ]
+        append(random.pick(plan.isBad ? bad : good) + "\r\n", &plan)
+        let count = random.small(upTo: 1000)
+        plan.bytes += pattern.bytes(plan.bodyBytes..<plan.bodyBytes + count)
+        plan.bodyBytes += count
     }
 
     /// Faults at the end.
@@ -299,6 +341,9 @@ struct ReplyWriter {
             let before = plan.bytes.count
             append(random.pick(["\r\n", "x", "\u{0}", "HTTP/1.1 200"]), &plan)
             plan.tailBytes = plan.bytes.count - before + 1
+        case .hugeLength where plan.body != .none, .hugeChunk where plan.body != .none:
+            plan.wholeAt = nil
+            plan.ending = random.pick([.finish, .reset, .stall])
         case nil:
             if scenario.upstreamRoughness == .rough && random.chance(8) {
                 plan.ending = random.pick([.finish, .reset])

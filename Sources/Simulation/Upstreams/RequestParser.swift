@@ -186,10 +186,11 @@ struct RequestParser {
         switch (lengths.count, codings.count) {
         case (0, 0): finish(&parts)
         case (1, 0):
-            guard lengths[0].allSatisfy(\.isNumber), let length = Int(lengths[0]) else {
+            guard lengths[0].allSatisfy(\.isNumber), let length = UInt64(lengths[0]) else {
                 return fail("Content-Length «\(lengths[0])»", &parts)
             }
-            state = .length(length)
+            // More than anybody sends.
+            state = .length(Int(min(length, UInt64(Int.max))))
             if length == 0 { finish(&parts) }
         case (0, 1) where codings[0] == "chunked": state = .chunkLine
         default: fail("framing \(lengths) \(codings)", &parts)

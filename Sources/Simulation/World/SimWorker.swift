@@ -187,15 +187,22 @@ extension SimWorld {
         } else if inPlaceMax > 0 && random.chance(70) {
             let countMax = min(inPlaceMax, scenario.readBytesMax)
             let before = pipe.readTotal
+            // What does not fit in place is read with it, and handed over behind it in the same call.
+            let behindMax = [0, 1, 100, scenario.readBytesMax][record.calls % 4]
             callEngine { engine, now in
+                var behind: [UInt8] = []
                 engine.receivedInPlace(from: connection, now: now) { output in
                     let bytes = pipe.read(upTo: min(countMax, output.freeCapacity))
                     for byte in bytes { output.append(byte) }
-                    self.observe(.read(link: link.id, count: bytes.count, inPlace: true))
-                    return bytes.count == countMax
+                    if output.freeCapacity == 0 { behind = pipe.read(upTo: behindMax) }
+                    let count = bytes.count + behind.count
+                    self.observe(.read(link: link.id, count: count, inPlace: true))
+                    return bytes.count == countMax || !behind.isEmpty
                 }
+                precondition(pipe.readTotal - before <= inPlaceMax + behind.count)
+                if behind.isEmpty { return }
+                engine.received(behind.span, from: connection, mayHaveMore: true, now: now)
             }
-            precondition(pipe.readTotal - before <= inPlaceMax)
         } else {
             let bytes = pipe.read(upTo: scenario.readBytesMax)
             observe(.read(link: link.id, count: bytes.count, inPlace: false))
