@@ -102,8 +102,8 @@ private enum CheckKeys {
     static let tls = Key(
         "tls",
         "default",
-        "TLS of the check: the name of a profile, or a mapping like one. Default: the profile \"default\".",
-        "Where it names nobody, `host` or its default is verified."
+        "TLS of the check: the name of a profile, or a mapping like one. Default: that of the group's route to its members,",
+        "else the profile \"default\". Where it names nobody, `host` or its default is verified."
     )
     static let words = [kind, path, host, statuses, tls]
     static let numbers: [NumberKey<CheckSettings>] = [

@@ -39,7 +39,9 @@ extension WorkerEngine {
         case .tcp, .http: return .direct
         case .tls, .https: break
         }
-        let profile = check.tls ?? namedSettings.tlsProfiles["default"] ?? TLSProfile()
+        let route = groups.states[group].settings.expects.route
+        let expected = route?.kind == .direct ? route?.originTLS : route?.peerTLS
+        let profile = check.tls ?? expected ?? namedSettings.tlsProfiles["default"] ?? TLSProfile()
         var identity = RouteIdentity()
         identity.outer = configuredTLS(profile, host: checkHost(group, check))
         defer { targets.routes.release(settings: identity.outer.settings) }

@@ -93,7 +93,7 @@ package struct CheckSettings: Hashable, Sendable {
     package var host = ""
     /// Statuses that pass.
     package var statuses: [ClosedRange<Int>] = [200...399]
-    /// TLS of `tls` and `https`; `nil`: the profile "default".
+    /// TLS of `tls` and `https`; `nil`: that of the group's route to its members, else the profile "default".
     package var tls: TLSProfile?
     /// From the end of a check to the next one of the same member.
     package var intervalMilliseconds = 5000

@@ -175,6 +175,27 @@ struct CheckTests {
             expected: "tls 0 outer profile.example/profile.example, Host: origin.example:8443"
         ),
         naming(
+            "TLS is as requests of the group have it to origins",
+            .https,
+            by: { group in
+                group.expects.route = NamedRoute()
+                group.expects.route?.originTLS = TLSProfile()
+                group.expects.route?.originTLS?.serverName = "route.example"
+            },
+            expected: "tls 0 outer route.example/route.example, Host: origin.example:8443"
+        ),
+        naming(
+            "and to peers",
+            .tls,
+            by: { group in
+                group.expects.route = NamedRoute()
+                group.expects.route?.kind = .peer
+                group.expects.route?.peerTLS = TLSProfile()
+                group.expects.route?.peerTLS?.serverName = "peer.example"
+            },
+            expected: "tls 0 outer peer.example/peer.example, no Host"
+        ),
+        naming(
             "a peer is no origin",
             .https,
             by: { group in
