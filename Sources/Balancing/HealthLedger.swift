@@ -1,14 +1,13 @@
 // HealthLedger.swift: what a process knows about the health of a group's members, and what follows from it.
-// Owns: failures in a row, ejections, back-off, the results of checks. One for each group of the process,
-// under a lock that is taken for failures, for successes of suspects, and for checks: never for a plain
-// request. Never touches: load, connections.
+// Owns: failures in a row, ejections, the results of checks. One for each group of the process, under a lock
+// that is taken for failures, for successes of suspects, and for checks: never for a plain request. Never touches: load, connections.
 // Source: issue "Groups"; Envoy's outlier detection; HAProxy's rise and fall.
 import Model
 
 /// Health of one group's members.
 package struct HealthLedger: Sendable {
     private let ejection: EjectionSettings
-    private let backOff: BackOffSettings
+    let backOff: BackOffSettings
     let check: CheckSettings?
     var random: RandomSource
     var members: [MemberHealth]
@@ -28,26 +27,28 @@ package struct HealthLedger: Sendable {
 
     /// Takes note of what came of an attempt of a request. `Group.isNews` says which ones are worth it;
     /// others change nothing. What every worker's group has to be told is added to `news`.
+    /// - Returns: what other groups with the member's endpoint have to be told.
+    @discardableResult
     package mutating func record(
         _ result: MemberResult,
         of member: Int,
         now: Instant,
         news: inout [HealthNews]
-    ) {
+    ) -> EndpointNews? {
+        var shared: EndpointNews?
         switch result.meaning(ejection.statuses) {
         case .dialFailure:
-            delayDials(member, now, &news)
+            shared = delayDials(member, isAlone: result != .dialFailed, now, &news)
             failed(member, \.dialFailures, max: ejection.dialFailures, now, &news)
         case .replyFailure: failed(member, \.replyFailures, max: ejection.replyFailures, now, &news)
         case .dialSuccess:
-            if members[member].dialAfter > now { news.append(.backOff(member: member, until: now)) }
-            members[member].dialAfter = MemberHealth.longAgo
-            members[member].hasFailedDial = false
-            members[member].backOffs = 0
+            if members[member].hasFailedDial { shared = .recovered }
+            endBackOff(member, now, &news)
             succeeded(member, \.dialFailures, now, &news)
         case .replySuccess: succeeded(member, \.replyFailures, now, &news)
         case .nothing: break
         }
+        return shared
     }
 
     private mutating func failed(
@@ -80,7 +81,7 @@ package struct HealthLedger: Sendable {
         tellSuspicion(member, &news)
     }
 
-    private mutating func tellSuspicion(_ member: Int, _ news: inout [HealthNews]) {
+    mutating func tellSuspicion(_ member: Int, _ news: inout [HealthNews]) {
         let dials = members[member].dialFailures > 0 || members[member].hasFailedDial
         let replies = members[member].replyFailures > 0
         guard dials != members[member].suspectsDials || replies != members[member].suspectsReplies else {
@@ -122,38 +123,5 @@ package struct HealthLedger: Sendable {
     /// So many may be.
     package var ejectedMax: Int {
         ejection.ejectedPercentMax == 0 ? 0 : max(1, members.count * ejection.ejectedPercentMax / 100)
-    }
-
-    // Back-off.
-
-    private mutating func delayDials(_ member: Int, _ now: Instant, _ news: inout [HealthNews]) {
-        members[member].hasFailedDial = true
-        // Dials that were under way together fail together, and count once.
-        guard backOff.baseMilliseconds > 0, now >= members[member].dialAfter else { return }
-        let milliseconds = Doubling.milliseconds(
-            base: backOff.baseMilliseconds,
-            doublings: members[member].backOffs,
-            max: backOff.millisecondsMax
-        )
-        let until = now.adding(
-            milliseconds: max(1, random.jittered(milliseconds: milliseconds, percent: Doubling.jitterPercent))
-        )
-        members[member].dialAfter = until
-        members[member].backOffs += 1
-        news.append(.backOff(member: member, until: until))
-    }
-}
-
-/// Times that double.
-enum Doubling {
-    /// Of a back-off.
-    static let jitterPercent = 20
-
-    /// `base` doubled so often, at most `max`.
-    static func milliseconds(base: Int, doublings: Int, max limit: Int) -> Int {
-        // Longer than this nobody waits, and a shift by more would lose bits.
-        let factor = 1 << min(doublings, 30)
-        let (product, isTooLarge) = base.multipliedReportingOverflow(by: factor)
-        return isTooLarge ? limit : min(product, limit)
     }
 }

@@ -20,6 +20,8 @@ struct MemberHealth: Sendable {
     // Back-off.
     /// Since the last dial that succeeded.
     var hasFailedDial = false
+    /// Since then a dial has failed in a way that says nothing about other groups with this endpoint.
+    var hasFailedAlone = false
     var backOffs = 0
     var dialAfter = MemberHealth.longAgo
 

@@ -9,6 +9,9 @@ package enum MemberResult: Equatable, Sendable {
     case dialed
     /// A connection was refused, or the member not reached, or not in time.
     case dialFailed
+    /// No connection became ready, where another request could fare better: one stood, and what was asked of it failed or
+    /// took too long; or it was to come from a certain local address, or in less time than others give it.
+    case setupFailed
     /// The connection stood, but TLS on it did not. Not for a name or a certificate that only this request
     /// asks for: that is `notItsFault`.
     case tlsFailed
@@ -40,7 +43,7 @@ package enum MemberResult: Equatable, Sendable {
     func meaning(_ statuses: [ClosedRange<Int>]) -> Meaning {
         switch self {
         case .dialed: .dialSuccess
-        case .dialFailed, .tlsFailed: .dialFailure
+        case .dialFailed, .setupFailed, .tlsFailed: .dialFailure
         case .replied(let status): statuses.contains { $0.contains(status) } ? .replyFailure : .replySuccess
         case .cutShort, .timedOut, .malformed: .replyFailure
         case .stale, .raceLost, .notItsFault: .nothing
@@ -61,4 +64,12 @@ package enum HealthNews: Equatable, Sendable {
     case up(member: Int, at: Instant)
     /// It is not to be dialed before `until`; not later than now: it may be.
     case backOff(member: Int, until: Instant)
+}
+
+/// What the ledger of a group found out about an endpoint, for all groups that have it.
+package enum EndpointNews: Equatable, Sendable {
+    /// It is not to be dialed before `until`, the last of so many back-offs in a row.
+    case backOff(until: Instant, count: Int)
+    /// A connection to it became ready.
+    case recovered
 }

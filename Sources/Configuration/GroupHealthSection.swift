@@ -91,7 +91,8 @@ private enum CheckKeys {
     static let host = Key(
         "host",
         "origin.example",
-        "Host of the request: 1 to 255 bytes. Default: the endpoint."
+        "Host of the request: 1 to 255 bytes. Default, also in TLS for checks of the kind tls: that of the group's origin,",
+        "where its route is direct; else the endpoint."
     )
     static let statuses = Key(
         "statuses",
@@ -101,7 +102,8 @@ private enum CheckKeys {
     static let tls = Key(
         "tls",
         "default",
-        "TLS of the check: the name of a profile, or a mapping like one. Default: the profile \"default\"."
+        "TLS of the check: the name of a profile, or a mapping like one. Default: that of the group's route to its members,",
+        "else the profile \"default\". Where it names nobody, `host` or its default is verified."
     )
     static let words = [kind, path, host, statuses, tls]
     static let numbers: [NumberKey<CheckSettings>] = [

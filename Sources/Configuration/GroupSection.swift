@@ -28,8 +28,9 @@ private enum GroupKeys {
         "origin",
         "\"https://origin.example\"",
         "What requests of the group ask for, http://HOST or https://HOST, with a port where there is one: for it connections",
-        "are kept ready, and TLS that fails with its name counts against a member for all requests. Default: not known;",
-        "connections that are kept ready are like those of the last request, in clear text before the first."
+        "are kept ready, TLS that fails with its name counts against a member for all requests, and checks ask for its host.",
+        "Default: not known; connections that are kept ready are like those of the last request, in clear text before the",
+        "first, and checks ask for the endpoint."
     )
     static let route = Key(
         "route",
@@ -44,7 +45,7 @@ private enum GroupKeys {
     static let backOff = Key(
         "back-off",
         "",
-        "How long a member that could not be dialed is not dialed again."
+        "How long a member that could not be dialed is not dialed again, nor its endpoint by other groups."
     )
     static let check = Key(
         "check",

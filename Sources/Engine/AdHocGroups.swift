@@ -1,5 +1,6 @@
 // AdHocGroups.swift: groups without a name: the endpoints of requests that ask for balancing.
-// Owns: the bounded table of them, the one used longest ago dropped first. Their health is this worker's own.
+// Owns: the bounded table of them, the one used longest ago dropped first. Their health is this worker's own,
+// but for the back-off of their endpoints.
 // Source: issue "Groups": ad hoc as the request's endpoint list; proto/outrigger.proto, enum Balancing.
 import Balancing
 import Model
@@ -44,6 +45,7 @@ extension WorkerEngine {
         let state = groups.states[number]
         let name = AdHocGroup(endpoints: state.endpoints, policy: state.settings.policy)
         groups.adHoc[name] = nil
+        groups.endpoints.remove(number)
         dropDoubts(number)
     }
 
@@ -62,6 +64,8 @@ extension WorkerEngine {
             groups.states.append(state)
         }
         groups.adHoc[name] = number
+        groups.endpoints.insert(name.endpoints, of: number)
+        tellBackOffs(number)
         requestGroup = number
     }
 }

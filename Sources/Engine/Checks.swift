@@ -22,7 +22,9 @@ extension WorkerEngine {
     private mutating func beginCheck(_ place: MemberPlace) -> Bool {
         guard let check = groups.states[place.group].settings.check else { return false }
         let endpoint = groups.states[place.group].endpoints[place.member]
-        let target = targets.make(PoolKey(endpoint: endpoint, route: checkRoute(check), localAddress: nil))
+        let target = targets.make(
+            PoolKey(endpoint: endpoint, route: checkRoute(place.group, check), localAddress: nil)
+        )
         targets.routes.release(targets[target].key.route)
         guard let slot = dialForNobody(target, until: now.adding(milliseconds: check.timeoutMilliseconds))
         else { return false }
@@ -32,16 +34,25 @@ extension WorkerEngine {
     }
 
     /// The way of a check; one more uses it.
-    private mutating func checkRoute(_ check: CheckSettings) -> RouteID {
+    private mutating func checkRoute(_ group: Int, _ check: CheckSettings) -> RouteID {
         switch check.kind {
         case .tcp, .http: return .direct
         case .tls, .https: break
         }
-        let profile = check.tls ?? namedSettings.tlsProfiles["default"] ?? TLSProfile()
+        let route = groups.states[group].settings.expects.route
+        let expected = route?.kind == .direct ? route?.originTLS : route?.peerTLS
+        let profile = check.tls ?? expected ?? namedSettings.tlsProfiles["default"] ?? TLSProfile()
         var identity = RouteIdentity()
-        identity.outer = configuredTLS(profile, host: check.host)
+        identity.outer = configuredTLS(profile, host: checkHost(group, check))
         defer { targets.routes.release(settings: identity.outer.settings) }
         return targets.routes.retain(identity)
+    }
+
+    /// Whom a check asks for: as requests of the group will where its members are origins. Empty: the endpoint.
+    private func checkHost(_ group: Int, _ check: CheckSettings) -> String {
+        if !check.host.isEmpty { return check.host }
+        let expects = groups.states[group].settings.expects
+        return (expects.route?.kind ?? .direct) == .direct ? expects.authority : ""
     }
 
     /// The connection of a check stands: that was all, or the request is written.
@@ -52,15 +63,14 @@ extension WorkerEngine {
         switch check.kind {
         case .tcp, .tls: endCheck(slot, isPassed: true)
         case .http, .https:
-            let endpoint = groups.states[place.group].endpoints[place.member]
-            guard encodeCheck(check, endpoint, slot) else { return endCheck(slot, isPassed: false) }
+            guard encodeCheck(check, place, slot) else { return endCheck(slot, isPassed: false) }
             connections[slot].decoder.begin(ReplyContext())
             connections[slot].isWriting = true
             effects.append(.writeConnection(id(ofConnection: slot), probeFirst: false))
         }
     }
 
-    private mutating func encodeCheck(_ check: CheckSettings, _ endpoint: Endpoint, _ slot: Int) -> Bool {
+    private mutating func encodeCheck(_ check: CheckSettings, _ place: MemberPlace, _ slot: Int) -> Bool {
         var block = ByteBuffer()
         func put(_ text: String) -> Slice {
             let start = block.count
@@ -70,7 +80,8 @@ extension WorkerEngine {
         var request = Request()
         request.method = put("GET")
         request.target = put(check.path)
-        var host = check.host
+        let endpoint = groups.states[place.group].endpoints[place.member]
+        var host = checkHost(place.group, check)
         if host.isEmpty, case .ip = endpoint { host = endpoint.text }
         request.authority = put(host)
         request.fields = [FieldSlice(name: put("User-Agent"), value: put(Product.software))]

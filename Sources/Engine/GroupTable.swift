@@ -10,7 +10,7 @@ struct GroupState {
     var budget: RetryBudget
     let endpoints: [Endpoint]
     let names: [String]
-    /// Of a group without a name: health is this worker's own.
+    /// Of a group without a name: health is this worker's own, but for the back-off of its endpoints.
     var ledger: HealthLedger?
     /// Requests of it that are open.
     var users = 0
@@ -104,6 +104,9 @@ struct GroupTable {
     private(set) var namedCount = 0
     /// Groups without a name, by what they are.
     var adHoc: [AdHocGroup: Int] = [:]
+    /// Of those.
+    var endpoints = EndpointPlaces()
+    var backOffs = EndpointBackOffs()
     /// Links of `GroupState.queue`, by slot of the stream.
     var links = SlotLinks()
     /// When the first group looks at its queue again.

@@ -7,13 +7,15 @@ import Model
 /// What all workers have to know of a group. Groups are named by number, in the order of their names.
 package enum GroupNews: Equatable, Sendable {
     case health(group: Int, HealthNews)
+    /// For groups without a name; those with one are told by `health`.
+    case endpoint(Endpoint, EndpointNews)
     case weight(group: Int, member: Int, Int)
     /// So many connections to each member are kept ready, by all workers together.
     case standby(group: Int, Int)
 }
 
 /// One member of one group.
-package struct MemberPlace: Equatable, Sendable {
+package struct MemberPlace: Hashable, Sendable {
     package var group: Int
     package var member: Int
 
@@ -41,6 +43,9 @@ package protocol HealthDirectory: AnyObject {
     /// Takes note of what came of an attempt.
     func record(_ result: MemberResult, of place: MemberPlace, now: Instant)
 
+    /// Takes note of what a group without a name found out about an endpoint.
+    func share(_ shared: EndpointNews, of endpoint: Endpoint, now: Instant)
+
     /// Counts one more request that waits for a member; `own`: of its session so many wait already.
     /// - Returns: whether it may wait (`HealthBook.mayWait`); always when it is `forced`.
     func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool
@@ -64,6 +69,7 @@ package struct HealthBook: Sendable {
     private let queueLengthsMax: [Int]
     private var members: [[String]] = []
     private var numbers: [String: Int] = [:]
+    private var endpoints = EndpointPlaces()
     private var news: [GroupNews] = []
     private var scratch: [HealthNews] = []
 
@@ -78,6 +84,7 @@ package struct HealthBook: Sendable {
             ledgers.append(HealthLedger(group, seed: seed &+ UInt64(number), now: now))
             waiting.append(0)
             members.append(group.members.map(\.name))
+            endpoints.insert(group.members.map(\.endpoint), of: number)
             numbers[name] = number
         }
     }
@@ -90,8 +97,18 @@ package struct HealthBook: Sendable {
     }
 
     package mutating func record(_ result: MemberResult, of place: MemberPlace, now: Instant) {
-        ledgers[place.group].record(result, of: place.member, now: now, news: &scratch)
+        let shared = ledgers[place.group].record(result, of: place.member, now: now, news: &scratch)
         publish(place.group)
+        if let shared { share(shared, of: endpoints.endpoint(place), now: now) }
+    }
+
+    /// Has all groups with the endpoint know of it; the one that found it out learns nothing new.
+    package mutating func share(_ shared: EndpointNews, of endpoint: Endpoint, now: Instant) {
+        for place in endpoints.places(endpoint) {
+            ledgers[place.group].take(shared, of: place.member, now: now, news: &scratch)
+            publish(place.group)
+        }
+        news.append(.endpoint(endpoint, shared))
     }
 
     /// A session may have so many requests wait for each place that is free.

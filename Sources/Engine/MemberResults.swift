@@ -16,8 +16,15 @@ extension WorkerEngine {
         guard groups.states[place.group].balancing.isNews(result, of: place.member) else { return }
         if !groups.isAdHoc(place.group) { return health.record(result, of: place, now: now) }
         var news: [HealthNews] = []
-        groups.states[place.group].ledger?.record(result, of: place.member, now: now, news: &news)
+        let shared = groups.states[place.group].ledger?.record(
+            result,
+            of: place.member,
+            now: now,
+            news: &news
+        )
         for item in news { take(item, place.group) }
+        let endpoint = groups.states[place.group].endpoints[place.member]
+        if let shared { health.share(shared, of: endpoint, now: now) }
     }
 
     /// The same of a connection that was dialed for a group.
@@ -30,6 +37,7 @@ extension WorkerEngine {
         self.now = now
         switch news {
         case .health(let group, let item): take(item, group)
+        case .endpoint(let endpoint, let item): take(item, of: endpoint)
         case .weight(let group, let member, let weight):
             groups.states[group].balancing.setWeight(member, weight)
             reconsider(group)
@@ -41,7 +49,7 @@ extension WorkerEngine {
         settle()
     }
 
-    private mutating func take(_ news: HealthNews, _ group: Int) {
+    mutating func take(_ news: HealthNews, _ group: Int) {
         groups.states[group].balancing.apply(news, now: now)
         switch news {
         case .suspect: break
@@ -66,7 +74,22 @@ extension WorkerEngine {
     mutating func memberDialFailed(_ slot: Int, _ failure: AttemptFailure) {
         guard let place = place(ofConnection: slot) else { return }
         if let blame = failure.tlsBlame { return memberTLSFailed(slot, place, blame) }
-        tell(Self.result(of: failure), of: place)
+        let result = Self.result(of: failure)
+        tell(result == .dialFailed && !isDialOfAll(slot) ? .setupFailed : result, of: place)
+    }
+
+    /// Whether a dial that fails would fail for whoever else dialed the endpoint: nothing that one request wants is in it.
+    private func isDialOfAll(_ slot: Int) -> Bool {
+        connections[slot].setup == .transport && targets[connections[slot].target].key.localAddress == nil
+    }
+
+    /// The same of the dial of a stream that takes too long: not for one that gives it less time than others do.
+    private func isDialOfAll(ofStream stream: Int) -> Bool {
+        if streams[stream].deadlines.connectMilliseconds < limits.connectMilliseconds { return false }
+        for waiter in streams[stream].waiters {
+            if case .dialing(let slot) = waiters[Int(waiter)].dial { return isDialOfAll(slot) }
+        }
+        return false
     }
 
     private static func result(of failure: AttemptFailure) -> MemberResult {
@@ -95,8 +118,9 @@ extension WorkerEngine {
     /// The time for connecting to a member is over. - Returns: whether the stream goes to another.
     mutating func connectingTimedOut(_ stream: Int) -> Bool {
         if streams[stream].group < 0 { return false }
+        let result = isDialOfAll(ofStream: stream) ? MemberResult.dialFailed : .setupFailed
         abandonWaiters(stream, .timeout)
-        leaveTried(stream, .dialFailed)
+        leaveTried(stream, result)
         guard takeRetry(stream) else { return false }
         let detail = "not connected within \(streams[stream].deadlines.connectMilliseconds) ms"
         errands[stream].failure = AttemptFailure(result: .timeout, outcome: .connectTimeout, detail: detail)

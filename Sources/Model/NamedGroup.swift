@@ -88,11 +88,12 @@ package struct CheckSettings: Hashable, Sendable {
     package var kind: Kind
     /// Target of the request, in origin-form.
     package var path = "/"
-    /// Its Host; empty: the member's endpoint.
+    /// Its Host, and what is said in TLS where the profile says nothing; empty: the host of the group's origin where requests
+    /// go to it directly, else the member's endpoint.
     package var host = ""
     /// Statuses that pass.
     package var statuses: [ClosedRange<Int>] = [200...399]
-    /// TLS of `tls` and `https`; `nil`: the profile "default".
+    /// TLS of `tls` and `https`; `nil`: that of the group's route to its members, else the profile "default".
     package var tls: TLSProfile?
     /// From the end of a check to the next one of the same member.
     package var intervalMilliseconds = 5000
@@ -148,8 +149,8 @@ package struct NamedGroup: Hashable, Sendable {
     /// Idle connections of the process to each member that are kept ready, from the start, as far as the pool holds them. Where
     /// one is closed before it was of use, the next is dialed a second after it was.
     package var standbyConnectionsMin = 0
-    /// Decides over the way of those connections, and whose TLS failures count against a member for all requests. Left as it
-    /// is, connections are like those of the last request, in clear text before the first.
+    /// Decides over the way of those connections, whose TLS failures count against a member for all requests, and what checks
+    /// ask for. Left as it is, connections are like those of the last request, in clear text before the first.
     package var expects = ExpectedRequests()
     /// Share of healthy members below which all members are chosen from, percent. When none is healthy, all
     /// are in any case.

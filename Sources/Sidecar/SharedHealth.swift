@@ -27,6 +27,10 @@ final class SharedHealth: HealthDirectory, Sendable {
         telling { $0.record(result, of: place, now: now) }
     }
 
+    func share(_ shared: EndpointNews, of endpoint: Endpoint, now: Instant) {
+        telling { $0.share(shared, of: endpoint, now: now) }
+    }
+
     func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
         book.withLock { $0.enterQueue(group, having: own, forced: forced) }
     }

@@ -123,7 +123,111 @@ struct CheckTests {
         ),
     ]
 
-    @Test(arguments: checks) func `members are checked`(_ row: Row) {
+    /// A check without a host of its own, of a group that says what requests ask for.
+    private static func naming(
+        _ rule: String,
+        _ kind: CheckSettings.Kind,
+        by change: @escaping @Sendable (inout NamedGroup) -> Void = { _ in },
+        expected: String
+    ) -> Row {
+        Row(
+            rule,
+            named: .group("a") { group in
+                group.check = .often(kind)
+                (group.expects.scheme, group.expects.authority) = (.https, "origin.example:8443")
+                change(&group)
+            },
+            script: { rig in
+                rig.pass(100)
+                rig.connect(0)
+                if kind == .tls || kind == .https { rig.secure(0) }
+                let host = rig.written(0).split(separator: "\r\n").first { $0.hasPrefix("Host") }
+                rig.drain()
+                let told = rig.lines.first { $0.hasPrefix("tls") } ?? "no TLS"
+                rig.forget()
+                rig.note("\(told), \(host ?? "no Host")")
+            },
+            expected: expected
+        )
+    }
+
+    static let namings = [
+        naming(
+            "a GET over TLS names the group's origin, to TLS without its port",
+            .https,
+            expected: "tls 0 outer origin.example/origin.example, Host: origin.example:8443"
+        ),
+        naming("a GET in clear text too", .http, expected: "no TLS, Host: origin.example:8443"),
+        naming("and a handshake", .tls, expected: "tls 0 outer origin.example/origin.example, no Host"),
+        naming(
+            "a host of its own is stronger",
+            .https,
+            by: { $0.check?.host = "other.example" },
+            expected: "tls 0 outer other.example/other.example, Host: other.example"
+        ),
+        naming(
+            "so are the names of its profile, to TLS",
+            .https,
+            by: { group in
+                group.check?.tls = TLSProfile()
+                group.check?.tls?.serverName = "profile.example"
+            },
+            expected: "tls 0 outer profile.example/profile.example, Host: origin.example:8443"
+        ),
+        naming(
+            "TLS is as requests of the group have it to origins",
+            .https,
+            by: { group in
+                group.expects.route = NamedRoute()
+                group.expects.route?.originTLS = TLSProfile()
+                group.expects.route?.originTLS?.serverName = "route.example"
+            },
+            expected: "tls 0 outer route.example/route.example, Host: origin.example:8443"
+        ),
+        naming(
+            "and to peers",
+            .tls,
+            by: { group in
+                group.expects.route = NamedRoute()
+                group.expects.route?.kind = .peer
+                group.expects.route?.peerTLS = TLSProfile()
+                group.expects.route?.peerTLS?.serverName = "peer.example"
+            },
+            expected: "tls 0 outer peer.example/peer.example, no Host"
+        ),
+        naming(
+            "a peer is no origin",
+            .https,
+            by: { group in
+                group.expects.route = NamedRoute()
+                group.expects.route?.kind = .peer
+            },
+            expected: "tls 0 outer /0.0.0.1, Host: 0.0.0.1:80"
+        ),
+        naming(
+            "nor is one that leads to it by a tunnel",
+            .tls,
+            by: { group in
+                group.expects.route = NamedRoute()
+                group.expects.route?.kind = .peerTunnel
+            },
+            expected: "tls 0 outer /0.0.0.1, no Host"
+        ),
+        naming(
+            "a route that is direct changes nothing",
+            .tls,
+            by: { $0.expects.route = NamedRoute() },
+            expected: "tls 0 outer origin.example/origin.example, no Host"
+        ),
+        naming(
+            "without an origin it is the endpoint",
+            .https,
+            by: { $0.expects.authority = "" },
+            expected: "tls 0 outer /0.0.0.1, Host: 0.0.0.1:80"
+        ),
+    ]
+
+    @Test(arguments: checks + namings) func `members are checked`(_ row: Row) {
         #expect(row.actual == row.expected)
     }
 }

@@ -17,6 +17,10 @@ final class LocalHealth: HealthDirectory {
         book.record(result, of: place, now: now)
     }
 
+    func share(_ shared: EndpointNews, of endpoint: Endpoint, now: Instant) {
+        book.share(shared, of: endpoint, now: now)
+    }
+
     func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
         book.enterQueue(group, having: own, forced: forced)
     }

@@ -181,7 +181,6 @@ async def test_a_member_that_fails_its_checks_is_not_asked_until_it_passes_again
             await peer.send(reply(b"", b"503 Sick" if sick else b"200 OK"))
 
     checked, other = await world.origin(serve), await world.origin(answering())
-    world.keeps_connections = True  # the count of descriptors at the start has those of checks, or not
     check = "check: {kind: http, path: /health, interval-milliseconds: 100, timeout-milliseconds: 1000, rise: 2, fall: 2}"
     members = {"a": checked.endpoint, "b": other.endpoint}
     session = await configured(world, group(members, "policy: first", "slow-start-milliseconds: 0", check))
@@ -222,7 +221,6 @@ async def test_checks_of_all_kinds_take_a_member_out(world, certificates, number
         ill.server.close()
         await ill.server.wait_closed()
     world.flags["admin_socket"] = admin = f"{world.folder}/admin.sock"
-    world.keeps_connections = True  # the count of descriptors at the start has those of checks, or not
     check = f"check: {{{kind}, interval-milliseconds: 100, rise: 1, fall: 2}}"
     text = group({"a": well.endpoint, "x": ill.endpoint}, check)
     await configured(world, trusting(certificates) + text)
@@ -301,7 +299,6 @@ async def test_a_group_that_does_not_exist_is_refused(world):
 async def test_idle_connections_are_kept_ready_from_the_start_by_all_workers_together(world):
     origin, more = await world.origin(answering()), await world.origin(answering())
     world.flags["workers"] = 2
-    world.keeps_connections = True  # the count of descriptors at the start has them, or some
     members = {"a": origin.endpoint, "b": more.endpoint}
     session = await configured(world, group(members, "standby-connections-min: 3"))
     await until(lambda: len(origin.peers) == len(more.peers) == 3, "three to each before a request")
@@ -315,7 +312,6 @@ async def test_idle_connections_are_kept_ready_from_the_start_by_all_workers_tog
 
 async def test_they_speak_tls_with_the_name_of_the_origin(world, certificates):
     origin = await world.origin(answering(), tls=server_context(certificates.good))
-    world.keeps_connections = True
     text = group({"a": origin.endpoint}, "standby-connections-min: 2", "origin: https://origin.test")
     session = await configured(world, trusting(certificates) + text)
     await until(lambda: len(origin.hellos) == 2, "two handshakes before a request")

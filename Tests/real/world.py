@@ -57,10 +57,10 @@ class Sidecar:
         """Starts the process and waits until it has answered a HELLO."""
         await self.launch()
         session = await self.first_session()
-        self.descriptors_before = len(self.descriptors()) - 1  # without this session
+        self.descriptors_before = len(self.lasting()) - 1  # without this session
         session.writer.close()
         await session.task
-        await self.settled()
+        await self.settle(self.lasting, self.descriptors_before)
         return self
 
     async def launch(self):
@@ -99,6 +99,20 @@ class Sidecar:
     def descriptors(self):
         return os.listdir(f"/proc/{self.process.pid}/fd")
 
+    def lasting(self):
+        """The descriptors but those that come and go without a session: TCP connections, as checks and connections that are
+        kept ready begin with the process, and files that are being read."""
+        return [name for name in self.descriptors() if not self.is_passing(f"/proc/{self.process.pid}/fd/{name}")]
+
+    def is_passing(self, link):
+        try:
+            target = os.readlink(link)
+            if target.startswith("socket:"):
+                return os.getxattr(link, "system.sockprotoname").startswith(b"TCP")  # the sidecar listens on Unix sockets only
+            return target != str(self.log) and os.path.isfile(target)
+        except FileNotFoundError:  # closed since it was listed
+            return True
+
     def resident(self, peak=False):
         """Resident bytes, now or at most so far."""
         key = "VmHWM:" if peak else "VmRSS:"
@@ -108,16 +122,15 @@ class Sidecar:
         raise AssertionError("no such line in /proc/PID/status")
 
     async def settled(self, more=0):
-        """Waits until it has as many descriptors open as at its start, and `more`."""
+        """Waits until it has as many descriptors open as at its start, when it had no connection, and `more`."""
+        await self.settle(self.descriptors, self.descriptors_before + more)
 
+    async def settle(self, descriptors, expected):
         def links():
             folder = f"/proc/{self.process.pid}/fd"
             return [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
 
-        expected = self.descriptors_before + more
-        await until(
-            lambda: len(self.descriptors()) == expected, lambda: f"{expected} descriptors, but {links()}"
-        )
+        await until(lambda: len(descriptors()) == expected, lambda: f"{expected} descriptors, but {links()}")
 
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)

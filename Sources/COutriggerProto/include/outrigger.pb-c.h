@@ -102,7 +102,8 @@ typedef enum _Outrigger__V1__RetryRule {
 } Outrigger__V1__RetryRule;
 /*
  * How one of a request's endpoints is chosen. With all but the first, the endpoints are a group without a name: members of
- * weight 1 whose load and health each worker of the sidecar remembers, while requests with the same list and policy come.
+ * weight 1 whose load and health each worker of the sidecar remembers, while requests with the same list and policy come. Only
+ * that an endpoint could not be dialed, and is left alone for a time, all workers and groups know.
  */
 typedef enum _Outrigger__V1__Balancing {
   /*

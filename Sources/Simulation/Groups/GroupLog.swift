@@ -124,7 +124,7 @@ final class GroupLog {
         case .weight(let group, let member, let weight):
             known[worker][group][member].change(at: now) { $0.weight = weight }
             weightsChangedAt.append(now)
-        case .standby: break
+        case .standby, .endpoint: break
         }
     }
 

@@ -6,6 +6,7 @@ extension GroupNews {
     fileprivate var group: Int {
         switch self {
         case .health(let group, _), .weight(let group, _, _), .standby(let group, _): group
+        case .endpoint: -1
         }
     }
 }

@@ -27,6 +27,11 @@ final class SimHealth: HealthDirectory {
         news += book.takeNews()
     }
 
+    func share(_ shared: EndpointNews, of endpoint: Endpoint, now: Instant) {
+        book.share(shared, of: endpoint, now: now)
+        news += book.takeNews()
+    }
+
     func enterQueue(_ group: Int, having own: Int, forced: Bool) -> Bool {
         book.enterQueue(group, having: own, forced: forced)
     }
