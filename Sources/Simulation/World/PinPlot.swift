@@ -66,7 +66,7 @@ struct PinPlot {
         var others = [Scene.targets, .rest, .takeover]
         random.shuffle(&others)
         if scenario.limits.pinIdleMilliseconds < 10_000 { others.insert(.rest, at: 0) }
-        var scenes = [Scene.unpin, .loss, .line] + others.prefix(2)
+        var scenes = [Scene.unpin, .unpin, .loss, .line] + others.prefix(2)
         random.shuffle(&scenes)
         var stage = Stage(at: random.between(20, 400) * 1000, instance: [], token: [])
         for (place, scene) in scenes.enumerated() {
@@ -157,8 +157,8 @@ extension PinPlot {
         ask(maker, stage, at: at, random.pick([.make, .prefer]), holds: random.chance(20))
         if isBusy { ask(maker, stage, at: at + 5000, .require, holds: true) }
         if random.chance(40) { ask(random.pick(pair), stage, at: at + 5000, .make, target: 1) }
-        let moment = at + random.pick(isBusy ? [20, 60, 150] : [5, 300, 600]) * 1000
-        let unpinner = random.pick(pair)
+        let moment = at + random.pick(isBusy ? [60, 150, 250] : [5, 400, 700]) * 1000
+        let unpinner = random.chance(70) ? pair[maker == pair[0] ? 1 : 0] : maker
         unpin(unpinner, stage, at: moment)
         if random.chance(20) { unpin(random.pick(pair), stage, at: moment + random.small(upTo: 100_000)) }
         for _ in 0..<random.between(1, 4) {
@@ -326,7 +326,7 @@ extension Scenario {
 
     /// Few limits but those on pins.
     private mutating func leaveRoom(_ random: inout SeededRandom, percent: Int) {
-        if workerCount == 1 && random.chance(60) { workerCount = random.pick([2, 3]) }
+        if workerCount == 1 && random.chance(80) { workerCount = random.pick([2, 3]) }
         limits.pinQueueLengthMax = random.pick([0, 1, 2, limits.pinQueueLengthMax])
         if random.chance(60) { limits.pinGraceMilliseconds = random.pick([200, 1000]) }
         if random.chance(percent) {
