@@ -48,8 +48,9 @@ package enum Effect: Equatable, Sendable {
     case giveBack(Room)
     /// The same for a room that a wish has claimed.
     case handOver(Room, Heir)
-    /// `takeLetters()` has something for other workers. A connection that goes to one is no longer this worker's.
-    case sendLetters
+    /// Send the next so many letters, `takeLetters(_:)`, to other workers. A connection that goes to one is no longer this
+    /// worker's: what was ordered for it stands before, and the next one in its slot behind.
+    case sendLetters(Int)
     /// Take the step that `securityOrder(of:)` says, where it may block; answer with `stepped` once.
     case stepSecurity(ConnectionID)
     /// Forget the context, whether it has been made or not. Nobody waits for a step of it any more.

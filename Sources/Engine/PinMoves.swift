@@ -26,17 +26,20 @@ package struct Letter: Sendable {
 extension WorkerEngine {
     // Letters.
 
-    /// What `Effect.sendLetters` is about, in order.
-    package mutating func takeLetters() -> [Letter] {
-        defer { letters.removeAll() }
-        return letters
+    /// What `Effect.sendLetters` is about: the oldest `count`, in order.
+    package mutating func takeLetters(_ count: Int) -> [Letter] {
+        let taken = Array(letters.prefix(count))
+        letters.removeFirst(taken.count)
+        lettersOrdered = max(0, lettersOrdered - taken.count)
+        return taken
     }
 
+    /// Has all letters sent that were written since the last order.
     mutating func orderLetters() {
-        if letters.isEmpty || effects.last == .sendLetters { return }
-        // All are taken at once: a connection that leaves has been given orders since an earlier letter was written.
-        effects.removeAll { $0 == .sendLetters }
-        effects.append(.sendLetters)
+        let count = letters.count - lettersOrdered
+        if count == 0 { return }
+        lettersOrdered = letters.count
+        effects.append(.sendLetters(count))
     }
 
     mutating func send(_ worker: Int, _ news: PinNews) {

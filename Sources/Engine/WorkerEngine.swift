@@ -79,6 +79,8 @@ package struct WorkerEngine: ~Copyable {
     var pinOrphans: [Int] = []
     /// For other workers.
     var letters: [Letter] = []
+    /// So many of them are covered by `Effect.sendLetters`.
+    var lettersOrdered = 0
     /// Proxies without a session, the first to be given up first.
     var graces: [PinGrace] = []
 

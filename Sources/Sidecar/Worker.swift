@@ -337,7 +337,7 @@ struct Worker: ~Copyable {
         case .closeConnection(let id): close(id)
         case .giveBack(let room): tell(shared.budget.giveBack(room, by: number))
         case .handOver(let room, let heir): tell(shared.budget.handOver(room, to: heir, by: number))
-        case .sendLetters: sendLetters()
+        case .sendLetters(let count): sendLetters(count)
         case .stepSecurity(let id): stepSecurity(id)
         case .dropSecurity(let context): shared.security.drop(context, of: number)
         case .closeSession(let id): closeAsOrdered(id)

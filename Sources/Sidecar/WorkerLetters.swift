@@ -19,8 +19,8 @@ struct ConnectionParcel {
 
 extension Worker {
     /// Posts what the engine has to say.
-    mutating func sendLetters() {
-        for letter in engine.takeLetters() {
+    mutating func sendLetters(_ count: Int) {
+        for letter in engine.takeLetters(count) {
             switch letter.content {
             case .news(let news): shared.mailboxes[letter.worker].post(.pins(news))
             case .idle(let news): shared.mailboxes[letter.worker].post(.idle(news))

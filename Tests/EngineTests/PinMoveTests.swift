@@ -360,10 +360,26 @@ struct PinMoveTests {
         rig.answer(0, "abcdefgh")
         rig.neighbourTells(.wanted(rig.name("t"), by: 1))
         rig.forget()
-        // A letter is ordered before, and all are taken when that order is run.
+        // A letter is ordered before.
         rig.engine.told(.wanted(rig.name("u"), by: 1), now: rig.now)
         rig.credit(1, 4, session)
         let order = rig.lines.filter { $0.hasPrefix("to 1") || $0.hasPrefix("resume") }
-        #expect(order == ["resume 0", "to 1: u gone", "to 1: socket 0"], "\(rig.lines)")
+        #expect(order == ["to 1: u gone", "resume 0", "to 1: socket 0"], "\(rig.lines)")
+    }
+
+    @Test func `a pin has left before its slot is another connection's`() {
+        let rig = Rig(workers: 2)
+        _ = rig.greet()
+        rig.madePin("t", "a", 0)
+        rig.neighbourTells(.wanted(rig.name("t"), by: 1))
+        rig.madePin("u", "a", 1)
+        rig.forget()
+        rig.engine.told(.wanted(rig.name("u"), by: 1), now: rig.now)
+        // Another letter is written behind the dial.
+        rig.inPieces(of: .max) {
+            rig.ask(2, "b")
+            rig.pin(3, "t", .require, "a")
+        }
+        #expect(rig.lines == ["to 1: socket 1", "dial 2 b", "to 1: t wanted by 0"], "\(rig.lines)")
     }
 }

@@ -4,8 +4,8 @@ import Model
 @testable import Engine
 
 extension Rig {
-    func sendLetters() {
-        for letter in engine.takeLetters() {
+    func sendLetters(_ count: Int) {
+        for letter in engine.takeLetters(count) {
             switch letter.content {
             case .news(let news): record.add("to \(letter.worker): \(news.words)")
             case .parcel(let id, let parcel):

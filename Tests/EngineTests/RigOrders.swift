@@ -33,6 +33,9 @@ extension Rig {
         switch effect {
         case .dial(let id):
             guard let (endpoint, _) = engine.address(of: id) else { return record.add("dial of a dead id") }
+            if sockets.contains(where: { $0.id.slot == id.slot && !$0.isClosed }) {
+                record.add("dial into a slot in use")
+            }
             sockets.append(UpstreamSide(id: id))
             record.add("dial \(sockets.count - 1) \(endpoint.letter)")
         case .startTLS(let id, let hop):
@@ -65,7 +68,7 @@ extension Rig {
             budget.ledger.handOver(room, to: heir, by: 0)
             spreadNews()
         case .writeSession: break
-        case .sendLetters: sendLetters()
+        case .sendLetters(let count): sendLetters(count)
         case .stepSecurity(let id): takeStep(id)
         case .dropSecurity(let context): record.add("drop context \(context.number)")
         case .closeSession(let id):

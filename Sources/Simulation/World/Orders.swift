@@ -29,7 +29,7 @@ extension SimWorld {
                 .giveBack,
                 .handOver, .stepSecurity, .dropSecurity:
                 break
-            case .sendLetters: takeLetters()
+            case .sendLetters(let count): takeLetters(count)
             }
             worker.waiting.append(effect)
         }
@@ -68,7 +68,12 @@ extension SimWorld {
     private func fault(of effect: Effect) -> String? {
         switch effect {
         case .dial(let connection):
-            return worker.linkOfConnection[connection] == nil ? nil : "dial under an id that was used"
+            if worker.linkOfConnection[connection] != nil { return "dial under an id that was used" }
+            let isInUse = worker.live.contains {
+                links[$0].connection?.slot == connection.slot && !links[$0].isCloseOrdered
+                    && links[$0].workerSide != .over
+            }
+            return isInUse ? "dial into a slot in use" : nil
         case .writeConnection(let connection, _), .pauseReading(let connection),
             .resumeReading(let connection), .shutdownWriting(let connection), .startTLS(let connection, _),
             .notifyClose(let connection):

@@ -77,8 +77,8 @@ enum WorkerMail {
 
 extension SimWorld {
     /// Posts what the active worker's engine has to say to others. Mail of one worker does not overtake.
-    func takeLetters() {
-        for letter in engine.takeLetters() {
+    func takeLetters(_ count: Int) {
+        for letter in engine.takeLetters(count) {
             let mail: WorkerMail
             switch letter.content {
             case .news(let news):
@@ -107,7 +107,7 @@ extension SimWorld {
     /// Takes a connection out of everything of the active worker. - Returns: its link.
     private func takeOut(_ connection: ConnectionID, for other: Int) -> Int? {
         guard let index = worker.linkOfConnection.removeValue(forKey: connection) else {
-            observe(.effectOutOfTurn(.sendLetters, reason: "no such connection is sent"))
+            observe(.effectOutOfTurn(.sendLetters(1), reason: "no such connection is sent"))
             return nil
         }
         worker.live.removeAll { $0 == index }

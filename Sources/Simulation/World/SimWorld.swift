@@ -226,7 +226,7 @@ package final class SimWorld {
         var (pins, letters) = (0, 0)
         for box in engines {
             pins += box.engine.pinCount
-            letters += box.engine.takeLetters().count
+            letters += box.engine.takeLetters(.max).count
         }
         return .pinsLeft(pins: pins, entries: self.pins.ledger.count, letters: letters)
     }
