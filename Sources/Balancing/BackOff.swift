@@ -33,7 +33,7 @@ extension HealthLedger {
     /// A dial succeeded.
     mutating func endBackOff(_ member: Int, _ now: Instant, _ news: inout [HealthNews]) {
         if members[member].dialAfter > now { news.append(.backOff(member: member, until: now)) }
-        members[member].dialAfter = MemberHealth.longAgo
+        members[member].dialAfter = Instant.longAgo
         members[member].hasFailedDial = false
         members[member].hasFailedAlone = false
         members[member].backOffs = 0

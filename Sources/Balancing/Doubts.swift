@@ -16,9 +16,9 @@ package struct Doubts: Sendable {
         var failures = 0
         /// How often the member was left alone.
         var rounds = 0
-        var heldUntil = MemberState.longAgo
+        var heldUntil = Instant.longAgo
         /// When it is forgotten, if nothing more fails.
-        var endsAt = MemberState.longAgo
+        var endsAt = Instant.longAgo
     }
 
     /// What remembering has come to: a way that is remembered now, and one that is not any more.
@@ -97,7 +97,7 @@ package struct Doubts: Sendable {
 
     /// Until when; not later than now: they do not.
     package func heldUntil(_ member: Int, _ way: RouteID) -> Instant {
-        find(member, way).map { list[$0].heldUntil } ?? MemberState.longAgo
+        find(member, way).map { list[$0].heldUntil } ?? Instant.longAgo
     }
 
     /// Forgets one whose time is over. - Returns: its way; `nil`: there is none.

@@ -3,7 +3,6 @@ import Model
 
 /// Health of one member.
 struct MemberHealth: Sendable {
-    static let longAgo = Instant(nanoseconds: .min)
 
     // Requests: failures in a row, of each kind.
     var dialFailures = 0
@@ -13,7 +12,7 @@ struct MemberHealth: Sendable {
     var suspectsReplies = false
 
     // Ejection.
-    var ejectedUntil = MemberHealth.longAgo
+    var ejectedUntil = Instant.longAgo
     /// How often the time of the next ejection is doubled.
     var ejections = 0
 
@@ -23,7 +22,7 @@ struct MemberHealth: Sendable {
     /// Since then a dial has failed in a way that says nothing about other groups with this endpoint.
     var hasFailedAlone = false
     var backOffs = 0
-    var dialAfter = MemberHealth.longAgo
+    var dialAfter = Instant.longAgo
 
     // Checks.
     var isDown = false

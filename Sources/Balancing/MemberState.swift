@@ -19,19 +19,19 @@ struct MemberState: Sendable {
     /// Of the next pick: not for a request like this one, unless nobody else is left.
     var isDoubted = false
     /// When an attempt of this worker's failed there last.
-    var failedAt = MemberState.longAgo
+    var failedAt = Instant.longAgo
     /// Recent latency, nanoseconds, as of `costAt`; 0: unknown.
     var cost = 0.0
     var costAt = Instant(nanoseconds: 0)
 
     // Health.
-    var ejectedUntil = MemberState.longAgo
+    var ejectedUntil = Instant.longAgo
     var isDown = false
     var suspectsDials = false
     var suspectsReplies = false
-    var dialAfter = MemberState.longAgo
+    var dialAfter = Instant.longAgo
     /// When it last recovered.
-    var recoveredAt = MemberState.longAgo
+    var recoveredAt = Instant.longAgo
 
     // What follows from these, as of the last refresh.
     /// Weight in 256ths, less while it recovers.
@@ -43,7 +43,6 @@ struct MemberState: Sendable {
     /// Of the current pick.
     var isUsable = false
 
-    static let longAgo = Instant(nanoseconds: .min)
     static let shareUnit = 256
     /// A recovering member has at least a tenth, as otherwise nothing would show that it recovered.
     static let shareMin = 26
@@ -114,17 +113,17 @@ extension Group {
         let until = members[index].ejectedUntil
         if now < until {
             staleAt = min(staleAt, until)
-        } else if until > MemberState.longAgo {
+        } else if until > Instant.longAgo {
             // No news comes of the end of an ejection: it was told at its beginning.
-            members[index].ejectedUntil = MemberState.longAgo
+            members[index].ejectedUntil = Instant.longAgo
             members[index].recovered(at: until)
         }
         members[index].share = members[index].weight * MemberState.shareUnit
         let start = members[index].recoveredAt
-        guard start > MemberState.longAgo, slowStartMilliseconds > 0 else { return }
+        guard start > Instant.longAgo, slowStartMilliseconds > 0 else { return }
         let passed = Int(now.microseconds(since: start) / 1000)
         guard passed < slowStartMilliseconds else {
-            members[index].recoveredAt = MemberState.longAgo
+            members[index].recoveredAt = Instant.longAgo
             return
         }
         let grown = max(MemberState.shareMin, MemberState.shareUnit * passed / slowStartMilliseconds)

@@ -166,6 +166,13 @@ extension Setting {
             "Requests of the process that wait for a connection"
         ),
         limit(
+            "session-window-min",
+            \.limits.sessionWindowMin,
+            .number,
+            0...count,
+            "Requests under way to one endpoint or group that a session is left, while others' replies suffer; 0: all"
+        ),
+        limit(
             "idle-per-key-max",
             \.limits.idlePerKeyMax,
             .number,

@@ -6,7 +6,7 @@ import Balancing
 import Model
 
 /// What makes two requests ones of the same group.
-struct AdHocGroup: Hashable {
+package struct AdHocGroup: Hashable, Sendable {
     let endpoints: [Endpoint]
     let policy: GroupPolicy
 }

@@ -91,6 +91,8 @@ package struct Counts: Equatable, Sendable {
     package var dialsTotal: UInt64 = 0
     package var reusesTotal: UInt64 = 0
     package var retriesTotal: UInt64 = 0
+    /// Requests that were held back for others of their session.
+    package var heldTotal: UInt64 = 0
 
     package init() {}
 }

@@ -128,6 +128,7 @@ extension WorkerEngine {
 
     private mutating func free(_ slot: Int) {
         unstall(slot)
+        leaveTurn(slot, isReply: false)
         dropSecurity(ofStream: slot)
         targets.routes.release(streams[slot].route)
         streams[slot].route = .direct

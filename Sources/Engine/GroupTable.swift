@@ -31,6 +31,8 @@ struct GroupState {
     var expectedWay: RouteID?
     /// Members whose TLS failed for requests of some ways.
     var doubts = Doubts()
+    /// Of sessions with many requests of it under way.
+    var window = WindowState()
 
     init(_ settings: NamedGroup, spread: Int, now: Instant) {
         self.settings = settings

@@ -60,6 +60,7 @@ extension WorkerEngine {
             if streams[stream].group >= 0 { leaveGroupQueue(stream) }
             return
         }
+        if isHeldBack(stream) { return }
         // What has waited keeps its place and its deadline, though it may be at a member for a moment.
         if errands[stream].isQueued {
             errands[stream].isAdmitted = true

@@ -12,6 +12,7 @@ extension WorkerEngine {
     mutating func dispatch(_ stream: Int, freshOnly: Bool = false) {
         if streams[stream].group >= 0 { return dispatchErrand(stream, freshOnly: freshOnly) }
         if !streams[stream].pinToken.isEmpty && usePin(stream) { return }
+        if isHeldBack(stream) { return }
         acquire(stream, freshOnly: freshOnly || streams[stream].needsFresh)
     }
 

@@ -216,6 +216,7 @@ extension WorkerEngine {
         streams[stream].isReplyBegun = true
         if streams[stream].firstByteAt == nil { streams[stream].firstByteAt = now }
         if streams[stream].group >= 0 { memberReplied(stream) }
+        leaveTurn(stream, isReply: true)
         // A final reply instead of 100: the body is not sent. Source: RFC 9110 §10.1.1.
         streams[stream].continueUntil = .never
         armDeadline(stream)

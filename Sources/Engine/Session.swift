@@ -29,6 +29,12 @@ struct Session: ~Copyable {
     var ids = StreamMap()
     /// Streams that are open, those that only wait for the proxy's END_STREAM not counted.
     var streamCount = 0
+    /// Of those that have a turn: streams that await their replies.
+    var awaited = 0
+    /// Until when it is one that has many under way.
+    var busyUntil = Instant.longAgo
+    /// The share that was looked for last.
+    var lastShare = 0
     /// Largest payload that the proxy accepts, bytes.
     var framePayloadBytesMax = 0
     /// Reply body bytes that each new stream may send.
@@ -49,6 +55,8 @@ struct Session: ~Copyable {
         pinEvents.removeAll()
         ids.removeAll()
         streamCount = 0
+        awaited = 0
+        busyUntil = .longAgo
         isWriting = false
         isCongested = false
     }

@@ -11,6 +11,8 @@ extension WorkerEngine {
                 advance(line)
             } else if let line = groupLines.toAdvance.popLast() {
                 advanceGroupLine(line)
+            } else if let share = sharesToAdvance.popLast() {
+                advanceShare(share)
             } else if let endpoint = wishesToRenew.popLast() {
                 renewWish(endpoint)
             } else if !pinOrphans.isEmpty {

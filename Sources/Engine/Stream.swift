@@ -116,6 +116,9 @@ struct Stream: ~Copyable {
     var authenticationWords = ""
 
     // Getting a connection.
+    var turn = Turn.none
+    /// Until when it may be held back for others of its session.
+    var heldUntil = Instant.never
     /// Number of its group, which `errands` has more of; negative: none.
     var group: Int32 = -1
     var endpoints: [Endpoint] = []
@@ -245,6 +248,7 @@ struct Stream: ~Copyable {
         firstByteAt = nil
         lastActivityAt = now
         queueUntil = .never
+        heldUntil = .never
         isConnecting = false
         connectUntil = .never
         raceAt = .never

@@ -24,8 +24,8 @@ struct Target {
 /// All connections of one endpoint, over all pool keys.
 struct EndpointState {
     var endpoint: Endpoint
-    /// Targets that refer to it.
-    var targets = 0
+    /// Targets and shares that refer to it.
+    fileprivate(set) var users = 0
     /// Waiters that a limit keeps from dialing, first come first.
     var blocked = SlotList()
     /// Since when the first of them waits, as the budget was told; `never`: it knows of no wish.
@@ -34,6 +34,8 @@ struct EndpointState {
     var idle = SlotList()
     /// Whether any worker waits for room here, as far as this one knows.
     fileprivate(set) var isWanted = false
+    /// Of sessions with many requests under way here.
+    var window = WindowState()
 }
 
 /// A stream's claim on a connection to one of its endpoints.
@@ -123,7 +125,7 @@ struct TargetTable: ~Copyable {
         if let slot = find(key) { return slot }
         let endpoint = makeEndpoint(key.endpoint)
         routes.retain(key.route)
-        endpoints[endpoint].targets += 1
+        endpoints[endpoint].users += 1
         let bucket = IdleBuckets.bucket(of: key.endpoint, routes.identity(key.route))
         let fresh = Target(key: key, endpoint: endpoint, bucket: bucket)
         let slot = targets.take { fresh }
@@ -144,12 +146,24 @@ struct TargetTable: ~Copyable {
         slotByKey[targets[slot].key] = nil
         routes.release(targets[slot].key.route)
         targets.release(slot)
-        endpoints[endpoint].targets -= 1
-        if endpoints[endpoint].targets == 0 {
-            setWanted(endpoint, false)
-            slotByEndpoint[endpoints[endpoint].endpoint] = nil
-            endpoints.release(endpoint)
-        }
+        release(endpoint: endpoint)
+    }
+
+    /// The endpoint of a pool key that a target may be made for; whoever it is made for retains it at once.
+    mutating func makeEndpoint(of key: PoolKey) -> Int {
+        if let target = find(key) { return targets[target].endpoint }
+        return makeEndpoint(key.endpoint)
+    }
+
+    mutating func retain(endpoint: Int) { endpoints[endpoint].users += 1 }
+
+    /// Forgets the endpoint when nobody retains it any more.
+    mutating func release(endpoint: Int) {
+        endpoints[endpoint].users -= 1
+        if endpoints[endpoint].users > 0 { return }
+        setWanted(endpoint, false)
+        slotByEndpoint[endpoints[endpoint].endpoint] = nil
+        endpoints.release(endpoint)
     }
 
     /// A target by slot.

@@ -84,7 +84,8 @@ extension WorkerEngine {
         case .queued:
             streams[stream].queueUntil
         case .waiting:
-            streams[stream].isConnecting ? streams[stream].connectUntil : streams[stream].queueUntil
+            streams[stream].isConnecting
+                ? streams[stream].connectUntil : min(streams[stream].queueUntil, streams[stream].heldUntil)
         case .active(let connection):
             awaitsReply(stream)
                 ? firstByteDueAt(stream)
@@ -146,7 +147,9 @@ extension WorkerEngine {
                 "the pinned connection was not free within \(deadlines.queueMilliseconds) ms"
             )
         case .waiting:
-            if !streams[stream].isConnecting {
+            if streams[stream].heldUntil <= now {
+                letGoOn(stream)
+            } else if !streams[stream].isConnecting {
                 expire(stream, .queueTimeout, "no connection free within \(deadlines.queueMilliseconds) ms")
             } else if !connectingTimedOut(stream) {
                 expire(stream, .connectTimeout, "not connected within \(deadlines.connectMilliseconds) ms")

@@ -68,6 +68,16 @@ package struct WorkerEngine: ~Copyable {
     /// Links of `Target.strayAsks`.
     var idleAskLinks = SlotLinks()
 
+    // Turns of sessions.
+    /// How much one session may have under way where others do; `nil`: as much as it likes.
+    let windows: (any WindowDirectory)?
+    var shares = SlotTable<Share>()
+    var shareByKey: [Share.Key: Int] = [:]
+    /// Links of `Share.held`, by slot of the stream.
+    var heldLinks = SlotLinks()
+    /// Shares with a reply more and streams that are held back.
+    var sharesToAdvance: [Int] = []
+
     // Pins.
     let directory: any PinDirectory
     var pins = SlotTable<Pin>()
@@ -152,6 +162,7 @@ package struct WorkerEngine: ~Copyable {
     ///   - budget: the limits on connections and on the queue; those in `limits` are not looked at.
     ///   - directory: where the pins of all workers are.
     ///   - idleDirectory: where the idle connections of all workers are; `nil`: of this one only.
+    ///   - windows: how much one session may have under way where others do; `nil`: as much as it likes.
     ///   - health: where the health of members is.
     ///   - worker: its number in all of them.
     ///   - digests: hash functions of Digest.
@@ -168,6 +179,7 @@ package struct WorkerEngine: ~Copyable {
         budget: any ConnectionBudget,
         directory: any PinDirectory,
         idleDirectory: (any IdleDirectory)? = nil,
+        windows: (any WindowDirectory)? = nil,
         health: any HealthDirectory,
         worker: Int,
         digests: DigestFunctions,
@@ -182,6 +194,7 @@ package struct WorkerEngine: ~Copyable {
         self.budget = budget
         self.directory = directory
         self.idleDirectory = idleDirectory
+        self.windows = limits.sessionWindowMin > 0 ? windows : nil
         authenticator = Authenticator(functions: digests, seed: seed, limits: limits)
         self.mechanisms = mechanisms
         self.worker = worker

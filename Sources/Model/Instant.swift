@@ -16,6 +16,10 @@ package struct Instant: Comparable, Hashable, Sendable {
     @inlinable
     package static var never: Instant { Instant(nanoseconds: .max) }
 
+    /// Earlier than every reading.
+    @inlinable
+    package static var longAgo: Instant { Instant(nanoseconds: .min) }
+
     @inlinable
     package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 

@@ -68,6 +68,7 @@ enum CountListing {
             ("pins", UInt64(counts.pins)), ("waiting", UInt64(counts.waiting)),
             ("requests_total", counts.requestsTotal), ("dials_total", counts.dialsTotal),
             ("reuses_total", counts.reusesTotal), ("retries_total", counts.retriesTotal),
+            ("held_total", counts.heldTotal),
         ]
     }
 

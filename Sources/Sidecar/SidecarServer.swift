@@ -38,6 +38,7 @@ struct SharedState: Sendable {
     let pins: SharedPins
     /// `nil`: there is one worker.
     let idles: SharedIdles?
+    let windows: SharedWindows
     let health: SharedHealth
     /// Of all workers, by number.
     let mailboxes: [Mailbox<WorkerMessage>]
@@ -55,6 +56,7 @@ struct SharedState: Sendable {
         budget = SharedBudget(configuration.limits, configuration.named, mailboxes)
         pins = SharedPins(configuration.limits, workers: mailboxes.count)
         idles = mailboxes.count > 1 ? SharedIdles(workers: mailboxes.count) : nil
+        windows = SharedWindows(configuration.limits, workers: mailboxes.count)
         health = SharedHealth(configuration.named, mailboxes)
         self.mailboxes = mailboxes
         self.security = security
@@ -278,5 +280,6 @@ extension Counts {
         dialsTotal += other.dialsTotal
         reusesTotal += other.reusesTotal
         retriesTotal += other.retriesTotal
+        heldTotal += other.heldTotal
     }
 }

@@ -137,6 +137,7 @@ struct Worker: ~Copyable {
             budget: shared.budget,
             directory: shared.pins,
             idleDirectory: shared.idles,
+            windows: shared.windows,
             health: shared.health,
             worker: number,
             digests: DigestFunctions(

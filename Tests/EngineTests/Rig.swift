@@ -36,6 +36,7 @@ final class Rig {
     let directory: LocalPins
     let health: LocalHealth
     let idles = LocalIdles()
+    let windows = LocalWindows()
     /// Pinned connections that the neighbour was sent, with their sockets; and idle ones.
     var isNextStale = false
     var parcels: [(socket: Int, parcel: PinParcel)] = []
@@ -74,6 +75,7 @@ final class Rig {
             budget: budget,
             directory: directory,
             idleDirectory: workers > 1 ? idles : nil,
+            windows: windows,
             health: health,
             worker: 0,
             digests: .toy,
@@ -101,6 +103,8 @@ final class Rig {
         return engine.targets.routes.count + engine.targets.routes.settingsCount - routesAtFirst - kept.count
     }
     private let routesAtFirst: Int
+    /// Sessions that are counted by destination.
+    var shareCount: Int { engine.shares.takenCount + engine.shareByKey.count }
     /// Rooms, wishes and endpoints that the budget remembers.
     var budgetCount: Int { budget.ledger.count + budget.ledger.wishCount + budget.ledger.entryCount }
 

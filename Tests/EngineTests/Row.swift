@@ -64,6 +64,7 @@ struct Row: Sendable, CustomTestStringConvertible {
         rig.pass(86_400_000)
         if rig.counts.connections != 0 { found.append("connections left: \(rig.counts.connections)") }
         if rig.targetCount != 0 { found.append("targets left: \(rig.targetCount)") }
+        if rig.shareCount != 0 { found.append("shares left: \(rig.shareCount)") }
         if rig.routeCount != 0 { found.append("routes left: \(rig.routeCount)") }
         for room in rig.neighbourRooms { rig.neighbourGivesBack(room) }
         rig.neighbourLosesPins()

@@ -56,6 +56,7 @@ import Testing
             let verdict = SimWorld(seed: seed).run()
             sum.reuses += verdict.reuses
             sum.retries += verdict.retries
+            sum.held += verdict.held
             sum.pins.add(verdict.pins)
             sum.groups.add(verdict.groups)
             seconds = max(seconds, verdict.seconds)
@@ -63,6 +64,7 @@ import Testing
         }
         #expect(sum.reuses > 0)
         #expect(sum.retries > 20)
+        #expect(sum.held > 200, "\(sum.held)")
         let rare = sum.outcomes.enumerated().filter { $0.element == 0 }.map(\.offset)
         // Faults of our own do not happen.
         let impossible: Set = [23]

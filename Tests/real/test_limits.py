@@ -372,3 +372,61 @@ async def test_one_greedy_session_does_not_starve_the_others(world, workers, is_
     # Of the places in the queue of a group one session may have 911.
     assert set(ends) - {"OVERLOADED" if is_group else ""} == {"COMPLETE", "CANCELLED"}
     assert ends.count("OVERLOADED") <= 1000 - 911
+
+
+def busy(servers, seconds):
+    """An origin that works on so many requests at a time, first come first served."""
+    turns = asyncio.Semaphore(servers)
+
+    async def serve(peer):
+        while True:
+            await peer.head()
+            async with turns:
+                await asyncio.sleep(seconds)
+            await peer.send(reply())
+
+    return serve
+
+
+@pytest.mark.parametrize("is_group", [False, True], ids=["endpoint", "group"])
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_without_any_limit_one_greedy_session_does_not_starve_the_others(world, workers, is_group):
+    """As above, with nothing configured: the origin's own queue is where everybody would wait."""
+    origin = await world.origin(busy(16, 0.02))
+    flags, make = {}, lambda target: get(origin, target)
+    if is_group:
+        flags["config"] = f"{world.folder}/plain.yaml"
+        with open(flags["config"], "w") as file:
+            member = f"{{endpoint: '127.0.0.1:{origin.endpoint.port}'}}"
+            file.write(f"groups:\n  g:\n    members:\n      - {member}\n")
+
+        def make(target):
+            return ask("GET", [], target, group="g")
+
+    sidecar = await world.start_sidecar(path=f"{world.folder}/plain.sock", workers=workers, **flags)
+    sessions = [await outrigger.Session.open(sidecar.path) for _ in range(64)]
+    world.sessions += sessions
+    greedy, modest = sessions[0], sessions[1:]
+
+    async def repeat(session, until, taken):
+        while time.monotonic() < until:
+            began = time.monotonic()
+            assert outcome(await session.exchange(make("/"))) == "COMPLETE"
+            taken.append(time.monotonic() - began)
+
+    async def p99(seconds):
+        taken = []
+        until = time.monotonic() + seconds
+        await asyncio.gather(*(repeat(session, until, taken) for session in modest))
+        return sorted(taken)[len(taken) * 99 // 100]
+
+    alone = await p99(1.5)
+    served = []
+    crowd = [asyncio.create_task(repeat(greedy, time.monotonic() + 6, served)) for _ in range(1000)]
+    beside = await p99(4)
+    for one in crowd:
+        one.cancel()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert beside <= 2 * alone, (beside, alone)
+    # It has its share: 16 of 79 under way at least.
+    assert len(served) > 4 / 0.02 * 16 * 16 / 79 / 2, len(served)

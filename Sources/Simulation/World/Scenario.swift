@@ -152,6 +152,9 @@ package struct Scenario {
         }
     }
 
+    /// Of worlds whose sessions often wait for themselves.
+    static let sessionWindowMinNarrow = 1
+
     private mutating func chooseLimits(_ random: inout SeededRandom) {
         limits.framePayloadBytesMax = random.pick([1024, 4096, 65_536])
         limits.initialCreditBytes = random.pick([1, 100, 4096, 262_144])
@@ -166,6 +169,7 @@ package struct Scenario {
         // Drawn from what is there, so that the seeds mean what they meant.
         limits.spliceBytesMin = limits.initialCreditBytes == 4096 ? 1_000_000 : 2
         limits.pipesMax = 2
+        if limits.initialCreditBytes == 100 { limits.sessionWindowMin = Self.sessionWindowMinNarrow }
         limits.queueMilliseconds = 600_000
         limits.idleMilliseconds = 600_000
         limits.firstByteMilliseconds = 600_000

@@ -20,6 +20,8 @@ package struct Verdict: Sendable {
     package var connections = 0
     package var reuses = 0
     package var retries = 0
+    /// Requests that were held back for others of their session.
+    package var held = 0
     package var pins = PinTally()
     package var groups = GroupTally()
     /// Seconds of its own clock.
@@ -104,6 +106,7 @@ package final class SimWorld {
         budget = SimBudget(scenario, named, sabotage)
         pins = SimPins(scenario, sabotage)
         idles = scenario.workerCount > 1 ? SimIdles(scenario) : nil
+        let windows = SimWindows(scenario)
         health = SimHealth(scenario, told, sabotage, now: now)
         workers = Array(repeating: SimWorker(), count: scenario.workerCount)
         engines = []
@@ -118,6 +121,7 @@ package final class SimWorld {
                         budget: budget,
                         directory: pins,
                         idleDirectory: idles,
+                        windows: windows,
                         health: health,
                         worker: number,
                         digests: .simulated,
@@ -219,6 +223,7 @@ package final class SimWorld {
         verdict.connections = Int(counts.dialsTotal)
         verdict.reuses = Int(counts.reusesTotal)
         verdict.retries = Int(counts.retriesTotal)
+        verdict.held = Int(counts.heldTotal)
         return verdict
     }
 
@@ -244,6 +249,7 @@ package final class SimWorld {
             sum.dialsTotal += counts.dialsTotal
             sum.reusesTotal += counts.reusesTotal
             sum.retriesTotal += counts.retriesTotal
+            sum.heldTotal += counts.heldTotal
         }
         return sum
     }

@@ -1,0 +1,280 @@
+// SessionWindows.swift: requests of a session that has many under way wait here while others' replies suffer from them.
+// Owns: who awaits a reply where, who is held back. Never touches: how large a window is (WindowLedger.swift), connections.
+// Source: issue "Proof", starvation; Engine.docc/Architecture.md, "Limits".
+//
+// Only what awaits the beginning of its reply counts: a long reply, a tunnel or a socket takes no turn from anybody. A
+// session with few such requests is not looked at further, so that the usual request costs two additions.
+import Model
+
+/// What of one session awaits replies at one destination, beyond those that each session may have anyway.
+struct Share {
+    struct Key: Hashable {
+        var session = 0
+        /// Slot of the endpoint's state; negative: the complement of the group's number.
+        var place = 0
+    }
+
+    var key = Key()
+    /// Requests under way whose replies have not begun.
+    var awaited = 0
+    /// Streams that are held back, first come first.
+    var held = SlotList()
+}
+
+/// Where a stream stands among those of its session.
+enum Turn: Equatable {
+    /// It has not been looked at, or has its reply.
+    case none
+    /// It awaits its reply, one of few.
+    case few
+    /// It awaits its reply, one of a share (by slot).
+    case counted(Int)
+    /// It is held back, one of a share (by slot).
+    case held(Int)
+}
+
+/// What a worker knows of a destination's window.
+struct WindowState {
+    var window = Window.open
+    /// When the directory is to be asked again.
+    var askAt = Instant.longAgo
+    /// Shares here, and those of them with more than the least window.
+    var shares = 0
+    var crowding = 0
+    /// Whether any session of the process has one, as far as this worker knows.
+    var crowd = Crowding()
+    /// For the directory.
+    var report = WindowReport()
+}
+
+extension WorkerEngine {
+    /// How often the directory is asked, where it has something to say and where not.
+    private static let askMilliseconds = 10
+    private static let askMillisecondsElsewhere = 100
+    /// A session that has had many requests under way says nothing of others' replies for so long.
+    private static let busyMilliseconds = 1000
+    /// A request whose queue has no deadline is held back for at most half of this.
+    private static let queueMillisecondsAssumed = 10_000
+    /// Replies alone that are remembered while nobody asks.
+    private static let aloneMax = 256
+
+    /// Whether a stream that is about to look for a connection has to wait for others of its session instead.
+    mutating func isHeldBack(_ stream: Int) -> Bool {
+        guard let windows, streams[stream].turn == .none, !streams[stream].isConnect,
+            !streams[stream].isReplyBegun
+        else { return false }
+        let session = streams[stream].session
+        if sessions[session].awaited < limits.sessionWindowMin {
+            sessions[session].awaited += 1
+            streams[stream].turn = .few
+            return false
+        }
+        sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
+        let share = share(of: stream)
+        renewWindow(shares[share].key.place, windows)
+        let hasRoom = shares[share].awaited < window(shares[share].key.place).window.requestsMax
+        if (hasRoom && shares[share].held.count == 0) || !budget.enterQueue(forced: false) {
+            count(stream, in: share)
+            return false
+        }
+        hold(stream, in: share)
+        return true
+    }
+
+    // Shares.
+
+    private mutating func share(of stream: Int) -> Int {
+        let session = streams[stream].session
+        let group = Int(streams[stream].group)
+        let place = group >= 0 ? ~group : targets.makeEndpoint(of: poolKey(stream, 0))
+        let key = Share.Key(session: session, place: place)
+        let last = sessions[session].lastShare
+        if last < shares.slotCount && shares.isTaken(last) && shares[last].key == key { return last }
+        let share: Int
+        if let found = shareByKey[key] {
+            share = found
+        } else {
+            share = shares.take { Share() }
+            shares[share] = Share(key: key)
+            shareByKey[key] = share
+            if place >= 0 { targets.retain(endpoint: place) }
+            changeWindow(place) {
+                $0.shares += 1
+                // All workers are to know at once.
+                if $0.shares == 1 { $0.askAt = .longAgo }
+            }
+        }
+        sessions[session].lastShare = share
+        return share
+    }
+
+    private mutating func dropShareIfEmpty(_ share: Int) {
+        guard shares[share].awaited == 0, shares[share].held.count == 0 else { return }
+        let key = shares[share].key
+        shareByKey[key] = nil
+        shares.release(share)
+        changeWindow(key.place) { $0.shares -= 1 }
+        if key.place >= 0 { targets.release(endpoint: key.place) }
+    }
+
+    private mutating func count(_ stream: Int, in share: Int) {
+        let place = shares[share].key.place
+        shares[share].awaited += 1
+        sessions[streams[stream].session].awaited += 1
+        streams[stream].turn = .counted(share)
+        let awaited = shares[share].awaited
+        changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
+        if awaited == limits.sessionWindowMin + 1 { crowd(place, by: 1) }
+    }
+
+    private mutating func hold(_ stream: Int, in share: Int) {
+        streams[stream].turn = .held(share)
+        streams[stream].phase = .waiting
+        streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
+        let queue = streams[stream].deadlines.queueMilliseconds
+        streams[stream].heldUntil = now.adding(
+            milliseconds: (queue == 0 ? Self.queueMillisecondsAssumed : queue) / 2
+        )
+        heldLinks.append(stream, to: &shares[share].held)
+        blockedCount += 1
+        totals.heldTotal &+= 1
+        armDeadline(stream)
+    }
+
+    /// A stream has its reply, or ends. - Parameter isReply: whether how long that took says something.
+    mutating func leaveTurn(_ stream: Int, isReply: Bool) {
+        switch streams[stream].turn {
+        case .none:
+            break
+        case .few:
+            sessions[streams[stream].session].awaited -= 1
+            if isReply { timeReply(stream) }
+        case .counted(let share):
+            sessions[streams[stream].session].awaited -= 1
+            let place = shares[share].key.place
+            let awaited = shares[share].awaited
+            changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
+            if awaited == limits.sessionWindowMin + 1 { crowd(place, by: -1) }
+            shares[share].awaited -= 1
+            if shares[share].held.count > 0 { sharesToAdvance.append(share) }
+            dropShareIfEmpty(share)
+        case .held(let share):
+            stopHolding(stream, in: share)
+            dropShareIfEmpty(share)
+        }
+        streams[stream].turn = .none
+    }
+
+    private mutating func stopHolding(_ stream: Int, in share: Int) {
+        heldLinks.remove(stream, from: &shares[share].held)
+        streams[stream].heldUntil = .never
+        blockedCount -= 1
+        budget.leaveQueue()
+    }
+
+    /// Sends a request on its way that was held back.
+    mutating func letGoOn(_ stream: Int) {
+        guard case .held(let share) = streams[stream].turn else { return }
+        stopHolding(stream, in: share)
+        count(stream, in: share)
+        let queueUntil = streams[stream].queueUntil
+        if streams[stream].group >= 0 { errands[stream].isTimed = true }
+        dispatch(stream)
+        // It waits no longer in all than it would have.
+        if case .counted = streams[stream].turn, streams[stream].phase == .waiting {
+            streams[stream].queueUntil = min(streams[stream].queueUntil, queueUntil)
+            armDeadline(stream)
+        }
+    }
+
+    /// Sends as many on their way as the window has room for.
+    mutating func advanceShare(_ share: Int) {
+        guard shares.isTaken(share), let windows else { return }
+        renewWindow(shares[share].key.place, windows)
+        while shares.isTaken(share), let stream = shares[share].held.first,
+            shares[share].awaited < window(shares[share].key.place).window.requestsMax
+        {
+            letGoOn(stream)
+        }
+    }
+
+    // Windows.
+
+    /// The reply to a request of a session that has few has begun.
+    private mutating func timeReply(_ stream: Int) {
+        guard let windows, case .active(let connection) = streams[stream].phase,
+            let sentAt = streams[stream].sentAt, sessions[streams[stream].session].busyUntil < now
+        else { return }
+        let group = Int(streams[stream].group)
+        let place = group >= 0 ? ~group : targets[connections[connection].target].endpoint
+        if windows.isAsked(now: now) {
+            renewWindow(place, windows)
+        } else {
+            openWindow(place)
+        }
+        let time = now.microseconds(since: sentAt)
+        changeWindow(place) {
+            guard let wasCrowded = $0.crowd.wasCrowded(at: sentAt) else { return }
+            $0.report.add(time, wasCrowded: wasCrowded)
+            $0.report.alone.age(countMax: Self.aloneMax)
+        }
+    }
+
+    /// Asks the directory, when it is time.
+    private mutating func renewWindow(_ place: Int, _ windows: any WindowDirectory) {
+        if window(place).askAt > now { return }
+        var report = window(place).report
+        report.hasShares = window(place).shares > 0
+        // Of those that have been there all the time nobody has spoken.
+        if window(place).crowding > 0 {
+            report.awaitedMax = max(report.awaitedMax, limits.sessionWindowMin + 1)
+        }
+        let now = now
+        guard let answer = windows.exchange(destination(place), report, by: worker, now: now) else {
+            changeWindow(place) { $0.askAt = now.adding(milliseconds: Self.askMillisecondsElsewhere) }
+            return
+        }
+        changeWindow(place) {
+            $0.report = WindowReport()
+            $0.window = answer
+            $0.askAt = now.adding(milliseconds: Self.askMilliseconds)
+        }
+        noteCrowd(place)
+    }
+
+    /// No session has many requests under way anywhere.
+    private mutating func openWindow(_ place: Int) {
+        if !window(place).window.isCrowded { return }
+        changeWindow(place) { $0.window = .open }
+        noteCrowd(place)
+    }
+
+    private mutating func crowd(_ place: Int, by change: Int) {
+        changeWindow(place) { $0.crowding += change }
+        noteCrowd(place)
+    }
+
+    private mutating func noteCrowd(_ place: Int) {
+        let now = now
+        changeWindow(place) { $0.crowd.note($0.crowding > 0 || $0.window.isCrowded, now: now) }
+    }
+
+    private func window(_ place: Int) -> WindowState {
+        place >= 0 ? targets[endpoint: place].window : groups.states[~place].window
+    }
+
+    private mutating func changeWindow(_ place: Int, _ change: (inout WindowState) -> Void) {
+        if place >= 0 {
+            change(&targets[endpoint: place].window)
+        } else {
+            change(&groups.states[~place].window)
+        }
+    }
+
+    private func destination(_ place: Int) -> Destination {
+        if place >= 0 { return .endpoint(targets[endpoint: place].endpoint) }
+        if !groups.isAdHoc(~place) { return .group(~place) }
+        let group = groups.states[~place]
+        return .list(AdHocGroup(endpoints: group.endpoints, policy: group.settings.policy))
+    }
+}

@@ -1,0 +1,117 @@
+// WindowDirectory.swift: what an engine asks before it sends yet another request of a session that has many under way, and
+// what it says of the others' replies. Owns: the words of that talk. Who answers is outside the engine.
+// Source: issue "Proof", starvation; WindowLedger.swift has the rules.
+import Model
+
+/// Where requests of several sessions meet, by the same name in every worker.
+package enum Destination: Hashable, Sendable {
+    /// That of the request, or the first of several.
+    case endpoint(Endpoint)
+    /// A group of the configuration, by number.
+    case group(Int)
+    /// A group without a name.
+    case list(AdHocGroup)
+}
+
+/// How long replies have taken to begin, from when their requests had left.
+package struct ReplyTimes: Equatable, Sendable {
+    package var count = 0
+    /// Of all of them together.
+    package var microseconds: UInt64 = 0
+
+    package init() {}
+
+    /// Of one, microseconds.
+    var mean: UInt64 { count == 0 ? 0 : microseconds / UInt64(count) }
+
+    package mutating func add(_ microseconds: UInt64) {
+        count += 1
+        self.microseconds &+= microseconds
+    }
+
+    mutating func add(_ other: ReplyTimes) {
+        count += other.count
+        microseconds &+= other.microseconds
+    }
+
+    /// What was seen long ago counts less.
+    mutating func age(countMax: Int) {
+        if count < countMax { return }
+        count /= 2
+        microseconds /= 2
+    }
+}
+
+/// Whether a destination is crowded, and whether it was a while ago.
+package struct Crowding: Sendable {
+    package private(set) var isCrowded = false
+    /// When that changed, the last time first.
+    private var changes = InlineArray<4, Instant>(repeating: .longAgo)
+
+    package init() {}
+
+    package mutating func note(_ isCrowded: Bool, now: Instant) {
+        if isCrowded == self.isCrowded { return }
+        self.isCrowded = isCrowded
+        if changes[0] == now {
+            // One has its reply, the next of its session is sent: nothing has changed.
+            for index in 1..<changes.count { changes[index - 1] = changes[index] }
+            return
+        }
+        for index in (1..<changes.count).reversed() { changes[index] = changes[index - 1] }
+        changes[0] = now
+    }
+
+    /// - Returns: `nil`: that was too long ago.
+    package func wasCrowded(at instant: Instant) -> Bool? {
+        for index in changes.indices where instant >= changes[index] {
+            return index % 2 == 0 ? isCrowded : !isCrowded
+        }
+        return nil
+    }
+}
+
+/// What a worker has seen at one destination since it was asked last.
+package struct WindowReport: Equatable, Sendable {
+    /// Whether any session of the worker has more requests under way than those that each may have anyway.
+    package var hasShares = false
+    /// Most requests of one session that awaited their replies at the same time, beyond those that each may have anyway.
+    package var awaitedMax = 0
+    /// Of sessions that have few requests under way, sent while none had more than the least window here.
+    package var alone = ReplyTimes()
+    /// Of such, sent while one had.
+    package var beside = ReplyTimes()
+
+    package init() {}
+
+    /// What came in between says nothing about what came before: an upstream takes its requests one after the other.
+    package mutating func add(_ microseconds: UInt64, wasCrowded: Bool) {
+        if wasCrowded { beside.add(microseconds) } else { alone.add(microseconds) }
+    }
+}
+
+/// What holds at a destination until it is asked about again.
+package struct Window: Equatable, Sendable {
+    /// Requests that each session may have under way there.
+    package var requestsMax: Int
+    /// Whether any session has more than the least window.
+    package var isCrowded: Bool
+
+    package init(requestsMax: Int, isCrowded: Bool) {
+        self.requestsMax = requestsMax
+        self.isCrowded = isCrowded
+    }
+
+    /// There is nobody to make room for.
+    package static let open = Window(requestsMax: .max, isCrowded: false)
+}
+
+/// Windows as the engines of a process see them: asked now and then while a session has many requests under way.
+package protocol WindowDirectory: AnyObject {
+    /// Whether a report with shares has come from any worker within the last second, whatever the destination.
+    func isAsked(now: Instant) -> Bool
+
+    /// Takes what a worker has seen, and says what holds from here on.
+    /// - Returns: `nil`: no session has shares there; the report was not taken.
+    func exchange(_ destination: Destination, _ report: WindowReport, by worker: Int, now: Instant) -> Window?
+}

@@ -1,0 +1,36 @@
+// SharedWindows.swift: windows of sessions for workers that are threads: the ledger under a lock.
+// Owns: the lock, and until when it may matter. Never decides: that is WindowLedger's. Source: DESIGN "Threads".
+//
+// The lock is taken some hundred times a second for each destination where a session has many requests under way; while
+// none has, nobody sees it.
+import Engine
+import EventLoop
+import Model
+import Synchronization
+
+/// Asked by the engines of all workers, each on its thread.
+final class SharedWindows: WindowDirectory, Sendable {
+    private let ledger: Guarded<WindowLedger>
+    /// Until when somebody has shares, as far as is known, nanoseconds of the clock.
+    private let askedUntil = Atomic<Int64>(.min)
+
+    init(_ limits: Limits, workers: Int) {
+        ledger = Guarded(WindowLedger(requestsMin: limits.sessionWindowMin, workers: workers))
+    }
+
+    func isAsked(now: Instant) -> Bool { askedUntil.load(ordering: .relaxed) > now.nanoseconds }
+
+    func exchange(
+        _ destination: Destination,
+        _ report: WindowReport,
+        by worker: Int,
+        now: Instant
+    ) -> Window? {
+        if report.hasShares {
+            // That of another worker may be a little later: then it is told again soon.
+            let until = now.adding(milliseconds: WindowLedger.silenceMilliseconds)
+            askedUntil.store(until.nanoseconds, ordering: .relaxed)
+        }
+        return ledger.withLock { $0.exchange(destination, report, by: worker, now: now) }
+    }
+}

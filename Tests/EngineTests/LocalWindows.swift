@@ -1,0 +1,56 @@
+// LocalWindows.swift: windows that the test decides about. Source: Sources/Engine/WindowDirectory.swift.
+import Model
+
+@testable import Engine
+
+/// Says what it is told to, and remembers what it hears.
+final class LocalWindows: WindowDirectory {
+    /// `nil`: no session has shares, as far as the directory knows.
+    var window: Window? = .open
+    /// Whether somebody has asked.
+    var isAsked = false
+    private(set) var reports: [(destination: Destination, report: WindowReport)] = []
+
+    func forget() { reports = [] }
+
+    func isAsked(now: Instant) -> Bool { isAsked }
+
+    func exchange(
+        _ destination: Destination,
+        _ report: WindowReport,
+        by worker: Int,
+        now: Instant
+    ) -> Window? {
+        if report.hasShares { isAsked = true }
+        reports.append((destination, report))
+        return window
+    }
+}
+
+extension Rig {
+    /// From now on sessions may have so many requests under way; `nil`: as many as they like.
+    func narrow(to requestsMax: Int?) {
+        windows.window = Window(requestsMax: requestsMax ?? .max, isCrowded: true)
+        // So that the engine asks.
+        pass(100)
+    }
+
+    /// Notes what the directory was asked about, and what it was told.
+    func reported() {
+        for (destination, report) in windows.reports {
+            let place =
+                switch destination {
+                case .endpoint(let endpoint): endpoint.text
+                case .group(let number): "group \(number)"
+                case .list(let list): "list of \(list.endpoints.count)"
+                }
+            var line = "\(place): \(report.hasShares ? "shares" : "no shares"), at most \(report.awaitedMax)"
+            line += ", \(report.alone.count) alone"
+            if report.alone.count > 0 { line += " in \(report.alone.microseconds) µs" }
+            if report.beside.count > 0 {
+                line += ", \(report.beside.count) beside in \(report.beside.microseconds) µs"
+            }
+            note(line)
+        }
+    }
+}

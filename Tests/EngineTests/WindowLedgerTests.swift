@@ -1,0 +1,232 @@
+// WindowLedgerTests.swift: how much one session may have under way beside others. Source: WindowLedger.swift.
+import Engine
+import Model
+import Testing
+
+struct WindowLedgerTests {
+    /// Upstreams: how many they work on at a time, and how long each takes.
+    static let bounded = [(1, 500), (4, 2000), (16, 10_000), (64, 20_000), (16, 40_000)]
+    static let seeds: [UInt64] = Array(1...8)
+
+    @Test(arguments: bounded, seeds)
+    func `others have their replies within twice the time that they take alone`(
+        upstream: (servers: Int, microseconds: Int),
+        seed: UInt64
+    ) {
+        var model = WindowModel(
+            others: 63,
+            servers: upstream.servers,
+            serviceMicroseconds: upstream.microseconds,
+            seed: seed
+        )
+        model.run(milliseconds: 2000)
+        let alone = model.times.percentile(99)
+        model.greed = 1000
+        model.run(milliseconds: 15_000)
+        let beside = model.times.percentile(99)
+        #expect(beside <= 2 * alone, "\(beside) beside, \(alone) alone")
+        // Nobody is starved for it: there is work for more than the least window has.
+        #expect(model.greedyReplies * 63 >= model.times.count * 8)
+    }
+
+    @Test(arguments: seeds)
+    func `without windows they would not`(seed: UInt64) {
+        var model = WindowModel(others: 63, servers: 16, serviceMicroseconds: 10_000, seed: seed)
+        model.run(milliseconds: 2000)
+        let alone = model.times.percentile(99)
+        // As many sessions more, each with one: nobody has many.
+        var crowd = WindowModel(others: 1063, servers: 16, serviceMicroseconds: 10_000, seed: seed)
+        crowd.run(milliseconds: 2000)
+        #expect(crowd.times.percentile(99) > 8 * alone)
+    }
+
+    @Test(arguments: [20_000, 100_000], seeds)
+    func `an upstream that can do any number at once is given as much as there is`(
+        microseconds: Int,
+        seed: UInt64
+    ) {
+        var model = WindowModel(others: 63, servers: .max, serviceMicroseconds: microseconds, seed: seed)
+        model.run(milliseconds: 2000)
+        model.greed = 500
+        model.run(milliseconds: 6000)
+        model.run(milliseconds: 15_000)
+        let most = 500 * 15_000_000 / microseconds
+        #expect(model.greedyReplies * 10 >= most * 7, "\(model.greedyReplies) of \(most)")
+    }
+
+    @Test func `others that are few hold nobody back for long`() {
+        var model = WindowModel(others: 1, servers: .max, serviceMicroseconds: 200_000, seed: 1)
+        model.greed = 500
+        model.run(milliseconds: 5000)
+        model.run(milliseconds: 20_000)
+        #expect(model.greedyReplies * 10 >= 500 * 100 * 7, "\(model.greedyReplies)")
+    }
+
+    // Rule by rule.
+
+    private static func at(_ milliseconds: Int) -> Instant {
+        Instant(nanoseconds: 0).adding(milliseconds: milliseconds)
+    }
+
+    private static func report(
+        _ awaitedMax: Int,
+        alone: (Int, UInt64) = (0, 0),
+        beside: (Int, UInt64) = (0, 0)
+    ) -> WindowReport {
+        var report = WindowReport()
+        report.hasShares = awaitedMax > 0
+        report.awaitedMax = awaitedMax
+        for _ in 0..<alone.0 { report.alone.add(alone.1) }
+        for _ in 0..<beside.0 { report.beside.add(beside.1) }
+        return report
+    }
+
+    private static let place = Destination.group(0)
+
+    @Test func `where no session has many, nothing is remembered and no report taken`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        let report = Self.report(0, alone: (100, 1000))
+        #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(0)) == nil)
+        #expect(ledger.count == 0)
+    }
+
+    @Test func `a session by itself is never held back`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        for time in stride(from: 0, to: 60_000, by: 10) {
+            let window = ledger.exchange(Self.place, Self.report(1000), by: 0, now: Self.at(time))
+            #expect(window == Window(requestsMax: .max, isCrowded: true))
+        }
+    }
+
+    @Test func `others of another worker count as much as those of the same`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 2)
+        _ = ledger.exchange(Self.place, Self.report(1000), by: 0, now: Self.at(0))
+        let told = ledger.exchange(Self.place, Self.report(0, alone: (256, 1000)), by: 1, now: Self.at(1))
+        #expect(told == Window(requestsMax: 8, isCrowded: true))
+        let window = ledger.exchange(Self.place, Self.report(1000), by: 0, now: Self.at(2))
+        #expect(window == Window(requestsMax: 8, isCrowded: true))
+    }
+
+    @Test func `the window opens again a second after the last reply to others`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        _ = ledger.exchange(Self.place, Self.report(9, alone: (256, 1000)), by: 0, now: Self.at(0))
+        let held = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(1000))
+        #expect(held?.requestsMax == 8)
+        let open = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(1001))
+        #expect(open == .open)
+    }
+
+    @Test func `it grows while it is filled, by a half until it has shrunk, then by an eighth`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
+        var sizes: [Int] = []
+        let reports: [(awaited: Int, microseconds: UInt64)] = [
+            (8, 1000), (13, 1000), (5, 1000), (20, 1000), (31, 2600), (15, 1000), (17, 1000),
+        ]
+        for (step, (awaited, microseconds)) in reports.enumerated() {
+            let report = Self.report(awaited, beside: (32, microseconds))
+            let time = Self.at(50 * (step + 1))
+            sizes.append(ledger.exchange(Self.place, report, by: 0, now: time)?.requestsMax ?? 0)
+        }
+        #expect(sizes == [13, 20, 20, 31, 15, 17, 20])
+    }
+
+    @Test func `it shrinks as much as others wait longer than a quarter more, to a half at most`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
+        var window = Window.open
+        for step in 1...20 {
+            let report = Self.report(1000, beside: (32, 1000))
+            window = ledger.exchange(Self.place, report, by: 0, now: Self.at(50 * step)) ?? .open
+        }
+        #expect(window.requestsMax == 1849)
+        var sizes: [Int] = []
+        for (step, microseconds) in [1300, 1625, 2600, 9000, 9000, 9000, 9000].enumerated() {
+            let report = Self.report(1000, beside: (32, UInt64(microseconds)))
+            let time = Self.at(1050 + 50 * step)
+            sizes.append(ledger.exchange(Self.place, report, by: 0, now: time)?.requestsMax ?? 0)
+        }
+        #expect(sizes == [1849, 1479, 739, 369, 184, 92, 46])
+    }
+
+    @Test func `few replies say nothing against it`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
+        let report = Self.report(8, beside: (31, 90_000))
+        #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(50))?.requestsMax == 13)
+        let next = Self.report(13, beside: (1, 90_000))
+        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(100))?.requestsMax == 8)
+    }
+
+    @Test func `what others take alone is found out anew after ten seconds`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
+        var window = Window.open
+        for step in 1...199 {
+            let report = Self.report(100, beside: (32, 1000))
+            window = ledger.exchange(Self.place, report, by: 0, now: Self.at(50 * step)) ?? .open
+        }
+        #expect(window.requestsMax == 161)
+        // First what is under way has its replies.
+        for time in [10_000, 10_050, 10_100] {
+            let report = Self.report(100, beside: (32, 2000))
+            #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(time))?.requestsMax == 8)
+        }
+        // Then others are alone for a while; their last replies come when they are no more.
+        let probe = Self.report(8, alone: (16, 1900))
+        #expect(ledger.exchange(Self.place, probe, by: 0, now: Self.at(10_150))?.requestsMax == 8)
+        let end = Self.report(8, alone: (16, 2000))
+        #expect(ledger.exchange(Self.place, end, by: 0, now: Self.at(10_250))?.requestsMax == 161)
+        let late = Self.report(100, alone: (16, 2100))
+        #expect(ledger.exchange(Self.place, late, by: 0, now: Self.at(10_350))?.requestsMax == 161)
+        // From here on 2 ms are usual.
+        let usual = Self.report(161, beside: (32, 2400))
+        #expect(ledger.exchange(Self.place, usual, by: 0, now: Self.at(10_400))?.requestsMax == 242)
+    }
+
+    @Test func `a probe ends though requests under way have no replies, or nobody else has`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        let report = Self.report(100, beside: (1, 1000))
+        var sizes: [Int] = []
+        for time in stride(from: 0, through: 1200, by: 100) {
+            sizes.append(ledger.exchange(Self.place, report, by: 0, now: Self.at(time))?.requestsMax ?? 0)
+        }
+        #expect(sizes == Array(repeating: 8, count: 11) + [13, 20])
+    }
+
+    // What was a while ago.
+
+    @Test func `a reply counts for the time in which its request was sent`() {
+        var crowd = Crowding()
+        let times = (0...6).map { Self.at(10 * $0) }
+        for (index, time) in times.enumerated() where index > 0 { crowd.note(index % 2 == 1, now: time) }
+        // It changed at 10, 20 … 60 ms; the last four are remembered.
+        #expect(crowd.wasCrowded(at: Self.at(60)) == false)
+        #expect(crowd.wasCrowded(at: Self.at(59)) == true)
+        #expect(crowd.wasCrowded(at: Self.at(49)) == false)
+        #expect(crowd.wasCrowded(at: Self.at(39)) == true)
+        #expect(crowd.wasCrowded(at: Self.at(29)) == nil)
+    }
+
+    @Test func `what changes and changes back at once has not changed`() {
+        var crowd = Crowding()
+        crowd.note(true, now: Self.at(10))
+        for time in 11...20 {
+            crowd.note(false, now: Self.at(time))
+            crowd.note(true, now: Self.at(time))
+        }
+        #expect(crowd.wasCrowded(at: Self.at(10)) == true)
+        #expect(crowd.wasCrowded(at: Self.at(9)) == false)
+    }
+
+    @Test func `of many destinations the one used longest ago is forgotten`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1, destinationsMax: 2)
+        for group in 0..<3 {
+            let report = Self.report(9, alone: (256, 1000))
+            _ = ledger.exchange(.group(group), report, by: 0, now: Self.at(group))
+        }
+        #expect(ledger.count == 2)
+        #expect(ledger.exchange(.group(0), Self.report(0), by: 0, now: Self.at(3)) == nil)
+        #expect(ledger.exchange(.group(2), Self.report(0), by: 0, now: Self.at(3)) != nil)
+    }
+}
