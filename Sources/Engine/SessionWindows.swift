@@ -45,12 +45,30 @@ struct WindowState {
     var crowd = Crowding()
     /// For the directory.
     var report = WindowReport()
+    /// The session whose reply was timed last, and when; and when the last one of any other was.
+    private var timed = (session: -1, at: Instant.longAgo, otherAt: Instant.longAgo)
+
+    /// Those whose replies are as old are none of the others any more.
+    private static let othersMilliseconds = 1000
+
+    mutating func noteTimed(_ session: Int, now: Instant) {
+        if session != timed.session { (timed.session, timed.otherAt) = (session, timed.at) }
+        timed.at = now
+    }
+
+    /// Whether a reply of another session was timed lately.
+    func hasOthers(than session: Int, now: Instant) -> Bool {
+        let last = timed.session == session ? timed.otherAt : timed.at
+        return last.adding(milliseconds: Self.othersMilliseconds) >= now
+    }
 }
 
 extension WorkerEngine {
     /// How often the directory is asked, where it has something to say and where not.
     private static let askMilliseconds = 10
     private static let askMillisecondsElsewhere = 100
+    /// How often it is asked while streams are held back, though none of their session has its reply.
+    private static let lookMilliseconds = 20
     /// A session that has had many requests under way says nothing of others' replies for so long.
     private static let busyMilliseconds = 1000
     /// A request whose queue has no deadline is held back for at most half of this.
@@ -98,10 +116,13 @@ extension WorkerEngine {
             shares[share] = Share(key: key)
             shareByKey[key] = share
             if place >= 0 { targets.retain(endpoint: place) }
+            let now = now
             changeWindow(place) {
                 $0.shares += 1
+                if $0.shares > 1 { return }
                 // All workers are to know at once.
-                if $0.shares == 1 { $0.askAt = .longAgo }
+                $0.askAt = .longAgo
+                if !$0.hasOthers(than: session, now: now) { $0.report = WindowReport() }
             }
         }
         sessions[session].lastShare = share
@@ -138,6 +159,7 @@ extension WorkerEngine {
         heldLinks.append(stream, to: &shares[share].held)
         blockedCount += 1
         totals.heldTotal &+= 1
+        sharesLookAt = min(sharesLookAt, now.adding(milliseconds: Self.lookMilliseconds))
         armDeadline(stream)
     }
 
@@ -150,7 +172,9 @@ extension WorkerEngine {
             sessions[streams[stream].session].awaited -= 1
             if isReply { timeReply(stream) }
         case .counted(let share):
-            sessions[streams[stream].session].awaited -= 1
+            let session = streams[stream].session
+            sessions[session].awaited -= 1
+            sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
             let place = shares[share].key.place
             let awaited = shares[share].awaited
             changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
@@ -181,9 +205,12 @@ extension WorkerEngine {
         if streams[stream].group >= 0 { errands[stream].isTimed = true }
         dispatch(stream)
         // It waits no longer in all than it would have.
-        if case .counted = streams[stream].turn, streams[stream].phase == .waiting {
+        guard case .counted = streams[stream].turn else { return }
+        switch streams[stream].phase {
+        case .waiting, .queued:
             streams[stream].queueUntil = min(streams[stream].queueUntil, queueUntil)
             armDeadline(stream)
+        case .none, .active: break
         }
     }
 
@@ -198,26 +225,49 @@ extension WorkerEngine {
         }
     }
 
+    /// Asks whether there is room by now for those that are held back.
+    mutating func lookAtShares() {
+        sharesLookAt = .never
+        for share in 0..<shares.slotCount where shares.isTaken(share) && shares[share].held.count > 0 {
+            let awaited = shares[share].awaited
+            changeWindow(shares[share].key.place) {
+                $0.report.awaitedMax = max($0.report.awaitedMax, awaited)
+            }
+            sharesToAdvance.append(share)
+            sharesLookAt = now.adding(milliseconds: Self.lookMilliseconds)
+        }
+    }
+
     // Windows.
 
     /// The reply to a request of a session that has few has begun.
     private mutating func timeReply(_ stream: Int) {
         guard let windows, case .active(let connection) = streams[stream].phase,
-            let sentAt = streams[stream].sentAt, sessions[streams[stream].session].busyUntil < now
+            let sentAt = streams[stream].sentAt, sessions[streams[stream].session].busyUntil < now,
+            sessions[streams[stream].session].awaited < limits.sessionWindowMin,
+            let place = place(of: stream, at: connection)
         else { return }
-        let group = Int(streams[stream].group)
-        let place = group >= 0 ? ~group : targets[connections[connection].target].endpoint
         if windows.isAsked(now: now) {
             renewWindow(place, windows)
         } else {
             openWindow(place)
         }
         let time = now.microseconds(since: sentAt)
+        let (session, now) = (streams[stream].session, now)
         changeWindow(place) {
+            $0.noteTimed(session, now: now)
             guard let wasCrowded = $0.crowd.wasCrowded(at: sentAt) else { return }
             $0.report.add(time, wasCrowded: wasCrowded)
             $0.report.alone.age(countMax: Self.aloneMax)
         }
+    }
+
+    /// Where a reply counts: as its request did, whichever of its endpoints has served it. `nil`: no share is there.
+    private func place(of stream: Int, at connection: Int) -> Int? {
+        let group = Int(streams[stream].group)
+        if group >= 0 { return ~group }
+        if streams[stream].endpointIndex == 0 { return targets[connections[connection].target].endpoint }
+        return targets.find(endpoint: streams[stream].endpoints[0])
     }
 
     /// Asks the directory, when it is time.

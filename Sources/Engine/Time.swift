@@ -5,7 +5,7 @@ import Model
 extension WorkerEngine {
     /// When `advance` is wanted next; `nil`: no deadline. It may come early: then nothing happens.
     package var nextDeadline: Instant? {
-        var next = min(drainUntil, min(groups.wakeAt, checksAt))
+        var next = min(min(drainUntil, sharesLookAt), min(groups.wakeAt, checksAt))
         if let due = streamDeadlines.earliest { next = min(next, due) }
         if let due = connectionDeadlines.earliest { next = min(next, due) }
         if let due = sessionDeadlines.earliest { next = min(next, due) }
@@ -27,6 +27,7 @@ extension WorkerEngine {
         }
         endGraces()
         if groups.wakeAt <= now { wakeGroups() }
+        if sharesLookAt <= now { lookAtShares() }
         if checksAt <= now { beginChecks() }
         if drainUntil <= now { endDrain() }
         settle()

@@ -77,6 +77,8 @@ package struct WorkerEngine: ~Copyable {
     var heldLinks = SlotLinks()
     /// Shares with a reply more and streams that are held back.
     var sharesToAdvance: [Int] = []
+    /// When those of which streams are held back are looked at, though nothing has ended; `never`: there are none.
+    var sharesLookAt = Instant.never
 
     // Pins.
     let directory: any PinDirectory

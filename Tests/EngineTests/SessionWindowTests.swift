@@ -139,7 +139,8 @@ struct SessionWindowTests {
                 for stream: UInt32 in 1...6 { $0.ask(stream) }
                 $0.connect(0)
                 $0.connect(1)
-                $0.narrow(to: 3)
+                $0.pass(15)
+                $0.windows.window = Window(requestsMax: 3, isCrowded: true)
                 $0.forget()
                 $0.answer(1)
             },
@@ -150,6 +151,25 @@ struct SessionWindowTests {
                 2 reply 200
                 2 body ok
                 2 end complete pooled [connected0]
+                """
+        ),
+        Row(
+            "that is seen though no reply comes",
+            narrow,
+            script: {
+                $0.narrow(to: 1)
+                for stream: UInt32 in 1...6 { $0.ask(stream) }
+                $0.forget()
+                $0.narrow(to: 3)
+                $0.note("three")
+                $0.narrow(to: nil)
+            },
+            expected: """
+                dial 2 a
+                dial 3 a
+                three
+                dial 4 a
+                dial 5 a
                 """
         ),
         Row(
@@ -330,12 +350,79 @@ struct SessionWindowTests {
                 $0.pass(100)
                 $0.answer(3)
                 $0.windows.forget()
-                $0.pass(1000)
+                $0.pass(800)
                 for stream: UInt32 in 6...7 { $0.ask(stream, "a", 1) }
                 $0.forget()
                 $0.reported()
             },
             expected: "0.0.0.1:80: shares, at most 3, 0 alone, 1 beside in 7000 µs"
+        ),
+        Row(
+            "a session's own replies of before, and those of others long ago, say nothing of others",
+            narrow,
+            script: {
+                $0.greet()
+                for (session, pause) in [(1, 1001), (0, 0)] {
+                    $0.ask(1, "a", session)
+                    if session == 1 { $0.connect(0) }
+                    $0.answer(0)
+                    $0.pass(pause)
+                }
+                for stream: UInt32 in 2...3 { $0.ask(stream) }
+                $0.forget()
+                $0.reported()
+            },
+            expected: "0.0.0.1:80: shares, at most 0, 0 alone"
+        ),
+        Row(
+            "those of others of the last second do",
+            narrow,
+            script: {
+                $0.greet()
+                for (session, pause) in [(1, 999), (0, 0)] {
+                    $0.ask(1, "a", session)
+                    if session == 1 { $0.connect(0) }
+                    $0.answer(0)
+                    $0.pass(pause)
+                }
+                for stream: UInt32 in 2...3 { $0.ask(stream) }
+                $0.forget()
+                $0.reported()
+            },
+            expected: "0.0.0.1:80: shares, at most 0, 2 alone in 0 µs"
+        ),
+        Row(
+            "a session that has much under way for long is none of the others",
+            narrow,
+            script: {
+                for stream: UInt32 in 1...4 { $0.ask(stream) }
+                for socket in 0...3 { $0.connect(socket) }
+                $0.pass(1500)
+                for socket in 0...3 { $0.answer(socket) }
+                $0.windows.forget()
+                for stream: UInt32 in 5...6 { $0.ask(stream) }
+                $0.forget()
+                $0.reported()
+            },
+            expected: "0.0.0.1:80: shares, at most 0, 0 alone"
+        ),
+        Row(
+            "who was served by another of its endpoints met others at the first",
+            narrow,
+            script: {
+                $0.windows.isAsked = true
+                $0.greet()
+                for stream: UInt32 in 1...3 { $0.ask(stream, "ab", 1) }
+                $0.ask(1, "ab")
+                $0.fail(3)
+                $0.connect(4)
+                $0.pass(100)
+                $0.windows.forget()
+                $0.answer(4)
+                $0.forget()
+                $0.reported()
+            },
+            expected: "0.0.0.1:80: shares, at most 2, 0 alone"
         ),
     ]
 
