@@ -9,9 +9,10 @@
 // 1. Replies to sessions with few requests under way are timed: *alone* while no session has more than the least window,
 //    *beside* while one has. Who has many is not asked: it would measure what it waits for itself.
 // 2. While others have replies, no session has more than the window. It grows while they take about as long as alone, and
-//    is halved when they take a quarter more.
+//    shrinks, to a half at most, when they take a quarter more.
 // 3. What they take alone is found out anew every ten seconds: the window is the least one until enough replies have come.
-// 4. Nobody else has had a reply for a second: the window is open. A session by itself is never held back.
+// 4. Nobody else has had a reply for a second, or for twice as long as those take: the window is open. A session by itself is
+//    never held back.
 import Model
 
 /// Windows by destination.
@@ -21,8 +22,9 @@ package struct WindowLedger: Sendable {
     /// The window changes as often as a reply takes, so that what it did is seen before it does more; within these bounds.
     private static let stepMillisecondsMin = 50
     private static let stepMillisecondsMax = 250
-    /// After this without a reply to others there are none.
-    private static let othersMilliseconds = 1000
+    /// After twice the time that their replies take without one, within these bounds, there are no others.
+    private static let othersMillisecondsMin = 1000
+    private static let othersMillisecondsMax = 10_000
     /// Times alone that are older are measured anew.
     private static let aloneMilliseconds = 10_000
     private static let probeMillisecondsMin = 100
@@ -51,7 +53,10 @@ package struct WindowLedger: Sendable {
         var freshAlone = ReplyTimes()
         var beside = ReplyTimes()
         var probe: Probe?
-        var othersAt = Instant.longAgo
+        /// Whether others have had replies since the last step.
+        var hasNews = false
+        /// Until when there are others.
+        var othersUntil = Instant.longAgo
         var steppedAt = Instant.longAgo
         var usedAt = Instant.longAgo
         /// The most that one session has had under way since the last step.
@@ -119,11 +124,22 @@ package struct WindowLedger: Sendable {
         entry.awaitedMax = max(entry.awaitedMax, report.awaitedMax)
         entry.freshAlone.add(report.alone)
         entry.beside.add(report.beside)
-        if report.alone.count + report.beside.count > 0 { entry.othersAt = now }
+        noteOthers(report, now, &entry)
+    }
+
+    private func noteOthers(_ report: WindowReport, _ now: Instant, _ entry: inout Entry) {
+        var times = report.alone
+        times.add(report.beside)
+        if times.count == 0 { return }
+        entry.hasNews = true
+        // Behind all that is under way for somebody else the next may be a while.
+        let usual = Int(clamping: times.mean / 1000)
+        let time = min(max(Self.othersMillisecondsMin, 2 * usual), Self.othersMillisecondsMax)
+        entry.othersUntil = max(entry.othersUntil, now.adding(milliseconds: time))
     }
 
     private func step(_ now: Instant, _ entry: inout Entry) {
-        if entry.othersAt.adding(milliseconds: Self.othersMilliseconds) < now {
+        if entry.othersUntil < now {
             entry.requestsMax = .max
             entry.hasShrunk = false
             entry.probe = nil
@@ -138,16 +154,21 @@ package struct WindowLedger: Sendable {
         let usual = Int(clamping: (alone ?? 0) / 1000)
         let time = min(max(Self.stepMillisecondsMin, usual), Self.stepMillisecondsMax)
         if entry.steppedAt.adding(milliseconds: time) > now { return }
+        // What the last step did cannot be known yet.
+        if !entry.hasNews && entry.steppedAt.adding(milliseconds: Self.othersMillisecondsMin) > now { return }
         let window = entry.requestsMax
         // A window that nobody fills says nothing about what the upstream can do, and does not grow.
         let growth = window / (entry.hasShrunk ? 8 : 2) + 1
         let grown = entry.awaitedMax < window / 4 * 3 ? window : window + growth
-        if entry.beside.count < Self.samplesMin {
-            entry.requestsMax = grown
-            entry.steppedAt = now
-            entry.awaitedMax = 0
-        } else if let alone, entry.beside.mean > Self.bound(alone) {
-            let excess = Double(entry.beside.mean) / Double(Self.bound(alone))
+        let bound = alone.map(Self.bound) ?? .max
+        let suffers = entry.beside.mean > bound
+        // Few may be the slow ones by chance, unless they took longer than many may.
+        let beside = entry.beside
+        if beside.count < Self.samplesMin && beside.microseconds / UInt64(Self.samplesMin) <= bound {
+            beginStep(suffers ? window : grown, now, &entry)
+            entry.beside = beside
+        } else if suffers {
+            let excess = Double(entry.beside.mean) / Double(bound)
             entry.hasShrunk = true
             beginStep(max(requestsMin, Int(Double(window) / min(excess, 2))), now, &entry)
         } else {
@@ -162,6 +183,7 @@ package struct WindowLedger: Sendable {
         entry.requestsMax = requestsMax
         entry.steppedAt = now
         entry.awaitedMax = 0
+        entry.hasNews = false
         entry.beside = ReplyTimes()
     }
 

@@ -210,6 +210,24 @@ struct SessionWindowTests {
                 """
         ),
         Row(
+            "and so it is in the line of a pin that was begun meanwhile",
+            narrow,
+            script: {
+                $0.narrow(to: 1)
+                for stream: UInt32 in 1...2 { $0.ask(stream) }
+                $0.pin(3, "t", .auto) { $0.deadlines.queueMilliseconds = 400 }
+                $0.pin(4, "t", .make)
+                $0.forget()
+                $0.pass(399)
+                $0.note("at 399 ms")
+                $0.pass(1)
+            },
+            expected: """
+                at 399 ms
+                3 end queueTimeout none [] unsent
+                """
+        ),
+        Row(
             "the deadline of the exchange ends who waits",
             narrow,
             script: {

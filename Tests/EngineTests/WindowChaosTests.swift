@@ -87,8 +87,9 @@ private struct WindowChaos {
     private mutating func hear(_ socket: Int) {
         let replies = [
             "200 OK|Content-Length: 2||ok", "200 OK|Content-Length: 2||ok", "200 OK|Content-Length: 9||x",
-            "103 Early|", "304 Same|", "101 Go|Upgrade: websocket|Connection: upgrade|", "503 No|Content-Length: 0|",
-            "401 No|WWW-Authenticate: Basic realm=x|Content-Length: 0|", "nonsense", "200 OK|Connection: close||x",
+            "103 Early|", "304 Same|", "101 Go|Upgrade: websocket|Connection: upgrade|",
+            "503 No|Content-Length: 0|", "401 No|WWW-Authenticate: Basic realm=x|Content-Length: 0|",
+            "nonsense", "200 OK|Connection: close||x",
         ]
         rig.hear(socket, "HTTP/1.1 \(replies[random.below(replies.count)])|")
     }
@@ -109,7 +110,8 @@ private struct WindowChaos {
             if words[0] == "dial", let socket = Int(words[1]) { pending.append(socket) }
             if words[0] == "close", let socket = Int(words[1]) { pending.removeAll { $0 == socket } }
             let rest = words[0] == "s1" ? words.dropFirst() : words[...]
-            if rest.count > 2, rest[rest.startIndex + 1] == "end", let stream = UInt32(rest[rest.startIndex]) {
+            if rest.count > 2, rest[rest.startIndex + 1] == "end", let stream = UInt32(rest[rest.startIndex])
+            {
                 ended[stream, default: 0] += 1
             }
         }
@@ -139,7 +141,8 @@ extension Rig {
                 counted[share, default: 0] += 1
             case .held(let share):
                 held[share, default: 0] += 1
-                if engine.streams[stream].phase != .waiting { faults.append("held in \(engine.streams[stream].phase)") }
+                let phase = engine.streams[stream].phase
+                if phase != .waiting { faults.append("held in \(phase)") }
             }
         }
         for session in 0..<engine.sessions.slotCount where engine.sessions.isTaken(session) {
@@ -156,12 +159,14 @@ extension Rig {
             if share.awaited + share.held.count == 0 { faults.append("share \(slot) is empty") }
             if engine.shareByKey[share.key] != slot { faults.append("share \(slot) is not found") }
             shares[share.key.place, default: 0] += 1
-            if share.awaited > engine.limits.sessionWindowMin { crowding[share.key.place, default: 0] += 1 }
+            let isCrowding = share.awaited > engine.limits.sessionWindowMin
+            if isCrowding { crowding[share.key.place, default: 0] += 1 }
         }
         if engine.shareByKey.count != engine.shares.takenCount { faults.append("keys without shares") }
         for group in engine.groups.states.indices {
             let window = engine.groups.states[group].window
-            if window.shares != shares[~group, default: 0] || window.crowding != crowding[~group, default: 0] {
+            if window.shares != shares[~group, default: 0] || window.crowding != crowding[~group, default: 0]
+            {
                 faults.append("group \(group): \(window.shares) shares, \(window.crowding) crowding")
             }
         }

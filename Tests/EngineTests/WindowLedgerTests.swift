@@ -54,6 +54,25 @@ struct WindowLedgerTests {
         #expect(model.greedyReplies * 10 >= most * 7, "\(model.greedyReplies) of \(most)")
     }
 
+    @Test(arguments: [(1, 16, 20_000), (2, 8, 40_000), (4, 8, 40_000), (8, 8, 40_000)], seeds)
+    func `others that are few have their replies in time as well`(
+        upstream: (others: Int, servers: Int, microseconds: Int),
+        seed: UInt64
+    ) {
+        var model = WindowModel(
+            others: upstream.others,
+            servers: upstream.servers,
+            serviceMicroseconds: upstream.microseconds,
+            seed: seed
+        )
+        model.run(milliseconds: 30_000)
+        let alone = model.times.percentile(99)
+        model.greed = 1000
+        model.run(milliseconds: 30_000)
+        let beside = model.times.percentile(99)
+        #expect(beside <= 2 * alone, "\(beside) beside, \(alone) alone")
+    }
+
     @Test func `others that are few hold nobody back for long`() {
         var model = WindowModel(others: 1, servers: .max, serviceMicroseconds: 200_000, seed: 1)
         model.greed = 500
@@ -116,6 +135,19 @@ struct WindowLedgerTests {
         #expect(open == .open)
     }
 
+    @Test(arguments: [(600, 1200), (3000, 6000), (60_000, 10_000)])
+    func `those whose replies take long are others for twice as long, to ten seconds`(
+        _ times: (reply: UInt64, othersFor: Int)
+    ) {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        let report = Self.report(1000, beside: (1, 1000 * times.reply))
+        _ = ledger.exchange(Self.place, report, by: 0, now: Self.at(0))
+        let held = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(times.othersFor))
+        #expect(held?.requestsMax != .max)
+        let open = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(times.othersFor + 1))
+        #expect(open == .open)
+    }
+
     @Test func `it grows while it is filled, by a half until it has shrunk, then by an eighth`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
         _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
@@ -149,13 +181,34 @@ struct WindowLedgerTests {
         #expect(sizes == [1849, 1479, 739, 369, 184, 92, 46])
     }
 
-    @Test func `few replies say nothing against it`() {
+    @Test func `few replies say something against it if they took as long as many may`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
         _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
-        let report = Self.report(8, beside: (31, 90_000))
-        #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(50))?.requestsMax == 13)
-        let next = Self.report(13, beside: (1, 90_000))
-        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(100))?.requestsMax == 8)
+        var sizes: [Int] = []
+        let reports: [(awaited: Int, count: Int, microseconds: UInt64)] = [
+            // As usual: it grows. Longer, but few: it does not.
+            (8, 8, 1000), (13, 8, 1300), (20, 4, 2000), (20, 1, 7000),
+            // All together longer than 32 may take.
+            (20, 1, 15_000),
+            // The next few are looked at anew.
+            (10, 31, 1000), (12, 1, 20_000),
+        ]
+        for (step, (awaited, count, microseconds)) in reports.enumerated() {
+            let report = Self.report(awaited, beside: (count, microseconds))
+            let time = Self.at(50 * (step + 1))
+            sizes.append(ledger.exchange(Self.place, report, by: 0, now: time)?.requestsMax ?? 0)
+        }
+        #expect(sizes == [13, 20, 20, 20, 11, 13, 10])
+    }
+
+    @Test func `it does not grow before others have had a reply since it did`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
+        for time in stride(from: 50, through: 950, by: 50) {
+            #expect(ledger.exchange(Self.place, Self.report(8), by: 0, now: Self.at(time))?.requestsMax == 8)
+        }
+        let report = Self.report(8, beside: (1, 1000))
+        #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(960))?.requestsMax == 13)
     }
 
     @Test func `what others take alone is found out anew after ten seconds`() {
