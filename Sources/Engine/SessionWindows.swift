@@ -229,13 +229,20 @@ extension WorkerEngine {
     mutating func lookAtShares() {
         sharesLookAt = .never
         for share in 0..<shares.slotCount where shares.isTaken(share) && shares[share].held.count > 0 {
-            let awaited = shares[share].awaited
-            changeWindow(shares[share].key.place) {
-                $0.report.awaitedMax = max($0.report.awaitedMax, awaited)
-            }
-            sharesToAdvance.append(share)
             sharesLookAt = now.adding(milliseconds: Self.lookMilliseconds)
+            let place = shares[share].key.place
+            // They would only wait elsewhere: they go on as replies come.
+            if isAtLimit(place) { continue }
+            let awaited = shares[share].awaited
+            changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
+            sharesToAdvance.append(share)
         }
+    }
+
+    /// Whether requests wait for connections there.
+    private func isAtLimit(_ place: Int) -> Bool {
+        if place >= 0 { return targets[endpoint: place].blocked.count > 0 }
+        return groups.states[~place].queue.count > 0 || groups.states[~place].lined > 0
     }
 
     // Windows.

@@ -1,7 +1,8 @@
 // SessionWindowTests.swift: who waits for others of its session, and until when. Source: SessionWindows.swift.
-import Engine
 import Model
 import Testing
+
+@testable import Engine
 
 struct SessionWindowTests {
     /// One request of a session is not looked at, and each destination leaves it one more.
@@ -170,6 +171,27 @@ struct SessionWindowTests {
                 three
                 dial 4 a
                 dial 5 a
+                """
+        ),
+        Row(
+            "but not where a limit would have them wait",
+            {
+                narrow(&$0)
+                $0.connectionsPerEndpointMax = 2
+            },
+            script: {
+                $0.narrow(to: 1)
+                for stream: UInt32 in 1...6 { $0.ask(stream) }
+                $0.narrow(to: 2)
+                $0.note("held: \($0.engine.shares[0].held.count)")
+                $0.narrow(to: nil)
+                $0.note("held: \($0.engine.shares[0].held.count)")
+            },
+            expected: """
+                dial 0 a
+                dial 1 a
+                held: 3
+                held: 3
                 """
         ),
         Row(
