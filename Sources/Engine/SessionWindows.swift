@@ -45,13 +45,20 @@ struct WindowState {
     var crowd = Crowding()
     /// For the directory.
     var report = WindowReport()
+    /// The two sessions whose replies were timed last, and when.
+    var others = InlineArray<2, (session: Int, at: Instant)>(repeating: (-1, .longAgo))
+
+    mutating func noteReply(_ session: Int, now: Instant) {
+        if others[0].session != session { others[1] = others[0] }
+        others[0] = (session, now)
+    }
 }
 
 extension WorkerEngine {
     /// How often the directory is asked, where it has something to say and where not.
     private static let askMilliseconds = 10
     private static let askMillisecondsElsewhere = 100
-    /// A session that has had many requests under way says nothing of others' replies for so long.
+    /// A session that has had more under way than the least window is none of the others for so long.
     private static let busyMilliseconds = 1000
     /// A request whose queue has no deadline is held back for at most half of this.
     private static let queueMillisecondsAssumed = 10_000
@@ -69,8 +76,8 @@ extension WorkerEngine {
             streams[stream].turn = .few
             return false
         }
-        sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
         let share = share(of: stream)
+        if shares[share].awaited >= limits.sessionWindowMin { noteBusy(session, shares[share].key.place) }
         renewWindow(shares[share].key.place, windows)
         let hasRoom = shares[share].awaited < window(shares[share].key.place).window.requestsMax
         if (hasRoom && shares[share].held.count == 0) || !budget.enterQueue(forced: false) {
@@ -79,6 +86,12 @@ extension WorkerEngine {
         }
         hold(stream, in: share)
         return true
+    }
+
+    /// It is none of the others from here on, which may have been it alone.
+    private mutating func noteBusy(_ session: Int, _ place: Int) {
+        if sessions[session].busyUntil < now { changeWindow(place) { $0.askAt = .longAgo } }
+        sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
     }
 
     // Shares.
@@ -154,6 +167,7 @@ extension WorkerEngine {
             let place = shares[share].key.place
             let awaited = shares[share].awaited
             changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
+            if isReply && awaited <= limits.sessionWindowMin { timeReply(stream) }
             if awaited == limits.sessionWindowMin + 1 { crowd(place, by: -1) }
             shares[share].awaited -= 1
             if shares[share].held.count > 0 { sharesToAdvance.append(share) }
@@ -213,7 +227,9 @@ extension WorkerEngine {
             openWindow(place)
         }
         let time = now.microseconds(since: sentAt)
+        let (now, session) = (now, streams[stream].session)
         changeWindow(place) {
+            $0.noteReply(session, now: now)
             guard let wasCrowded = $0.crowd.wasCrowded(at: sentAt) else { return }
             $0.report.add(time, wasCrowded: wasCrowded)
             $0.report.alone.age(countMax: Self.aloneMax)
@@ -225,6 +241,12 @@ extension WorkerEngine {
         if window(place).askAt > now { return }
         var report = window(place).report
         report.hasShares = window(place).shares > 0
+        let others = window(place).others
+        for index in others.indices {
+            let (session, at) = others[index]
+            if session < 0 || sessions[session].busyUntil >= now { continue }
+            report.othersAt = max(report.othersAt, at)
+        }
         // Of those that have been there all the time nobody has spoken.
         if window(place).crowding > 0 {
             report.awaitedMax = max(report.awaitedMax, limits.sessionWindowMin + 1)

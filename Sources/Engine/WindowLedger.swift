@@ -51,7 +51,9 @@ package struct WindowLedger: Sendable {
         var freshAlone = ReplyTimes()
         var beside = ReplyTimes()
         var probe: Probe?
-        var othersAt = Instant.longAgo
+        /// When others of each worker have had their last reply. A worker takes back what it said of a session that has many
+        /// requests under way now.
+        var othersAt: [Instant]
         var steppedAt = Instant.longAgo
         var usedAt = Instant.longAgo
         /// The most that one session has had under way since the last step.
@@ -91,7 +93,10 @@ package struct WindowLedger: Sendable {
         }
         var entry =
             entries.removeValue(forKey: destination)
-            ?? Entry(crowdedUntil: Array(repeating: .longAgo, count: workers))
+            ?? Entry(
+                othersAt: Array(repeating: .longAgo, count: workers),
+                crowdedUntil: Array(repeating: .longAgo, count: workers)
+            )
         take(report, by: worker, now, &entry)
         step(now, &entry)
         let isProbing = entry.probe.map { $0.until.map { $0 > now } ?? true } ?? false
@@ -119,11 +124,11 @@ package struct WindowLedger: Sendable {
         entry.awaitedMax = max(entry.awaitedMax, report.awaitedMax)
         entry.freshAlone.add(report.alone)
         entry.beside.add(report.beside)
-        if report.alone.count + report.beside.count > 0 { entry.othersAt = now }
+        entry.othersAt[worker] = report.othersAt
     }
 
     private func step(_ now: Instant, _ entry: inout Entry) {
-        if entry.othersAt.adding(milliseconds: Self.othersMilliseconds) < now {
+        if !entry.othersAt.contains(where: { $0.adding(milliseconds: Self.othersMilliseconds) >= now }) {
             entry.requestsMax = .max
             entry.hasShrunk = false
             entry.probe = nil
