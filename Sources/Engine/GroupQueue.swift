@@ -97,16 +97,16 @@ extension WorkerEngine {
     /// Lines a stream up at every member that it can go to, but those that are not to be dialed yet: there may be room.
     private mutating func awaitRoom(_ stream: Int, _ group: Int, isNew: Bool) {
         let tried = errands[stream].tried
-        // Where TLS with all of them is in doubt, all are lined up at, as all are chosen from.
+        // Where all of them are avoided, all are lined up at, as all are chosen from.
         let hasOther = groups.states[group].endpoints.indices.contains { member in
             groups.states[group].balancing.isAwaited(member, tried: tried)
-                && doubtedUntil(group, member, streams[stream].route) <= now
+                && avoidedUntil(member, by: stream) <= now
         }
         for member in groups.states[group].endpoints.indices
         where groups.states[group].balancing.isAwaited(member, tried: tried) {
             let dialAfter = max(
                 groups.states[group].balancing.dialAfter(member),
-                hasOther ? doubtedUntil(group, member, streams[stream].route) : now
+                hasOther ? avoidedUntil(member, by: stream) : now
             )
             if dialAfter > now {
                 wake(group, at: dialAfter)

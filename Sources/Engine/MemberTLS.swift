@@ -86,7 +86,7 @@ extension WorkerEngine {
     /// that are not well for a retry that is free because others are.
     mutating func pickMember(_ stream: Int, _ group: Int) -> Pick {
         let isDoubtful = !groups.states[group].doubts.isEmpty || errands[stream].wantsWell
-        if isDoubtful { markDoubts(group, streams[stream].route, errands[stream].wantsWell) }
+        if isDoubtful { markDoubts(group, of: stream) }
         defer { if isDoubtful { clearMarks(group) } }
         return groups.states[group].balancing.pick(
             now: now,
@@ -96,11 +96,17 @@ extension WorkerEngine {
         )
     }
 
-    private mutating func markDoubts(_ group: Int, _ route: RouteID, _ wantsWell: Bool) {
+    /// Until when a stream leaves a member of its group to others while there are more; then it looks again.
+    func avoidedUntil(_ member: Int, by stream: Int) -> Instant {
+        let group = Int(streams[stream].group)
+        let doubted = doubtedUntil(group, member, streams[stream].route)
+        let isUnwell = errands[stream].wantsWell && !groups.states[group].balancing.isWell(member, now: now)
+        return isUnwell ? max(doubted, now.adding(milliseconds: RetryBudget.windowMilliseconds)) : doubted
+    }
+
+    private mutating func markDoubts(_ group: Int, of stream: Int) {
         for member in groups.states[group].endpoints.indices {
-            let isUnwell = wantsWell && !groups.states[group].balancing.isWell(member, now: now)
-            let isDoubted = isUnwell || doubtedUntil(group, member, route) > now
-            groups.states[group].balancing.setDoubted(member, isDoubted)
+            groups.states[group].balancing.setDoubted(member, avoidedUntil(member, by: stream) > now)
         }
     }
 

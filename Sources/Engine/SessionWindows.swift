@@ -45,21 +45,12 @@ struct WindowState {
     var crowd = Crowding()
     /// For the directory.
     var report = WindowReport()
-    /// The session whose reply was timed last, and when; and when the last one of any other was.
-    private var timed = (session: -1, at: Instant.longAgo, otherAt: Instant.longAgo)
+    /// The two sessions whose replies were timed last, and when.
+    var others = InlineArray<2, (session: Int, at: Instant)>(repeating: (-1, .longAgo))
 
-    /// Those whose replies are as old are none of the others any more.
-    private static let othersMilliseconds = 1000
-
-    mutating func noteTimed(_ session: Int, now: Instant) {
-        if session != timed.session { (timed.session, timed.otherAt) = (session, timed.at) }
-        timed.at = now
-    }
-
-    /// Whether a reply of another session was timed lately.
-    func hasOthers(than session: Int, now: Instant) -> Bool {
-        let last = timed.session == session ? timed.otherAt : timed.at
-        return last.adding(milliseconds: Self.othersMilliseconds) >= now
+    mutating func noteReply(_ session: Int, now: Instant) {
+        if others[0].session != session { others[1] = others[0] }
+        others[0] = (session, now)
     }
 }
 
@@ -69,7 +60,7 @@ extension WorkerEngine {
     private static let askMillisecondsElsewhere = 100
     /// How often it is asked while streams are held back, though none of their session has its reply.
     private static let lookMilliseconds = 20
-    /// A session that has had many requests under way says nothing of others' replies for so long.
+    /// A session that has had more under way than the least window is none of the others for so long.
     private static let busyMilliseconds = 1000
     /// A request whose queue has no deadline is held back for at most half of this.
     private static let queueMillisecondsAssumed = 10_000
@@ -87,8 +78,8 @@ extension WorkerEngine {
             streams[stream].turn = .few
             return false
         }
-        sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
         let share = share(of: stream)
+        if shares[share].awaited >= limits.sessionWindowMin { noteBusy(session, shares[share].key.place) }
         renewWindow(shares[share].key.place, windows)
         let hasRoom = shares[share].awaited < window(shares[share].key.place).window.requestsMax
         if (hasRoom && shares[share].held.count == 0) || !budget.enterQueue(forced: false) {
@@ -97,6 +88,12 @@ extension WorkerEngine {
         }
         hold(stream, in: share)
         return true
+    }
+
+    /// It is none of the others from here on, which may have been it alone.
+    private mutating func noteBusy(_ session: Int, _ place: Int) {
+        if sessions[session].busyUntil < now { changeWindow(place) { $0.askAt = .longAgo } }
+        sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
     }
 
     // Shares.
@@ -116,13 +113,10 @@ extension WorkerEngine {
             shares[share] = Share(key: key)
             shareByKey[key] = share
             if place >= 0 { targets.retain(endpoint: place) }
-            let now = now
             changeWindow(place) {
                 $0.shares += 1
-                if $0.shares > 1 { return }
                 // All workers are to know at once.
-                $0.askAt = .longAgo
-                if !$0.hasOthers(than: session, now: now) { $0.report = WindowReport() }
+                if $0.shares == 1 { $0.askAt = .longAgo }
             }
         }
         sessions[session].lastShare = share
@@ -174,10 +168,14 @@ extension WorkerEngine {
         case .counted(let share):
             let session = streams[stream].session
             sessions[session].awaited -= 1
-            sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
             let place = shares[share].key.place
             let awaited = shares[share].awaited
             changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
+            if awaited > limits.sessionWindowMin {
+                noteBusy(session, place)
+            } else if isReply {
+                timeReply(stream)
+            }
             if awaited == limits.sessionWindowMin + 1 { crowd(place, by: -1) }
             shares[share].awaited -= 1
             if shares[share].held.count > 0 { sharesToAdvance.append(share) }
@@ -251,22 +249,29 @@ extension WorkerEngine {
     private mutating func timeReply(_ stream: Int) {
         guard let windows, case .active(let connection) = streams[stream].phase,
             let sentAt = streams[stream].sentAt, sessions[streams[stream].session].busyUntil < now,
-            sessions[streams[stream].session].awaited < limits.sessionWindowMin,
             let place = place(of: stream, at: connection)
         else { return }
+        if hasMany(streams[stream].session, place) { return noteBusy(streams[stream].session, place) }
         if windows.isAsked(now: now) {
             renewWindow(place, windows)
         } else {
             openWindow(place)
         }
         let time = now.microseconds(since: sentAt)
-        let (session, now) = (streams[stream].session, now)
+        let (now, session) = (now, streams[stream].session)
         changeWindow(place) {
-            $0.noteTimed(session, now: now)
+            $0.noteReply(session, now: now)
             guard let wasCrowded = $0.crowd.wasCrowded(at: sentAt) else { return }
             $0.report.add(time, wasCrowded: wasCrowded)
             $0.report.alone.age(countMax: Self.aloneMax)
         }
+    }
+
+    /// Whether a session has more than the least window at a place. One that has had it for long may not be noted as busy.
+    private func hasMany(_ session: Int, _ place: Int) -> Bool {
+        if sessions[session].awaited < limits.sessionWindowMin { return false }
+        guard let share = shareByKey[Share.Key(session: session, place: place)] else { return false }
+        return shares[share].awaited > limits.sessionWindowMin
     }
 
     /// Where a reply counts: as its request did, whichever of its endpoints has served it. `nil`: no share is there.
@@ -282,6 +287,12 @@ extension WorkerEngine {
         if window(place).askAt > now { return }
         var report = window(place).report
         report.hasShares = window(place).shares > 0
+        let others = window(place).others
+        for index in others.indices {
+            let (session, at) = others[index]
+            if session < 0 || sessions[session].busyUntil >= now { continue }
+            report.othersAt = max(report.othersAt, at)
+        }
         // Of those that have been there all the time nobody has spoken.
         if window(place).crowding > 0 {
             report.awaitedMax = max(report.awaitedMax, limits.sessionWindowMin + 1)

@@ -75,6 +75,8 @@ package struct Crowding: Sendable {
 package struct WindowReport: Equatable, Sendable {
     /// Whether any session of the worker has more requests under way than those that each may have anyway.
     package var hasShares = false
+    /// When a reply to a session of the worker has come last that has few requests under way, and had for a second.
+    package var othersAt = Instant.longAgo
     /// Most requests of one session that awaited their replies at the same time, beyond those that each may have anyway.
     package var awaitedMax = 0
     /// Of sessions that have few requests under way, sent while none had more than the least window here.

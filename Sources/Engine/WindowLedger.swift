@@ -55,8 +55,11 @@ package struct WindowLedger: Sendable {
         var probe: Probe?
         /// Whether others have had replies since the last step.
         var hasNews = false
-        /// Until when there are others.
-        var othersUntil = Instant.longAgo
+        /// When others of each worker have had their last reply. A worker takes back what it said of a session that has many
+        /// requests under way now.
+        var othersAt: [Instant]
+        /// For how long they are there after it.
+        var othersMilliseconds = WindowLedger.othersMillisecondsMin
         var steppedAt = Instant.longAgo
         var usedAt = Instant.longAgo
         /// The most that one session has had under way since the last step.
@@ -96,7 +99,10 @@ package struct WindowLedger: Sendable {
         }
         var entry =
             entries.removeValue(forKey: destination)
-            ?? Entry(crowdedUntil: Array(repeating: .longAgo, count: workers))
+            ?? Entry(
+                othersAt: Array(repeating: .longAgo, count: workers),
+                crowdedUntil: Array(repeating: .longAgo, count: workers)
+            )
         take(report, by: worker, now, &entry)
         step(now, &entry)
         let isProbing = entry.probe.map { $0.until.map { $0 > now } ?? true } ?? false
@@ -124,22 +130,23 @@ package struct WindowLedger: Sendable {
         entry.awaitedMax = max(entry.awaitedMax, report.awaitedMax)
         entry.freshAlone.add(report.alone)
         entry.beside.add(report.beside)
-        noteOthers(report, now, &entry)
+        entry.othersAt[worker] = report.othersAt
+        noteOthers(report, &entry)
     }
 
-    private func noteOthers(_ report: WindowReport, _ now: Instant, _ entry: inout Entry) {
+    private func noteOthers(_ report: WindowReport, _ entry: inout Entry) {
         var times = report.alone
         times.add(report.beside)
         if times.count == 0 { return }
         entry.hasNews = true
         // Behind all that is under way for somebody else the next may be a while.
         let usual = Int(clamping: times.mean / 1000)
-        let time = min(max(Self.othersMillisecondsMin, 2 * usual), Self.othersMillisecondsMax)
-        entry.othersUntil = max(entry.othersUntil, now.adding(milliseconds: time))
+        entry.othersMilliseconds = min(max(Self.othersMillisecondsMin, 2 * usual), Self.othersMillisecondsMax)
     }
 
     private func step(_ now: Instant, _ entry: inout Entry) {
-        if entry.othersUntil < now {
+        let absence = entry.othersMilliseconds
+        if !entry.othersAt.contains(where: { $0.adding(milliseconds: absence) >= now }) {
             entry.requestsMax = .max
             entry.hasShrunk = false
             entry.probe = nil

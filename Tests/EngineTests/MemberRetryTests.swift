@@ -247,6 +247,36 @@ struct MemberRetryTests {
             expected: "dial 7 a\ndial 8 b"
         ),
         Row(
+            "one that is free waits for a member that has not failed, though another has room first",
+            named: .group("abc", .first) { group in
+                for member in 0..<3 { group.members[member].connectionsMax = 1 }
+                group.allowRetries(0)
+            },
+            script: { rig in
+                rig.askGroups(1...2)
+                rig.askGroup(3) { $0.retry = .never }
+                for socket in 0...2 { rig.connect(socket) }
+                rig.reset(2)
+                rig.askGroup(4)
+                rig.connect(3)
+                rig.forget()
+                rig.reset(0)
+                rig.answer(3)
+                rig.note("c is free")
+                rig.answer(1)
+            },
+            expected: """
+                4 reply 200
+                4 body ok
+                4 end complete pooled [connected at c] by c
+                c is free
+                1 got GET /1
+                2 reply 200
+                2 body ok
+                2 end complete pooled [connected at b] by b
+                """
+        ),
+        Row(
             "a status after which another member is asked is a failure, as far as that goes",
             named: .group("ab", .first) { group in
                 group.allowRetries(0)

@@ -4,6 +4,16 @@ import Testing
 
 @testable import Engine
 
+extension Rig {
+    /// Notes how many requests are held back, and forgets everything before but such notes.
+    fileprivate func noteHeld() {
+        let notes = lines.filter { $0.hasSuffix("held") }
+        forget()
+        for line in notes { note(line) }
+        note("\(counts.waiting) held")
+    }
+}
+
 struct SessionWindowTests {
     /// One request of a session is not looked at, and each destination leaves it one more.
     @Sendable private static func narrow(_ limits: inout Limits) { limits.sessionWindowMin = 1 }
@@ -318,12 +328,99 @@ struct SessionWindowTests {
                 2 body ok
                 2 end complete pooled [connected at b] by b
                 group 0: shares, at most 0, 0 alone
+                group 0: shares, at most 1, 0 alone
                 """
         ),
     ]
 
     @Test(arguments: rows)
     func `a session with many requests under way waits for its own replies`(_ row: Row) {
+        #expect(row.actual == row.expected)
+    }
+
+    // With the ledger itself.
+
+    static let wholes = [
+        Row(
+            "a session by itself is not held back, whatever it did before",
+            narrow,
+            script: { rig in
+                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
+                for stream: UInt32 in 1...3 {
+                    rig.ask(stream)
+                    if stream == 1 { rig.connect(0) }
+                    rig.pass(100)
+                    rig.answer(0)
+                }
+                for round: UInt32 in 1...3 {
+                    for stream: UInt32 in 1...6 { rig.ask(10 * round + stream) }
+                    rig.noteHeld()
+                    for stream: UInt32 in 1...6 { rig.cancel(10 * round + stream) }
+                    rig.pass(100)
+                    rig.noteHeld()
+                }
+            },
+            expected: """
+                0 held
+                0 held
+                0 held
+                0 held
+                0 held
+                0 held
+                """
+        ),
+        Row(
+            "as soon as another has a reply it is",
+            narrow,
+            script: { rig in
+                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
+                rig.greet()
+                for stream: UInt32 in 1...3 {
+                    rig.ask(stream, "a", 1)
+                    if stream == 1 { rig.connect(0) }
+                    rig.pass(100)
+                    rig.answer(0)
+                }
+                rig.ask(4, "a", 1)
+                for stream: UInt32 in 11...16 { rig.ask(stream) }
+                rig.noteHeld()
+                rig.pass(900)
+                rig.answer(0)
+                rig.pass(900)
+                // One has gone on by now, as the other did not suffer.
+                rig.ask(17)
+                rig.noteHeld()
+            },
+            expected: """
+                4 held
+                4 held
+                """
+        ),
+        Row(
+            "a second after the last one it is not",
+            narrow,
+            script: { rig in
+                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
+                rig.greet()
+                rig.ask(1, "a", 1)
+                rig.connect(0)
+                rig.pass(100)
+                rig.answer(0)
+                for stream: UInt32 in 11...16 { rig.ask(stream) }
+                rig.noteHeld()
+                rig.pass(1020)
+                rig.cancel(12)
+                rig.noteHeld()
+            },
+            expected: """
+                4 held
+                0 held
+                """
+        ),
+    ]
+
+    @Test(arguments: wholes)
+    func `others are those who have few requests under way`(_ row: Row) {
         #expect(row.actual == row.expected)
     }
 
@@ -398,40 +495,6 @@ struct SessionWindowTests {
             expected: "0.0.0.1:80: shares, at most 3, 0 alone, 1 beside in 7000 µs"
         ),
         Row(
-            "a session's own replies of before, and those of others long ago, say nothing of others",
-            narrow,
-            script: {
-                $0.greet()
-                for (session, pause) in [(1, 1001), (0, 0)] {
-                    $0.ask(1, "a", session)
-                    if session == 1 { $0.connect(0) }
-                    $0.answer(0)
-                    $0.pass(pause)
-                }
-                for stream: UInt32 in 2...3 { $0.ask(stream) }
-                $0.forget()
-                $0.reported()
-            },
-            expected: "0.0.0.1:80: shares, at most 0, 0 alone"
-        ),
-        Row(
-            "those of others of the last second do",
-            narrow,
-            script: {
-                $0.greet()
-                for (session, pause) in [(1, 999), (0, 0)] {
-                    $0.ask(1, "a", session)
-                    if session == 1 { $0.connect(0) }
-                    $0.answer(0)
-                    $0.pass(pause)
-                }
-                for stream: UInt32 in 2...3 { $0.ask(stream) }
-                $0.forget()
-                $0.reported()
-            },
-            expected: "0.0.0.1:80: shares, at most 0, 2 alone in 0 µs"
-        ),
-        Row(
             "a session that has much under way for long is none of the others",
             narrow,
             script: {
@@ -444,7 +507,7 @@ struct SessionWindowTests {
                 $0.forget()
                 $0.reported()
             },
-            expected: "0.0.0.1:80: shares, at most 0, 0 alone"
+            expected: "0.0.0.1:80: shares, at most 3, 0 alone"
         ),
         Row(
             "who was served by another of its endpoints met others at the first",

@@ -90,9 +90,11 @@ struct WindowLedgerTests {
     private static func report(
         _ awaitedMax: Int,
         alone: (Int, UInt64) = (0, 0),
-        beside: (Int, UInt64) = (0, 0)
+        beside: (Int, UInt64) = (0, 0),
+        othersAt: Instant = .never
     ) -> WindowReport {
         var report = WindowReport()
+        report.othersAt = othersAt
         report.hasShares = awaitedMax > 0
         report.awaitedMax = awaitedMax
         for _ in 0..<alone.0 { report.alone.add(alone.1) }
@@ -112,27 +114,39 @@ struct WindowLedgerTests {
     @Test func `a session by itself is never held back`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
         for time in stride(from: 0, to: 60_000, by: 10) {
-            let window = ledger.exchange(Self.place, Self.report(1000), by: 0, now: Self.at(time))
+            let report = Self.report(1000, alone: (9, 1000), othersAt: .longAgo)
+            let window = ledger.exchange(Self.place, report, by: 0, now: Self.at(time))
             #expect(window == Window(requestsMax: .max, isCrowded: true))
         }
     }
 
     @Test func `others of another worker count as much as those of the same`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 2)
-        _ = ledger.exchange(Self.place, Self.report(1000), by: 0, now: Self.at(0))
-        let told = ledger.exchange(Self.place, Self.report(0, alone: (256, 1000)), by: 1, now: Self.at(1))
+        let greedy = Self.report(1000, othersAt: .longAgo)
+        let open = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(0))
+        #expect(open == Window(requestsMax: .max, isCrowded: true))
+        let other = Self.report(0, alone: (256, 1000), othersAt: Self.at(1))
+        let told = ledger.exchange(Self.place, other, by: 1, now: Self.at(1))
         #expect(told == Window(requestsMax: 8, isCrowded: true))
-        let window = ledger.exchange(Self.place, Self.report(1000), by: 0, now: Self.at(2))
+        let window = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(2))
         #expect(window == Window(requestsMax: 8, isCrowded: true))
     }
 
     @Test func `the window opens again a second after the last reply to others`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
-        _ = ledger.exchange(Self.place, Self.report(9, alone: (256, 1000)), by: 0, now: Self.at(0))
-        let held = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(1000))
-        #expect(held?.requestsMax == 8)
-        let open = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(1001))
-        #expect(open == .open)
+        let first = Self.report(9, alone: (256, 1000), othersAt: Self.at(0))
+        #expect(ledger.exchange(Self.place, first, by: 0, now: Self.at(0))?.requestsMax == 8)
+        let next = Self.report(5, othersAt: Self.at(0))
+        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(1000))?.requestsMax == 8)
+        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(1001)) == .open)
+    }
+
+    @Test func `so it does at once when they turn out to be the one that has many`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        let other = Self.report(9, alone: (256, 1000), othersAt: Self.at(0))
+        #expect(ledger.exchange(Self.place, other, by: 0, now: Self.at(0))?.requestsMax == 8)
+        let itself = Self.report(9, othersAt: .longAgo)
+        #expect(ledger.exchange(Self.place, itself, by: 0, now: Self.at(1))?.requestsMax == .max)
     }
 
     @Test(arguments: [(600, 1200), (3000, 6000), (60_000, 10_000)])
@@ -140,12 +154,12 @@ struct WindowLedgerTests {
         _ times: (reply: UInt64, othersFor: Int)
     ) {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
-        let report = Self.report(1000, beside: (1, 1000 * times.reply))
-        _ = ledger.exchange(Self.place, report, by: 0, now: Self.at(0))
-        let held = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(times.othersFor))
+        let first = Self.report(1000, beside: (1, 1000 * times.reply), othersAt: Self.at(0))
+        _ = ledger.exchange(Self.place, first, by: 0, now: Self.at(0))
+        let next = Self.report(5, othersAt: Self.at(0))
+        let held = ledger.exchange(Self.place, next, by: 0, now: Self.at(times.othersFor))
         #expect(held?.requestsMax != .max)
-        let open = ledger.exchange(Self.place, Self.report(5), by: 0, now: Self.at(times.othersFor + 1))
-        #expect(open == .open)
+        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(times.othersFor + 1)) == .open)
     }
 
     @Test func `it grows while it is filled, by a half until it has shrunk, then by an eighth`() {

@@ -26,6 +26,7 @@ struct WindowModel {
     private var awaited = 0
     private var report = WindowReport()
     private var crowd = Crowding()
+    private var repliedAt = Instant.longAgo
     private var state: UInt64
     /// Times of the others, microseconds.
     private(set) var times: [Int] = []
@@ -61,6 +62,7 @@ struct WindowModel {
 
     private mutating func ask() {
         report.hasShares = greed > 0
+        report.othersAt = repliedAt
         report.awaitedMax = max(report.awaitedMax, awaited)
         if let answer = ledger.exchange(.group(0), report, by: 0, now: instant(now)) {
             window = answer
@@ -109,6 +111,7 @@ struct WindowModel {
                 continue
             }
             times.append(now - request.sentAt)
+            repliedAt = instant(now)
             if let wasCrowded = crowd.wasCrowded(at: instant(request.sentAt)) {
                 report.add(UInt64(now - request.sentAt), wasCrowded: wasCrowded)
             }
