@@ -170,7 +170,7 @@ extension Setting {
             \.limits.sessionWindowMin,
             .number,
             0...count,
-            "Requests under way to one endpoint or group that a session is left, while others' replies suffer; 0: all"
+            "Requests that a session may always have awaiting replies at one endpoint or group; 0: no limit"
         ),
         limit(
             "idle-per-key-max",

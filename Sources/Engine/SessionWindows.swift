@@ -62,8 +62,10 @@ extension WorkerEngine {
     private static let lookMilliseconds = 20
     /// A session that has had more under way than the least window is none of the others for so long.
     private static let busyMilliseconds = 1000
-    /// A request whose queue has no deadline is held back for at most half of this.
+    /// A request whose queue has no deadline is held back as if it had this one.
     private static let queueMillisecondsAssumed = 10_000
+    /// One that has less time is not held back: who looks after that comes too seldom.
+    private static let patienceMillisecondsMin = 8 * lookMilliseconds
     /// Replies alone that are remembered while nobody asks.
     private static let aloneMax = 256
 
@@ -81,6 +83,10 @@ extension WorkerEngine {
         let share = share(of: stream)
         if shares[share].awaited >= limits.sessionWindowMin { noteBusy(session, shares[share].key.place) }
         renewWindow(shares[share].key.place, windows)
+        if patience(stream) < Self.patienceMillisecondsMin {
+            count(stream, in: share)
+            return false
+        }
         let hasRoom = shares[share].awaited < window(shares[share].key.place).window.requestsMax
         if (hasRoom && shares[share].held.count == 0) || !budget.enterQueue(forced: false) {
             count(stream, in: share)
@@ -146,10 +152,7 @@ extension WorkerEngine {
         streams[stream].turn = .held(share)
         streams[stream].phase = .waiting
         streams[stream].queueUntil = dueIn(streams[stream].deadlines.queueMilliseconds)
-        let queue = streams[stream].deadlines.queueMilliseconds
-        streams[stream].heldUntil = now.adding(
-            milliseconds: (queue == 0 ? Self.queueMillisecondsAssumed : queue) / 2
-        )
+        streams[stream].heldUntil = now.adding(milliseconds: patience(stream) / 4 * 3)
         heldLinks.append(stream, to: &shares[share].held)
         blockedCount += 1
         totals.heldTotal &+= 1
@@ -187,6 +190,12 @@ extension WorkerEngine {
         streams[stream].turn = .none
     }
 
+    /// How long a stream waits in a queue at most, milliseconds.
+    private func patience(_ stream: Int) -> Int {
+        let queue = streams[stream].deadlines.queueMilliseconds
+        return queue == 0 ? Self.queueMillisecondsAssumed : queue
+    }
+
     private mutating func stopHolding(_ stream: Int, in share: Int) {
         heldLinks.remove(stream, from: &shares[share].held)
         streams[stream].heldUntil = .never
@@ -195,7 +204,7 @@ extension WorkerEngine {
     }
 
     /// Sends a request on its way that was held back.
-    mutating func letGoOn(_ stream: Int) {
+    private mutating func letGoOn(_ stream: Int) {
         guard case .held(let share) = streams[stream].turn else { return }
         stopHolding(stream, in: share)
         count(stream, in: share)
@@ -228,12 +237,33 @@ extension WorkerEngine {
         sharesLookAt = .never
         for share in 0..<shares.slotCount where shares.isTaken(share) && shares[share].held.count > 0 {
             sharesLookAt = now.adding(milliseconds: Self.lookMilliseconds)
+            letOverdueGo(share)
+            if !shares.isTaken(share) { continue }
             let place = shares[share].key.place
             // They would only wait elsewhere: they go on as replies come.
             if isAtLimit(place) { continue }
             let awaited = shares[share].awaited
             changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
             sharesToAdvance.append(share)
+        }
+    }
+
+    /// Those that have waited for three quarters of their time go on without room, one after the other over the last quarter:
+    /// all at once they would be the flood that they were held back for.
+    private mutating func letOverdueGo(_ share: Int) {
+        var overdue = 0
+        var next = shares[share].held.first
+        while let stream = next, streams[stream].heldUntil <= now {
+            overdue += 1
+            next = heldLinks.next(after: stream)
+        }
+        guard overdue > 0, let first = shares[share].held.first else { return }
+        let late = Int(clamping: now.microseconds(since: streams[first].heldUntil) / 1000)
+        let left = max(Self.lookMilliseconds, patience(first) / 4 - late - Self.lookMilliseconds)
+        let count = (overdue * Self.lookMilliseconds + left - 1) / left
+        for _ in 0..<count {
+            guard shares.isTaken(share), let stream = shares[share].held.first else { return }
+            letGoOn(stream)
         }
     }
 

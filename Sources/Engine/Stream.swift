@@ -117,7 +117,7 @@ struct Stream: ~Copyable {
 
     // Getting a connection.
     var turn = Turn.none
-    /// Until when it may be held back for others of its session.
+    /// When it may go on although there is no room in its session's window.
     var heldUntil = Instant.never
     /// Number of its group, which `errands` has more of; negative: none.
     var group: Int32 = -1

@@ -85,8 +85,7 @@ extension WorkerEngine {
         case .queued:
             streams[stream].queueUntil
         case .waiting:
-            streams[stream].isConnecting
-                ? streams[stream].connectUntil : min(streams[stream].queueUntil, streams[stream].heldUntil)
+            streams[stream].isConnecting ? streams[stream].connectUntil : streams[stream].queueUntil
         case .active(let connection):
             awaitsReply(stream)
                 ? firstByteDueAt(stream)
@@ -148,9 +147,7 @@ extension WorkerEngine {
                 "the pinned connection was not free within \(deadlines.queueMilliseconds) ms"
             )
         case .waiting:
-            if streams[stream].heldUntil <= now {
-                letGoOn(stream)
-            } else if !streams[stream].isConnecting {
+            if !streams[stream].isConnecting {
                 expire(stream, .queueTimeout, "no connection free within \(deadlines.queueMilliseconds) ms")
             } else if !connectingTimedOut(stream) {
                 expire(stream, .connectTimeout, "not connected within \(deadlines.connectMilliseconds) ms")

@@ -10,7 +10,8 @@
 //    *beside* while one has. Who has many is not asked: it would measure what it waits for itself.
 // 2. While others have replies, no session has more than the window. It grows while they take about as long as alone, and
 //    shrinks, to a half at most, when they take a quarter more.
-// 3. What they take alone is found out anew every ten seconds: the window is the least one until enough replies have come.
+// 3. What they take alone is found out anew once a minute, and every ten seconds while they take longer: the window is the
+//    least one for a moment.
 // 4. Nobody else has had a reply for a second, or for twice as long as those take: the window is open. A session by itself is
 //    never held back.
 import Model
@@ -25,8 +26,9 @@ package struct WindowLedger: Sendable {
     /// After twice the time that their replies take without one, within these bounds, there are no others.
     private static let othersMillisecondsMin = 1000
     private static let othersMillisecondsMax = 10_000
-    /// Times alone that are older are measured anew.
+    /// Times alone that are older are measured anew, where others suffer and where not.
     private static let aloneMilliseconds = 10_000
+    private static let aloneMillisecondsAtEase = 60_000
     private static let probeMillisecondsMin = 100
     private static let probeMillisecondsMax = 1000
     /// A worker that says nothing for so long has no session with many requests under way.
@@ -47,6 +49,8 @@ package struct WindowLedger: Sendable {
         var requestsMax = Int.max
         /// Whether it has shrunk since it was open.
         var hasShrunk = false
+        /// Whether others took longer at the last step.
+        var isSuffering = false
         /// What replies take alone, microseconds, and since when that is so; `nil`: not known yet, or not to be had.
         var alone: (microseconds: UInt64?, at: Instant)?
         /// Replies alone, and beside, that were not looked at yet.
@@ -168,13 +172,13 @@ package struct WindowLedger: Sendable {
         let growth = window / (entry.hasShrunk ? 8 : 2) + 1
         let grown = entry.awaitedMax < window / 4 * 3 ? window : window + growth
         let bound = alone.map(Self.bound) ?? .max
-        let suffers = entry.beside.mean > bound
+        entry.isSuffering = entry.beside.mean > bound
         // Few may be the slow ones by chance, unless they took longer than many may.
         let beside = entry.beside
         if beside.count < Self.samplesMin && beside.microseconds / UInt64(Self.samplesMin) <= bound {
-            beginStep(suffers ? window : grown, now, &entry)
+            beginStep(entry.isSuffering ? window : grown, now, &entry)
             entry.beside = beside
-        } else if suffers {
+        } else if entry.isSuffering {
             let excess = Double(entry.beside.mean) / Double(bound)
             entry.hasShrunk = true
             beginStep(max(requestsMin, Int(Double(window) / min(excess, 2))), now, &entry)
@@ -212,7 +216,11 @@ package struct WindowLedger: Sendable {
             entry.alone = (fresh.count > 0 ? fresh.mean : entry.alone?.microseconds, now)
             entry.probe = nil
             entry.freshAlone = ReplyTimes()
-        } else if let alone = entry.alone, alone.at.adding(milliseconds: Self.aloneMilliseconds) > now {
+        } else if let alone = entry.alone,
+            alone.at.adding(
+                milliseconds: entry.isSuffering ? Self.aloneMilliseconds : Self.aloneMillisecondsAtEase
+            ) > now
+        {
             entry.freshAlone = ReplyTimes()
         } else if entry.alone == nil && fresh.count >= Self.samplesMin {
             entry.alone = (fresh.mean, now)

@@ -54,7 +54,7 @@ package struct Limits: Sendable {
     package var queueLengthMax = 8192
     /// Requests that one session may always have under way at one endpoint or group, beyond as many wherever it likes, until
     /// their replies begin; 0: no limit. Reached: while others have requests there and their replies take longer for it, it
-    /// has more only as far as that does not go on; the rest waits in the queue, for half of the queue's deadline at most.
+    /// has more only as far as that does not go on; the rest waits in the queue, and goes on in the last quarter of its deadline.
     package var sessionWindowMin = 8
     /// Idle connections of one pool key in each worker. Reached: its oldest is closed.
     package var idlePerKeyMax = 256

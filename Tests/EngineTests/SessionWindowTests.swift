@@ -205,19 +205,55 @@ struct SessionWindowTests {
                 """
         ),
         Row(
-            "half of the queue's deadline is as long as anybody waits for that",
+            "one goes on without room after three quarters of its queue's deadline",
             narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...3 { $0.ask(stream) { $0.deadlines.queueMilliseconds = 400 } }
                 $0.forget()
-                $0.pass(199)
-                $0.note("at 199 ms")
+                $0.pass(299)
+                $0.note("at 299 ms")
                 $0.pass(1)
             },
             expected: """
-                at 199 ms
+                at 299 ms
                 dial 2 a
+                """
+        ),
+        Row(
+            "many go on one after the other over the last quarter, and none ends for it",
+            narrow,
+            script: { rig in
+                rig.narrow(to: 1)
+                for stream: UInt32 in 1...12 { rig.ask(stream) { $0.deadlines.queueMilliseconds = 400 } }
+                rig.pass(280)
+                rig.noteHeld()
+                for _ in 1...5 {
+                    rig.pass(20)
+                    rig.noteHeld()
+                }
+            },
+            expected: """
+                10 held
+                7 held
+                4 held
+                2 held
+                0 held
+                0 held
+                """
+        ),
+        Row(
+            "who has hardly any time is not held back",
+            narrow,
+            script: { rig in
+                rig.narrow(to: 1)
+                for stream: UInt32 in 1...4 { rig.ask(stream) { $0.deadlines.queueMilliseconds = 159 } }
+            },
+            expected: """
+                dial 0 a
+                dial 1 a
+                dial 2 a
+                dial 3 a
                 """
         ),
         Row(

@@ -225,30 +225,41 @@ struct WindowLedgerTests {
         #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(960))?.requestsMax == 13)
     }
 
-    @Test func `what others take alone is found out anew after ten seconds`() {
+    /// A ledger whose window has grown to 161 until `milliseconds`.
+    private static func grown(until milliseconds: Int) -> WindowLedger {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
-        _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
-        var window = Window.open
-        for step in 1...199 {
-            let report = Self.report(100, beside: (32, 1000))
-            window = ledger.exchange(Self.place, report, by: 0, now: Self.at(50 * step)) ?? .open
+        _ = ledger.exchange(place, report(8, alone: (256, 1000)), by: 0, now: at(0))
+        for time in stride(from: 50, to: milliseconds, by: 50) {
+            let window = ledger.exchange(place, report(100, beside: (32, 1000)), by: 0, now: at(time))
+            #expect(time < 350 || window?.requestsMax == 161)
         }
-        #expect(window.requestsMax == 161)
+        return ledger
+    }
+
+    @Test func `what others take alone is found out anew when they take longer, after ten seconds`() {
+        var ledger = Self.grown(until: 10_000)
+        let slower = Self.report(100, beside: (32, 2000))
+        #expect(ledger.exchange(Self.place, slower, by: 0, now: Self.at(10_000))?.requestsMax == 104)
         // First what is under way has its replies.
-        for time in [10_000, 10_050, 10_100] {
-            let report = Self.report(100, beside: (32, 2000))
-            #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(time))?.requestsMax == 8)
+        for time in [10_010, 10_060, 10_100] {
+            #expect(ledger.exchange(Self.place, slower, by: 0, now: Self.at(time))?.requestsMax == 8)
         }
         // Then others are alone for a while; their last replies come when they are no more.
         let probe = Self.report(8, alone: (16, 1900))
         #expect(ledger.exchange(Self.place, probe, by: 0, now: Self.at(10_150))?.requestsMax == 8)
         let end = Self.report(8, alone: (16, 2000))
-        #expect(ledger.exchange(Self.place, end, by: 0, now: Self.at(10_250))?.requestsMax == 161)
-        let late = Self.report(100, alone: (16, 2100))
-        #expect(ledger.exchange(Self.place, late, by: 0, now: Self.at(10_350))?.requestsMax == 161)
+        #expect(ledger.exchange(Self.place, end, by: 0, now: Self.at(10_250))?.requestsMax == 104)
+        let late = Self.report(104, alone: (16, 2100))
+        #expect(ledger.exchange(Self.place, late, by: 0, now: Self.at(10_350))?.requestsMax == 118)
         // From here on 2 ms are usual.
-        let usual = Self.report(161, beside: (32, 2400))
-        #expect(ledger.exchange(Self.place, usual, by: 0, now: Self.at(10_400))?.requestsMax == 242)
+        let usual = Self.report(118, beside: (32, 2400))
+        #expect(ledger.exchange(Self.place, usual, by: 0, now: Self.at(10_400))?.requestsMax == 133)
+    }
+
+    @Test func `where they do not, it is after a minute`() {
+        var ledger = Self.grown(until: 60_000)
+        let report = Self.report(100, beside: (32, 1000))
+        #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(60_000))?.requestsMax == 8)
     }
 
     @Test func `a probe ends though requests under way have no replies, or nobody else has`() {

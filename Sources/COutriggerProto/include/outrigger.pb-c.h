@@ -576,7 +576,7 @@ struct  Outrigger__V1__Deadlines
 {
   ProtobufCMessage base;
   /*
-   * Waiting for a connection slot, for a member of a group, or (at most half of it) for others of the session:
+   * Waiting for a connection slot, for a member of a group, or, but not to its end, for others of the session:
    * QUEUE_TIMEOUT. Sidecar's default 10000.
    */
   uint32_t queue_ms;
