@@ -2,7 +2,7 @@
 // Owns: who awaits a reply where, who is held back. Never touches: how large a window is (WindowLedger.swift), connections.
 // Source: issue "Proof", starvation; Engine.docc/Architecture.md, "Limits".
 //
-// Only what awaits the beginning of its reply counts: a long reply, a tunnel or a socket takes no turn from anybody. A
+// Only what awaits the beginning of its reply counts: a long reply, a tunnel or a WebSocket takes no turn from anybody. A
 // session with few such requests is not looked at further, so that the usual request costs two additions.
 import Model
 
