@@ -388,8 +388,8 @@ def busy(servers, seconds):
     return serve
 
 
-@pytest.mark.parametrize("is_group", [False, True], ids=["endpoint", "group"])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.alone
+@pytest.mark.parametrize("workers, is_group", [(1, False), (2, True)], ids=["endpoint", "group"])
 async def test_without_any_limit_one_greedy_session_does_not_starve_the_others(world, workers, is_group):
     """As above, with nothing configured: the origin's own queue is where everybody would wait."""
     origin = await world.origin(busy(16, 0.02))
