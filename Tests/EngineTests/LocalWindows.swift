@@ -30,7 +30,20 @@ final class LocalWindows: WindowDirectory {
     }
 }
 
+extension Limits {
+    /// One request of a session is not looked at, and each destination leaves it one more.
+    @Sendable static func narrow(_ limits: inout Limits) { limits.sessionWindowMin = 1 }
+}
+
 extension Rig {
+    /// Notes how many requests are held back, and forgets everything before but such notes.
+    func noteHeld() {
+        let notes = lines.filter { $0.hasSuffix("held") }
+        forget()
+        for line in notes { note(line) }
+        note("\(counts.waiting) held")
+    }
+
     /// From now on sessions may have so many requests under way; `nil`: as many as they like.
     func narrow(to requestsMax: Int?) {
         windows.window = Window(requestsMax: requestsMax ?? .max, isCrowded: true)

@@ -1,27 +1,15 @@
 // SessionWindowTests.swift: who waits for others of its session, and until when. Source: SessionWindows.swift.
+// What windows are told, and what the real ledger makes of it, is in WindowReportTests.swift.
 import Model
 import Testing
 
 @testable import Engine
 
-extension Rig {
-    /// Notes how many requests are held back, and forgets everything before but such notes.
-    fileprivate func noteHeld() {
-        let notes = lines.filter { $0.hasSuffix("held") }
-        forget()
-        for line in notes { note(line) }
-        note("\(counts.waiting) held")
-    }
-}
-
 struct SessionWindowTests {
-    /// One request of a session is not looked at, and each destination leaves it one more.
-    @Sendable private static func narrow(_ limits: inout Limits) { limits.sessionWindowMin = 1 }
-
     static let rows = [
         Row(
             "a session that has as much under way as its window goes on in order, one reply at a time",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...4 { $0.ask(stream) }
@@ -47,7 +35,7 @@ struct SessionWindowTests {
         ),
         Row(
             "other sessions, and the session's requests elsewhere, do not wait",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...3 { $0.ask(stream) }
@@ -66,7 +54,7 @@ struct SessionWindowTests {
         ),
         Row(
             "as long as nobody else suffers, nobody waits",
-            narrow,
+            Limits.narrow,
             script: {
                 for stream: UInt32 in 1...4 { $0.ask(stream) }
             },
@@ -94,7 +82,7 @@ struct SessionWindowTests {
         ),
         Row(
             "a reply that has begun takes no room, however long it goes on",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...3 { $0.ask(stream) }
@@ -113,7 +101,7 @@ struct SessionWindowTests {
         ),
         Row(
             "nor does a tunnel, and nothing keeps one back",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...3 { $0.ask(stream) }
@@ -127,7 +115,7 @@ struct SessionWindowTests {
         ),
         Row(
             "one that is cancelled makes room for the next",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...4 { $0.ask(stream) }
@@ -144,7 +132,7 @@ struct SessionWindowTests {
         ),
         Row(
             "the window grows: all that it has room for go on",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...6 { $0.ask(stream) }
@@ -166,7 +154,7 @@ struct SessionWindowTests {
         ),
         Row(
             "that is seen though no reply comes",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...6 { $0.ask(stream) }
@@ -186,7 +174,7 @@ struct SessionWindowTests {
         Row(
             "but not where a limit would have them wait",
             {
-                narrow(&$0)
+                Limits.narrow(&$0)
                 $0.connectionsPerEndpointMax = 2
             },
             script: {
@@ -206,7 +194,7 @@ struct SessionWindowTests {
         ),
         Row(
             "one goes on without room after three quarters of its queue's deadline",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...3 { $0.ask(stream) { $0.deadlines.queueMilliseconds = 400 } }
@@ -222,7 +210,7 @@ struct SessionWindowTests {
         ),
         Row(
             "many go on one after the other over the last quarter, and none ends for it",
-            narrow,
+            Limits.narrow,
             script: { rig in
                 rig.narrow(to: 1)
                 for stream: UInt32 in 1...12 { rig.ask(stream) { $0.deadlines.queueMilliseconds = 400 } }
@@ -244,7 +232,7 @@ struct SessionWindowTests {
         ),
         Row(
             "who has hardly any time is not held back",
-            narrow,
+            Limits.narrow,
             script: { rig in
                 rig.narrow(to: 1)
                 for stream: UInt32 in 1...4 { rig.ask(stream) { $0.deadlines.queueMilliseconds = 159 } }
@@ -259,7 +247,7 @@ struct SessionWindowTests {
         Row(
             "the rest of that deadline is for what comes then",
             {
-                narrow(&$0)
+                Limits.narrow(&$0)
                 $0.connectionsPerEndpointMax = 2
             },
             script: {
@@ -279,7 +267,7 @@ struct SessionWindowTests {
         ),
         Row(
             "and so it is in the line of a pin that was begun meanwhile",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...2 { $0.ask(stream) }
@@ -297,7 +285,7 @@ struct SessionWindowTests {
         ),
         Row(
             "the deadline of the exchange ends who waits",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.narrow(to: 1)
                 for stream: UInt32 in 1...3 { $0.ask(stream) { $0.deadlines.totalMilliseconds = 100 } }
@@ -315,7 +303,7 @@ struct SessionWindowTests {
         Row(
             "who waits counts in the queue; when that is full nobody waits",
             {
-                narrow(&$0)
+                Limits.narrow(&$0)
                 $0.queueLengthMax = 1
             },
             script: {
@@ -332,7 +320,7 @@ struct SessionWindowTests {
         ),
         Row(
             "a pinned connection has no others to wait for",
-            narrow,
+            Limits.narrow,
             script: {
                 $0.madePin()
                 $0.narrow(to: 1)
@@ -344,7 +332,7 @@ struct SessionWindowTests {
         ),
         Row(
             "a group is one destination: who waits goes to the member that is chosen then",
-            narrow,
+            Limits.narrow,
             named: .group("ab"),
             script: {
                 $0.narrow(to: 1)
@@ -371,202 +359,6 @@ struct SessionWindowTests {
 
     @Test(arguments: rows)
     func `a session with many requests under way waits for its own replies`(_ row: Row) {
-        #expect(row.actual == row.expected)
-    }
-
-    // With the ledger itself.
-
-    static let wholes = [
-        Row(
-            "a session by itself is not held back, whatever it did before",
-            narrow,
-            script: { rig in
-                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
-                for stream: UInt32 in 1...3 {
-                    rig.ask(stream)
-                    if stream == 1 { rig.connect(0) }
-                    rig.pass(100)
-                    rig.answer(0)
-                }
-                for round: UInt32 in 1...3 {
-                    for stream: UInt32 in 1...6 { rig.ask(10 * round + stream) }
-                    rig.noteHeld()
-                    for stream: UInt32 in 1...6 { rig.cancel(10 * round + stream) }
-                    rig.pass(100)
-                    rig.noteHeld()
-                }
-            },
-            expected: """
-                0 held
-                0 held
-                0 held
-                0 held
-                0 held
-                0 held
-                """
-        ),
-        Row(
-            "as soon as another has a reply it is",
-            narrow,
-            script: { rig in
-                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
-                rig.greet()
-                for stream: UInt32 in 1...3 {
-                    rig.ask(stream, "a", 1)
-                    if stream == 1 { rig.connect(0) }
-                    rig.pass(100)
-                    rig.answer(0)
-                }
-                rig.ask(4, "a", 1)
-                for stream: UInt32 in 11...16 { rig.ask(stream) }
-                rig.noteHeld()
-                rig.pass(900)
-                rig.answer(0)
-                rig.pass(900)
-                // One has gone on by now, as the other did not suffer.
-                rig.ask(17)
-                rig.noteHeld()
-            },
-            expected: """
-                4 held
-                4 held
-                """
-        ),
-        Row(
-            "a second after the last one it is not",
-            narrow,
-            script: { rig in
-                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
-                rig.greet()
-                rig.ask(1, "a", 1)
-                rig.connect(0)
-                rig.pass(100)
-                rig.answer(0)
-                for stream: UInt32 in 11...16 { rig.ask(stream) }
-                rig.noteHeld()
-                rig.pass(1020)
-                rig.cancel(12)
-                rig.noteHeld()
-            },
-            expected: """
-                4 held
-                0 held
-                """
-        ),
-    ]
-
-    @Test(arguments: wholes)
-    func `others are those who have few requests under way`(_ row: Row) {
-        #expect(row.actual == row.expected)
-    }
-
-    // What the directory is told.
-
-    static let reports = [
-        Row(
-            "replies of a session with few requests are timed, and told when it is asked the next time",
-            narrow,
-            script: {
-                $0.windows.isAsked = true
-                $0.ask(1)
-                $0.connect(0)
-                $0.pass(5)
-                $0.answer(0)
-                $0.pass(100)
-                $0.ask(2)
-                $0.forget()
-                $0.answer(0)
-                $0.forget()
-                $0.reported()
-            },
-            expected: """
-                0.0.0.1:80: no shares, at most 0, 0 alone
-                0.0.0.1:80: no shares, at most 0, 1 alone in 5000 µs
-                """
-        ),
-        Row(
-            "what nobody takes is kept; of much the older half counts half",
-            narrow,
-            script: { rig in
-                rig.windows.isAsked = true
-                rig.windows.window = nil
-                for stream: UInt32 in 1...300 {
-                    rig.ask(stream)
-                    if stream == 1 { rig.connect(0) }
-                    rig.pass(1)
-                    rig.answer(0)
-                }
-                rig.windows.window = .open
-                rig.windows.forget()
-                rig.pass(100)
-                for stream: UInt32 in 301...302 {
-                    rig.ask(stream)
-                    rig.answer(0)
-                }
-                rig.forget()
-                rig.reported()
-            },
-            expected: "0.0.0.1:80: no shares, at most 0, 172 alone in 172000 µs"
-        ),
-        Row(
-            "replies beside a session with much under way are told apart; its own are not timed for a second",
-            narrow,
-            script: {
-                $0.greet()
-                for stream: UInt32 in 1...4 { $0.ask(stream, "a", 1) }
-                $0.ask(1)
-                for socket in 0...4 { $0.connect(socket) }
-                $0.pass(7)
-                $0.answer(4)
-                for socket in 0...3 { $0.answer(socket) }
-                $0.ask(5, "a", 1)
-                $0.pass(100)
-                $0.answer(3)
-                $0.windows.forget()
-                $0.pass(800)
-                for stream: UInt32 in 6...7 { $0.ask(stream, "a", 1) }
-                $0.forget()
-                $0.reported()
-            },
-            expected: "0.0.0.1:80: shares, at most 3, 0 alone, 1 beside in 7000 µs"
-        ),
-        Row(
-            "a session that has much under way for long is none of the others",
-            narrow,
-            script: {
-                for stream: UInt32 in 1...4 { $0.ask(stream) }
-                for socket in 0...3 { $0.connect(socket) }
-                $0.pass(1500)
-                for socket in 0...3 { $0.answer(socket) }
-                $0.windows.forget()
-                for stream: UInt32 in 5...6 { $0.ask(stream) }
-                $0.forget()
-                $0.reported()
-            },
-            expected: "0.0.0.1:80: shares, at most 3, 0 alone"
-        ),
-        Row(
-            "who was served by another of its endpoints met others at the first",
-            narrow,
-            script: {
-                $0.windows.isAsked = true
-                $0.greet()
-                for stream: UInt32 in 1...3 { $0.ask(stream, "ab", 1) }
-                $0.ask(1, "ab")
-                $0.fail(3)
-                $0.connect(4)
-                $0.pass(100)
-                $0.windows.forget()
-                $0.answer(4)
-                $0.forget()
-                $0.reported()
-            },
-            expected: "0.0.0.1:80: shares, at most 2, 0 alone"
-        ),
-    ]
-
-    @Test(arguments: reports)
-    func `the directory is told what was seen`(_ row: Row) {
         #expect(row.actual == row.expected)
     }
 }
