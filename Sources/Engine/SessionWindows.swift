@@ -252,17 +252,24 @@ extension WorkerEngine {
     /// all at once they would be the flood that they were held back for.
     private mutating func letOverdueGo(_ share: Int) {
         var overdue = 0
+        var first: Int?
         var next = shares[share].held.first
-        while let stream = next, streams[stream].heldUntil <= now {
-            overdue += 1
+        while let stream = next {
+            if streams[stream].heldUntil <= now {
+                overdue += 1
+                first = first ?? stream
+            }
             next = heldLinks.next(after: stream)
         }
-        guard overdue > 0, let first = shares[share].held.first else { return }
+        guard let first else { return }
         let late = Int(clamping: now.microseconds(since: streams[first].heldUntil) / 1000)
         let left = max(Self.lookMilliseconds, patience(first) / 4 - late - Self.lookMilliseconds)
-        let count = (overdue * Self.lookMilliseconds + left - 1) / left
-        for _ in 0..<count {
-            guard shares.isTaken(share), let stream = shares[share].held.first else { return }
+        var count = (overdue * Self.lookMilliseconds + left - 1) / left
+        next = first
+        while count > 0, let stream = next, streams[stream].turn == .held(share) {
+            next = heldLinks.next(after: stream)
+            if streams[stream].heldUntil > now { continue }
+            count -= 1
             letGoOn(stream)
         }
     }

@@ -231,6 +231,23 @@ struct SessionWindowTests {
                 """
         ),
         Row(
+            "one with little time does so though one with much is before it",
+            Limits.narrow,
+            script: { rig in
+                rig.narrow(to: 1)
+                for stream: UInt32 in 1...3 { rig.ask(stream) { $0.deadlines.queueMilliseconds = 4000 } }
+                rig.ask(4) { $0.deadlines.queueMilliseconds = 400 }
+                rig.forget()
+                rig.pass(280)
+                rig.note("at 280 ms")
+                rig.pass(120)
+            },
+            expected: """
+                at 280 ms
+                dial 2 a
+                """
+        ),
+        Row(
             "who has hardly any time is not held back",
             Limits.narrow,
             script: { rig in
