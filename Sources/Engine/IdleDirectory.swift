@@ -42,35 +42,10 @@ package enum IdleBuckets {
     /// The same in every worker.
     static func bucket(of endpoint: Endpoint, _ route: RouteIdentity) -> Int {
         var hash = FNV()
-        switch endpoint {
-        case .ip(.v4(let bits), let port): hash.add(UInt64(bits) << 16 | UInt64(port))
-        case .ip(.v6(let high, let low, let scope), let port):
-            hash.add(high)
-            hash.add(low)
-            hash.add(UInt64(scope) << 16 | UInt64(port))
-        case .unix(let path): hash.add(path)
-        }
+        hash.add(endpoint)
         hash.add(route.authority)
         hash.add(route.outer.serverName)
         hash.add(route.inner.serverName)
         return Int(hash.value % UInt64(count))
-    }
-
-    /// The FNV-1a hash: it only has to spread.
-    private struct FNV {
-        var value: UInt64 = 0xCBF2_9CE4_8422_2325
-
-        mutating func add(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01B3 }
-
-        mutating func add(_ number: UInt64) {
-            for shift in stride(from: UInt64(0), to: 64, by: 8) {
-                add(UInt8(truncatingIfNeeded: number >> shift))
-            }
-        }
-
-        mutating func add(_ bytes: [UInt8]) {
-            for byte in bytes { add(byte) }
-            add(UInt8(0))
-        }
     }
 }

@@ -1,5 +1,6 @@
 // SessionWindows.swift: requests of a session that has many under way wait here while others' replies suffer from them.
-// Owns: who awaits a reply where, who is held back. Never touches: how large a window is (WindowLedger.swift), connections.
+// Owns: who awaits a reply where, who is held back. Never touches: how large a window is (WindowStates.swift and
+// WindowLedger.swift), connections.
 // Source: issue "Proof", starvation; Engine.docc/Architecture.md, "Limits".
 //
 // Only what awaits the beginning of its reply counts: a long reply, a tunnel or a WebSocket takes no turn from anybody. A
@@ -33,32 +34,8 @@ enum Turn: Equatable {
     case held(Int)
 }
 
-/// What a worker knows of a destination's window.
-struct WindowState {
-    var window = Window.open
-    /// When the directory is to be asked again.
-    var askAt = Instant.longAgo
-    /// Shares here, and those of them with more than the least window.
-    var shares = 0
-    var crowding = 0
-    /// Whether any session of the process has one, as far as this worker knows.
-    var crowd = Crowding()
-    /// For the directory.
-    var report = WindowReport()
-    /// The two sessions whose replies were timed last, and when.
-    var others = InlineArray<2, (session: Int, at: Instant)>(repeating: (-1, .longAgo))
-
-    mutating func noteReply(_ session: Int, now: Instant) {
-        if others[0].session != session { others[1] = others[0] }
-        others[0] = (session, now)
-    }
-}
-
 extension WorkerEngine {
-    /// How often the directory is asked, where it has something to say and where not.
-    private static let askMilliseconds = 10
-    private static let askMillisecondsElsewhere = 100
-    /// How often it is asked while streams are held back, though none of their session has its reply.
+    /// How often the directory is asked while streams are held back, though none of their session has its reply.
     private static let lookMilliseconds = 20
     /// A session that has had more under way than the least window is none of the others for so long.
     private static let busyMilliseconds = 1000
@@ -66,8 +43,6 @@ extension WorkerEngine {
     private static let queueMillisecondsAssumed = 10_000
     /// One that has less time is not held back: who looks after that comes too seldom.
     private static let patienceMillisecondsMin = 8 * lookMilliseconds
-    /// Replies alone that are remembered while nobody asks.
-    private static let aloneMax = 256
 
     /// Whether a stream that is about to look for a connection has to wait for others of its session instead.
     mutating func isHeldBack(_ stream: Int) -> Bool {
@@ -97,7 +72,7 @@ extension WorkerEngine {
     }
 
     /// It is none of the others from here on, which may have been it alone.
-    private mutating func noteBusy(_ session: Int, _ place: Int) {
+    mutating func noteBusy(_ session: Int, _ place: Int) {
         if sessions[session].busyUntil < now { changeWindow(place) { $0.askAt = .longAgo } }
         sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
     }
@@ -278,108 +253,5 @@ extension WorkerEngine {
     private func isAtLimit(_ place: Int) -> Bool {
         if place >= 0 { return targets[endpoint: place].blocked.count > 0 }
         return groups.states[~place].queue.count > 0 || groups.states[~place].lined > 0
-    }
-
-    // Windows.
-
-    /// The reply to a request of a session that has few has begun.
-    private mutating func timeReply(_ stream: Int) {
-        guard let windows, case .active(let connection) = streams[stream].phase,
-            let sentAt = streams[stream].sentAt, sessions[streams[stream].session].busyUntil < now,
-            let place = place(of: stream, at: connection)
-        else { return }
-        if hasMany(streams[stream].session, place) { return noteBusy(streams[stream].session, place) }
-        if windows.isAsked(now: now) {
-            renewWindow(place, windows)
-        } else {
-            openWindow(place)
-        }
-        let time = now.microseconds(since: sentAt)
-        let (now, session) = (now, streams[stream].session)
-        changeWindow(place) {
-            $0.noteReply(session, now: now)
-            guard let wasCrowded = $0.crowd.wasCrowded(at: sentAt) else { return }
-            $0.report.add(time, wasCrowded: wasCrowded)
-            $0.report.alone.age(countMax: Self.aloneMax)
-        }
-    }
-
-    /// Whether a session has more than the least window at a place. One that has had it for long may not be noted as busy.
-    private func hasMany(_ session: Int, _ place: Int) -> Bool {
-        if sessions[session].awaited < limits.sessionWindowMin { return false }
-        guard let share = shareByKey[Share.Key(session: session, place: place)] else { return false }
-        return shares[share].awaited > limits.sessionWindowMin
-    }
-
-    /// Where a reply counts: as its request did, whichever of its endpoints has served it. `nil`: no share is there.
-    private func place(of stream: Int, at connection: Int) -> Int? {
-        let group = Int(streams[stream].group)
-        if group >= 0 { return ~group }
-        if streams[stream].endpointIndex == 0 { return targets[connections[connection].target].endpoint }
-        return targets.find(endpoint: streams[stream].endpoints[0])
-    }
-
-    /// Asks the directory, when it is time.
-    private mutating func renewWindow(_ place: Int, _ windows: any WindowDirectory) {
-        if window(place).askAt > now { return }
-        var report = window(place).report
-        report.hasShares = window(place).shares > 0
-        let others = window(place).others
-        for index in others.indices {
-            let (session, at) = others[index]
-            if session < 0 || sessions[session].busyUntil >= now { continue }
-            report.othersAt = max(report.othersAt, at)
-        }
-        // Of those that have been there all the time nobody has spoken.
-        if window(place).crowding > 0 {
-            report.awaitedMax = max(report.awaitedMax, limits.sessionWindowMin + 1)
-        }
-        let now = now
-        guard let answer = windows.exchange(destination(place), report, by: worker, now: now) else {
-            changeWindow(place) { $0.askAt = now.adding(milliseconds: Self.askMillisecondsElsewhere) }
-            return
-        }
-        changeWindow(place) {
-            $0.report = WindowReport()
-            $0.window = answer
-            $0.askAt = now.adding(milliseconds: Self.askMilliseconds)
-        }
-        noteCrowd(place)
-    }
-
-    /// No session has many requests under way anywhere.
-    private mutating func openWindow(_ place: Int) {
-        if !window(place).window.isCrowded { return }
-        changeWindow(place) { $0.window = .open }
-        noteCrowd(place)
-    }
-
-    private mutating func crowd(_ place: Int, by change: Int) {
-        changeWindow(place) { $0.crowding += change }
-        noteCrowd(place)
-    }
-
-    private mutating func noteCrowd(_ place: Int) {
-        let now = now
-        changeWindow(place) { $0.crowd.note($0.crowding > 0 || $0.window.isCrowded, now: now) }
-    }
-
-    private func window(_ place: Int) -> WindowState {
-        place >= 0 ? targets[endpoint: place].window : groups.states[~place].window
-    }
-
-    private mutating func changeWindow(_ place: Int, _ change: (inout WindowState) -> Void) {
-        if place >= 0 {
-            change(&targets[endpoint: place].window)
-        } else {
-            change(&groups.states[~place].window)
-        }
-    }
-
-    private func destination(_ place: Int) -> Destination {
-        if place >= 0 { return .endpoint(targets[endpoint: place].endpoint) }
-        if !groups.isAdHoc(~place) { return .group(~place) }
-        let group = groups.states[~place]
-        return .list(AdHocGroup(endpoints: group.endpoints, policy: group.settings.policy))
     }
 }

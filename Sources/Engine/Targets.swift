@@ -24,7 +24,7 @@ struct Target {
 /// All connections of one endpoint, over all pool keys.
 struct EndpointState {
     var endpoint: Endpoint
-    /// Targets and shares that refer to it.
+    /// Targets and shares that refer to it, and whether its window is kept.
     fileprivate(set) var users = 0
     /// Waiters that a limit keeps from dialing, first come first.
     var blocked = SlotList()
@@ -180,7 +180,8 @@ struct TargetTable: ~Copyable {
 
     func isEndpointTaken(_ slot: Int) -> Bool { endpoints.isTaken(slot) }
 
-    private mutating func makeEndpoint(_ endpoint: Endpoint) -> Int {
+    /// As above.
+    mutating func makeEndpoint(_ endpoint: Endpoint) -> Int {
         if let slot = slotByEndpoint[endpoint] { return slot }
         let fresh = EndpointState(endpoint: endpoint)
         let slot = endpoints.take { fresh }

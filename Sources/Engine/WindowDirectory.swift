@@ -11,6 +11,19 @@ package enum Destination: Hashable, Sendable {
     case group(Int)
     /// A group without a name.
     case list(AdHocGroup)
+
+    package static let bucketCount = 256
+
+    /// Of `bucketCount`, the same in every worker.
+    package var bucket: Int {
+        var hash = FNV()
+        switch self {
+        case .endpoint(let endpoint): hash.add(endpoint)
+        case .group(let number): hash.add(UInt64(number))
+        case .list(let list): for endpoint in list.endpoints { hash.add(endpoint) }
+        }
+        return Int(hash.value % UInt64(Self.bucketCount))
+    }
 }
 
 /// How long replies have taken to begin, from when their requests had left.
@@ -50,16 +63,17 @@ package struct Crowding: Sendable {
 
     package init() {}
 
-    package mutating func note(_ isCrowded: Bool, now: Instant) {
+    /// It is so at least since then.
+    package mutating func note(_ isCrowded: Bool, since: Instant) {
         if isCrowded == self.isCrowded { return }
         self.isCrowded = isCrowded
-        if changes[0] == now {
+        if changes[0] >= since {
             // One has its reply, the next of its session is sent: nothing has changed.
             for index in 1..<changes.count { changes[index - 1] = changes[index] }
             return
         }
         for index in (1..<changes.count).reversed() { changes[index] = changes[index - 1] }
-        changes[0] = now
+        changes[0] = since
     }
 
     /// - Returns: `nil`: that was too long ago.
@@ -77,6 +91,8 @@ package struct WindowReport: Equatable, Sendable {
     package var hasShares = false
     /// When a reply to a session of the worker has come last that has few requests under way, and had for a second.
     package var othersAt = Instant.longAgo
+    /// What those took that have come since.
+    package var others = ReplyTimes()
     /// Most requests of one session that awaited their replies at the same time, beyond those that each may have anyway.
     package var awaitedMax = 0
     /// Of sessions that have few requests under way, sent while none had more than the least window here.
@@ -96,22 +112,26 @@ package struct WindowReport: Equatable, Sendable {
 package struct Window: Equatable, Sendable {
     /// Requests that each session may have under way there.
     package var requestsMax: Int
-    /// Whether any session has more than the least window.
-    package var isCrowded: Bool
+    /// Since when a session has more than the least window; `nil`: none has.
+    package var crowdedSince: Instant?
 
-    package init(requestsMax: Int, isCrowded: Bool) {
+    package init(requestsMax: Int, crowdedSince: Instant? = nil) {
         self.requestsMax = requestsMax
-        self.isCrowded = isCrowded
+        self.crowdedSince = crowdedSince
     }
 
     /// There is nobody to make room for.
-    package static let open = Window(requestsMax: .max, isCrowded: false)
+    package static let open = Window(requestsMax: .max)
 }
 
 /// Windows as the engines of a process see them: asked now and then while a session has many requests under way.
 package protocol WindowDirectory: AnyObject {
     /// Whether a report with shares has come from any worker within the last second, whatever the destination.
     func isAsked(now: Instant) -> Bool
+
+    /// A reply has come to a session of `worker` that has few requests under way, at a destination where none has shares. So
+    /// that this costs no more than a store, destinations of one bucket are not told apart.
+    func noteOthers(bucket: Int, by worker: Int, now: Instant)
 
     /// Takes what a worker has seen, and says what holds from here on.
     /// - Returns: `nil`: no session has shares there; the report was not taken.

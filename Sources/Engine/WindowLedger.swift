@@ -11,9 +11,10 @@
 // 2. While others have replies, no session has more than the window. It grows while they take about as long as alone, and
 //    shrinks, to a half at most, when they take a quarter more.
 // 3. What they take alone is found out anew once a minute, and every ten seconds while they take longer: the window is the
-//    least one for a moment.
+//    least one for a moment, from when what was under way before has its replies.
 // 4. Nobody else has had a reply for a second, or for twice as long as those take: the window is open. A session by itself is
 //    never held back.
+// 5. Others at another worker are known before the first session has many: each worker notes for all to see where it has some.
 import Model
 
 /// Windows by destination.
@@ -59,17 +60,36 @@ package struct WindowLedger: Sendable {
         var probe: Probe?
         /// Whether others have had replies since the last step.
         var hasNews = false
+        /// What their replies took last, milliseconds.
+        var replyMilliseconds = 0
         /// When others of each worker have had their last reply. A worker takes back what it said of a session that has many
         /// requests under way now.
         var othersAt: [Instant]
-        /// For how long they are there after it.
-        var othersMilliseconds = WindowLedger.othersMillisecondsMin
         var steppedAt = Instant.longAgo
         var usedAt = Instant.longAgo
         /// The most that one session has had under way since the last step.
         var awaitedMax = 0
-        /// Until when each worker has a session with more than the least window.
+        /// When each worker has reported last, and until when it has a session with more than the least window.
+        var reportedAt: [Instant]
         var crowdedUntil: [Instant]
+        /// Since when any has one, if any has.
+        var crowdedSince = Instant.longAgo
+        /// When a worker has said last that it has shares.
+        var sharesAt = Instant.longAgo
+
+        /// For how long others are there after a reply.
+        var othersMilliseconds: Int {
+            min(
+                max(WindowLedger.othersMillisecondsMin, 2 * replyMilliseconds),
+                WindowLedger.othersMillisecondsMax
+            )
+        }
+
+        init(workers: Int) {
+            othersAt = Array(repeating: .longAgo, count: workers)
+            reportedAt = othersAt
+            crowdedUntil = othersAt
+        }
     }
 
     private let requestsMin: Int
@@ -90,30 +110,33 @@ package struct WindowLedger: Sendable {
     /// Destinations that are remembered.
     package var count: Int { entries.count }
 
-    /// As `WindowDirectory.exchange`.
+    /// As `WindowDirectory.exchange`. When a worker has noted others last in the destination's bucket is asked of `noted`.
     package mutating func exchange(
         _ destination: Destination,
         _ report: WindowReport,
         by worker: Int,
-        now: Instant
+        now: Instant,
+        noted: (_ worker: Int) -> Instant
     ) -> Window? {
         if entries[destination] == nil {
             if !report.hasShares { return nil }
             makeRoom()
         }
-        var entry =
-            entries.removeValue(forKey: destination)
-            ?? Entry(
-                othersAt: Array(repeating: .longAgo, count: workers),
-                crowdedUntil: Array(repeating: .longAgo, count: workers)
-            )
+        var entry = entries.removeValue(forKey: destination) ?? Entry(workers: workers)
+        // While no worker has shares, none is asked.
+        let wasAsked = entry.sharesAt.adding(milliseconds: Self.silenceMilliseconds) >= now
         take(report, by: worker, now, &entry)
+        if report.hasShares && !wasAsked {
+            for other in 0..<workers where other != worker {
+                entry.othersAt[other] = max(entry.othersAt[other], noted(other))
+            }
+        }
         step(now, &entry)
         let isProbing = entry.probe.map { $0.until.map { $0 > now } ?? true } ?? false
         entries[destination] = entry
         return Window(
             requestsMax: isProbing ? min(requestsMin, entry.requestsMax) : entry.requestsMax,
-            isCrowded: isCrowded(entry, now)
+            crowdedSince: isCrowded(entry, now) ? entry.crowdedSince : nil
         )
     }
 
@@ -129,8 +152,13 @@ package struct WindowLedger: Sendable {
 
     private func take(_ report: WindowReport, by worker: Int, _ now: Instant, _ entry: inout Entry) {
         entry.usedAt = now
-        let isCrowded = report.awaitedMax > requestsMin
-        entry.crowdedUntil[worker] = isCrowded ? now.adding(milliseconds: Self.silenceMilliseconds) : .longAgo
+        let isCrowding = report.awaitedMax > requestsMin
+        // When it began is not told, only that it was not before the report before.
+        if isCrowding && !isCrowded(entry, now) { entry.crowdedSince = entry.reportedAt[worker] }
+        entry.crowdedUntil[worker] =
+            isCrowding ? now.adding(milliseconds: Self.silenceMilliseconds) : .longAgo
+        entry.reportedAt[worker] = now
+        if report.hasShares { entry.sharesAt = now }
         entry.awaitedMax = max(entry.awaitedMax, report.awaitedMax)
         entry.freshAlone.add(report.alone)
         entry.beside.add(report.beside)
@@ -139,13 +167,8 @@ package struct WindowLedger: Sendable {
     }
 
     private func noteOthers(_ report: WindowReport, _ entry: inout Entry) {
-        var times = report.alone
-        times.add(report.beside)
-        if times.count == 0 { return }
-        entry.hasNews = true
-        // Behind all that is under way for somebody else the next may be a while.
-        let usual = Int(clamping: times.mean / 1000)
-        entry.othersMilliseconds = min(max(Self.othersMillisecondsMin, 2 * usual), Self.othersMillisecondsMax)
+        if report.alone.count + report.beside.count > 0 { entry.hasNews = true }
+        if report.others.count > 0 { entry.replyMilliseconds = Int(clamping: report.others.mean / 1000) }
     }
 
     private func step(_ now: Instant, _ entry: inout Entry) {
@@ -210,8 +233,8 @@ package struct WindowLedger: Sendable {
                 return true
             }
             if now < until { return true }
-            // The quick replies come first.
-            if now < until.adding(milliseconds: probe.milliseconds) { return false }
+            // The quick replies come first. While nothing is known there is nothing to compare with.
+            if now < until.adding(milliseconds: probe.milliseconds) { return entry.alone == nil }
             // Nothing better is to be had for a while if none have come.
             entry.alone = (fresh.count > 0 ? fresh.mean : entry.alone?.microseconds, now)
             entry.probe = nil
@@ -226,11 +249,12 @@ package struct WindowLedger: Sendable {
             entry.alone = (fresh.mean, now)
             entry.freshAlone = ReplyTimes()
         } else {
-            let usual = Int(clamping: max(entry.alone?.microseconds ?? 0, entry.beside.mean) / 1000)
+            let times = max(entry.alone?.microseconds ?? 0, entry.beside.mean)
+            let usual = max(Int(clamping: times / 1000), entry.replyMilliseconds)
             let time = min(max(Self.probeMillisecondsMin, 3 * usual), Self.probeMillisecondsMax)
             entry.probe = Probe(
                 milliseconds: time,
-                beginsAt: now.adding(milliseconds: Self.probeMillisecondsMax)
+                beginsAt: now.adding(milliseconds: entry.othersMilliseconds)
             )
             entry.freshAlone = ReplyTimes()
             return true

@@ -77,6 +77,9 @@ package struct WorkerEngine: ~Copyable {
     var heldLinks = SlotLinks()
     /// Shares with a reply more and streams that are held back.
     var sharesToAdvance: [Int] = []
+    /// Endpoints whose windows are kept, and the one of them that is let go next.
+    var keptWindows: [Int] = []
+    var keptWindowsNext = 0
     /// When those of which streams are held back are looked at, though nothing has ended; `never`: there are none.
     var sharesLookAt = Instant.never
 

@@ -3,8 +3,20 @@ import Model
 
 @testable import Engine
 
+extension WindowLedger {
+    /// No worker has noted others.
+    mutating func exchange(
+        _ destination: Destination,
+        _ report: WindowReport,
+        by worker: Int,
+        now: Instant
+    ) -> Window? {
+        exchange(destination, report, by: worker, now: now) { _ in .longAgo }
+    }
+}
+
 /// Says what it is told to, and remembers what it hears.
-final class LocalWindows: WindowDirectory {
+class LocalWindows: WindowDirectory {
     /// `nil`: no session has shares, as far as the directory knows.
     var window: Window? = .open
     /// Whether somebody has asked.
@@ -13,9 +25,14 @@ final class LocalWindows: WindowDirectory {
     var ledger: WindowLedger?
     private(set) var reports: [(destination: Destination, report: WindowReport)] = []
 
-    func forget() { reports = [] }
+    /// When others were noted.
+    private(set) var notes: [Instant] = []
+
+    func forget() { (reports, notes) = ([], []) }
 
     func isAsked(now: Instant) -> Bool { isAsked }
+
+    func noteOthers(bucket: Int, by worker: Int, now: Instant) { notes.append(now) }
 
     func exchange(
         _ destination: Destination,
@@ -46,7 +63,7 @@ extension Rig {
 
     /// From now on sessions may have so many requests under way; `nil`: as many as they like.
     func narrow(to requestsMax: Int?) {
-        windows.window = Window(requestsMax: requestsMax ?? .max, isCrowded: true)
+        windows.window = Window(requestsMax: requestsMax ?? .max, crowdedSince: .longAgo)
         // So that the engine asks.
         pass(100)
     }

@@ -36,7 +36,7 @@ final class Rig {
     let directory: LocalPins
     let health: LocalHealth
     let idles = LocalIdles()
-    let windows = LocalWindows()
+    let windows: LocalWindows
     /// Pinned connections that the neighbour was sent, with their sockets; and idle ones.
     var isNextStale = false
     var parcels: [(socket: Int, parcel: PinParcel)] = []
@@ -58,12 +58,15 @@ final class Rig {
     ///   - named: what requests can refer to.
     ///   - workers: 1, or 2 with a neighbour that the script plays.
     ///   - mechanisms: of Negotiate and NTLM those that can be spoken.
+    ///   - windows: what the engine is told of windows.
     init(
         _ limits: Limits = Limits(),
         named: NamedSettings = NamedSettings(),
         workers: Int = 1,
-        mechanisms: AuthenticationSchemes = .connectionBound
+        mechanisms: AuthenticationSchemes = .connectionBound,
+        windows: LocalWindows = LocalWindows()
     ) {
+        self.windows = windows
         budget = LocalBudget(limits, named, workers: workers)
         health = LocalHealth(named, workers: workers, now: now)
         directory = LocalPins(limits, workers: workers)

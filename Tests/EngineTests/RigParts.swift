@@ -31,14 +31,14 @@ struct UpstreamSide {
 }
 
 extension Endpoint {
-    /// Endpoints of tests are 0.0.0.1, 0.0.0.2 …, port 80: a, b …
+    /// Endpoints of tests are 0.0.0.1, 0.0.0.2 …, port 80: a, b …, and so on behind z as Unicode has it.
     static func lettered(_ letter: Character) -> Endpoint {
-        .ip(.v4(UInt32(letter.asciiValue ?? 0) - 96), port: 80)
+        .ip(.v4((letter.unicodeScalars.first?.value ?? 0) - 96), port: 80)
     }
 
     var letter: String {
         guard case .ip(.v4(let number), _) = self else { return "?" }
-        return String(UnicodeScalar(UInt8(number + 96)))
+        return UnicodeScalar(number + 96).map { String(Character($0)) } ?? "?"
     }
 }
 

@@ -139,7 +139,7 @@ struct SessionWindowTests {
                 $0.connect(0)
                 $0.connect(1)
                 $0.pass(15)
-                $0.windows.window = Window(requestsMax: 3, isCrowded: true)
+                $0.windows.window = Window(requestsMax: 3, crowdedSince: .longAgo)
                 $0.forget()
                 $0.answer(1)
             },

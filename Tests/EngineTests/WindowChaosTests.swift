@@ -58,7 +58,9 @@ private struct WindowChaos {
         case 13: rig.unpin("t", random.below(2))
         default:
             let size = [1, 1, 2, 3, Int.max][random.below(5)]
-            rig.windows.window = random.below(6) == 0 ? nil : Window(requestsMax: size, isCrowded: size < 3)
+            rig.windows.window =
+                random.below(6) == 0
+                ? nil : Window(requestsMax: size, crowdedSince: size < 3 ? .longAgo : nil)
         }
     }
 

@@ -99,6 +99,8 @@ struct WindowLedgerTests {
         report.awaitedMax = awaitedMax
         for _ in 0..<alone.0 { report.alone.add(alone.1) }
         for _ in 0..<beside.0 { report.beside.add(beside.1) }
+        report.others = report.alone
+        for _ in 0..<beside.0 { report.others.add(beside.1) }
         return report
     }
 
@@ -116,7 +118,7 @@ struct WindowLedgerTests {
         for time in stride(from: 0, to: 60_000, by: 10) {
             let report = Self.report(1000, alone: (9, 1000), othersAt: .longAgo)
             let window = ledger.exchange(Self.place, report, by: 0, now: Self.at(time))
-            #expect(window == Window(requestsMax: .max, isCrowded: true))
+            #expect(window == Window(requestsMax: .max, crowdedSince: .longAgo))
         }
     }
 
@@ -124,12 +126,41 @@ struct WindowLedgerTests {
         var ledger = WindowLedger(requestsMin: 8, workers: 2)
         let greedy = Self.report(1000, othersAt: .longAgo)
         let open = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(0))
-        #expect(open == Window(requestsMax: .max, isCrowded: true))
+        #expect(open == Window(requestsMax: .max, crowdedSince: .longAgo))
         let other = Self.report(0, alone: (256, 1000), othersAt: Self.at(1))
         let told = ledger.exchange(Self.place, other, by: 1, now: Self.at(1))
-        #expect(told == Window(requestsMax: 8, isCrowded: true))
+        #expect(told == Window(requestsMax: 8, crowdedSince: .longAgo))
         let window = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(2))
-        #expect(window == Window(requestsMax: 8, isCrowded: true))
+        #expect(window == Window(requestsMax: 8, crowdedSince: .longAgo))
+    }
+
+    @Test func `others that a worker noted while nobody asked are others at once, for a second`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 2)
+        let greedy = Self.report(1000, othersAt: .longAgo)
+        let noted = { (worker: Int) in worker == 1 ? Self.at(4500) : .longAgo }
+        for (time, size) in [(5000, 8), (5500, 8), (5501, .max)] {
+            let window = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(time), noted: noted)
+            #expect(window?.requestsMax == size, "after \(time) ms")
+        }
+    }
+
+    @Test func `what the worker that asks has noted itself does not count: it tells whose replies they were`()
+    {
+        var ledger = WindowLedger(requestsMin: 8, workers: 2)
+        let greedy = Self.report(1000, othersAt: .longAgo)
+        let noted = { (worker: Int) in worker == 0 ? Self.at(4990) : .longAgo }
+        let window = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(5000), noted: noted)
+        #expect(window?.requestsMax == .max)
+    }
+
+    @Test func `nor does what was noted while workers were asked: they have said so themselves`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 2)
+        let greedy = Self.report(1000, othersAt: .longAgo)
+        for (time, size) in [(0, Int.max), (1000, .max), (2000, .max), (3001, 8)] {
+            let noted = time == 0 ? .longAgo : Self.at(time - 100)
+            let window = ledger.exchange(Self.place, greedy, by: 0, now: Self.at(time)) { _ in noted }
+            #expect(window?.requestsMax == size, "after \(time) ms")
+        }
     }
 
     @Test func `the window opens again a second after the last reply to others`() {
@@ -262,22 +293,65 @@ struct WindowLedgerTests {
         #expect(ledger.exchange(Self.place, report, by: 0, now: Self.at(60_000))?.requestsMax == 8)
     }
 
+    @Test
+    func `before a probe what others wait behind has its replies, which may take as long as two of theirs`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        let flooded = Self.report(700, beside: (1, 1_900_000))
+        for time in stride(from: 0, through: 3700, by: 100) {
+            #expect(ledger.exchange(Self.place, flooded, by: 0, now: Self.at(time))?.requestsMax == 8)
+        }
+        let drained = Self.report(8, beside: (1, 1_900_000))
+        #expect(ledger.exchange(Self.place, drained, by: 0, now: Self.at(3750))?.requestsMax == 8)
+        // What they take alone is known then.
+        let probe = Self.report(8, alone: (2, 20_000))
+        for time in [3760, 4740, 4751, 5740, 5760] {
+            #expect(ledger.exchange(Self.place, probe, by: 0, now: Self.at(time))?.requestsMax == 8)
+        }
+        let slower = Self.report(8, beside: (32, 50_000))
+        #expect(ledger.exchange(Self.place, slower, by: 0, now: Self.at(5900))?.requestsMax == 8)
+    }
+
     @Test func `a probe ends though requests under way have no replies, or nobody else has`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
         let report = Self.report(100, beside: (1, 1000))
         var sizes: [Int] = []
-        for time in stride(from: 0, through: 1200, by: 100) {
+        for time in stride(from: 0, through: 1300, by: 100) {
             sizes.append(ledger.exchange(Self.place, report, by: 0, now: Self.at(time))?.requestsMax ?? 0)
         }
-        #expect(sizes == Array(repeating: 8, count: 11) + [13, 20])
+        #expect(sizes == Array(repeating: 8, count: 12) + [13, 20])
     }
 
     // What was a while ago.
 
+    @Test func `a session may have had many from the report before the one that says so`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 2)
+        _ = ledger.exchange(Self.place, Self.report(1), by: 0, now: Self.at(100))
+        for time in [110, 120] {
+            let answer = ledger.exchange(Self.place, Self.report(9), by: 0, now: Self.at(time))
+            #expect(answer?.crowdedSince == Self.at(100))
+        }
+        let told = ledger.exchange(Self.place, Self.report(0), by: 1, now: Self.at(500))
+        #expect(told?.crowdedSince == Self.at(100))
+        var crowd = Crowding()
+        crowd.note(true, since: Self.at(100))
+        #expect(crowd.wasCrowded(at: Self.at(100)) == true)
+        #expect(crowd.wasCrowded(at: Self.at(99)) == false)
+    }
+
+    @Test func `what is told to have begun earlier does not change what was known`() {
+        var crowd = Crowding()
+        crowd.note(true, since: Self.at(10))
+        crowd.note(false, since: Self.at(20))
+        crowd.note(true, since: Self.at(15))
+        #expect(crowd.wasCrowded(at: Self.at(20)) == true)
+        #expect(crowd.wasCrowded(at: Self.at(19)) == true)
+        #expect(crowd.wasCrowded(at: Self.at(9)) == false)
+    }
+
     @Test func `a reply counts for the time in which its request was sent`() {
         var crowd = Crowding()
         let times = (0...6).map { Self.at(10 * $0) }
-        for (index, time) in times.enumerated() where index > 0 { crowd.note(index % 2 == 1, now: time) }
+        for (index, time) in times.enumerated() where index > 0 { crowd.note(index % 2 == 1, since: time) }
         // It changed at 10, 20 … 60 ms; the last four are remembered.
         #expect(crowd.wasCrowded(at: Self.at(60)) == false)
         #expect(crowd.wasCrowded(at: Self.at(59)) == true)
@@ -288,10 +362,10 @@ struct WindowLedgerTests {
 
     @Test func `what changes and changes back at once has not changed`() {
         var crowd = Crowding()
-        crowd.note(true, now: Self.at(10))
+        crowd.note(true, since: Self.at(10))
         for time in 11...20 {
-            crowd.note(false, now: Self.at(time))
-            crowd.note(true, now: Self.at(time))
+            crowd.note(false, since: Self.at(time))
+            crowd.note(true, since: Self.at(time))
         }
         #expect(crowd.wasCrowded(at: Self.at(10)) == true)
         #expect(crowd.wasCrowded(at: Self.at(9)) == false)

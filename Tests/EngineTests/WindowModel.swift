@@ -93,7 +93,7 @@ struct WindowModel {
         served.insert((request, until), at: low)
     }
 
-    private mutating func noteCrowd() { crowd.note(awaited > 8, now: instant(now)) }
+    private mutating func noteCrowd() { crowd.note(awaited > 8, since: instant(now)) }
 
     private func instant(_ microseconds: Int) -> Instant { Instant(nanoseconds: Int64(microseconds) * 1000) }
 

@@ -5,6 +5,24 @@ import Testing
 
 @testable import Engine
 
+extension Rig {
+    /// Session 1 has a reply; session 0 sends six requests at once.
+    fileprivate func flood(beside endpoints: String, closing: Bool) {
+        windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
+        greet()
+        ask(1, endpoints, 1)
+        if endpoints.first != "a" { fail(0) }
+        let socket = sockets.count - 1
+        connect(socket)
+        pass(10)
+        answer(socket, "ok", closing ? "Connection: close|" : "")
+        if closing { end(socket) }
+        pass(10)
+        for stream: UInt32 in 1...6 { ask(stream, endpoints) }
+        noteHeld()
+    }
+}
+
 struct WindowReportTests {
     // With the ledger itself.
 
@@ -84,6 +102,18 @@ struct WindowReportTests {
                 4 held
                 0 held
                 """
+        ),
+        Row(
+            "it is for others whose upstream closes each connection",
+            Limits.narrow,
+            script: { $0.flood(beside: "a", closing: true) },
+            expected: "4 held"
+        ),
+        Row(
+            "it is for others whose first endpoint is dead",
+            Limits.narrow,
+            script: { $0.flood(beside: "ba", closing: false) },
+            expected: "4 held"
         ),
     ]
 
@@ -196,6 +226,49 @@ struct WindowReportTests {
             expected: "0.0.0.1:80: shares, at most 2, 0 alone"
         ),
     ]
+
+    @Test func `while nobody asks, others are noted ten times a second`() {
+        let rig = Rig()
+        rig.greet()
+        rig.ask(1)
+        rig.connect(0)
+        rig.answer(0)
+        for stream: UInt32 in 2...1000 {
+            rig.pass(1)
+            rig.ask(stream)
+            rig.answer(0)
+        }
+        #expect(rig.windows.notes.count == 10)
+    }
+
+    @Test func `what replies take is told of those that came since it was asked, the last one as well`() {
+        let rig = Rig()
+        rig.greet()
+        for stream: UInt32 in 1...12 {
+            rig.ask(stream)
+            if stream == 1 { rig.connect(0) }
+            if stream > 10 { rig.windows.isAsked = true }
+            rig.pass(stream > 10 ? 900 : 1)
+            rig.answer(0)
+        }
+        let told = rig.windows.reports.map(\.report.others)
+        #expect(told.map(\.count) == [1, 1])
+        #expect(told.map(\.microseconds) == [900_000, 900_000])
+    }
+
+    @Test func `of endpoints without a connection as many windows are kept as may be`() {
+        let rig = Rig()
+        rig.greet()
+        let letters = (0..<300).compactMap { UnicodeScalar(UInt32(97 + $0)).map { String(Character($0)) } }
+        for (number, letter) in letters.enumerated() {
+            rig.ask(UInt32(number + 1), letter)
+            rig.connect(number)
+            rig.answer(number, "ok", "Connection: close|")
+            rig.end(number)
+        }
+        let kept = letters.map { rig.engine.targets.find(endpoint: .lettered(Character($0))) != nil }
+        #expect(kept == Array(repeating: false, count: 44) + Array(repeating: true, count: 256))
+    }
 
     @Test(arguments: reports)
     func `the directory is told what was seen`(_ row: Row) {

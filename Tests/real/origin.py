@@ -190,6 +190,13 @@ def answering(text=None):
     return serve
 
 
+def refusing_port(host="127.0.0.1"):
+    """A port that refuses: bound, but not listening."""
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    one.bind((host, 0))
+    return one, endpoint(host, one.getsockname()[1])
+
+
 class Blackhole:
     """A TCP port that drops SYNs while it is filled: the accept queue of its listener is full."""
 

@@ -5,16 +5,9 @@ import tempfile
 
 import pytest
 
-from origin import Blackhole, answering, reply
+from origin import Blackhole, answering, refusing_port, reply
 from outrigger import endpoint, pb
 from world import attempts, fate, get, outcome, until
-
-
-def free_port(host="127.0.0.1"):
-    """A port that refuses: bound, but not listening."""
-    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    one.bind((host, 0))
-    return one, endpoint(host, one.getsockname()[1])
 
 
 @pytest.mark.parametrize("kind", ["127.0.0.1", "::1", "unix"])
@@ -34,7 +27,7 @@ async def test_ipv4_ipv6_and_unix_endpoints_are_served_and_pooled(world, kind):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_a_port_that_refuses_is_reported_at_once(world, host):
-    holder, refusing = free_port(host)
+    holder, refusing = refusing_port(host)
     session = await world.session()
     answer = await session.exchange(get([refusing]))
     assert (outcome(answer), attempts(answer), fate(answer)) == ("CONNECT_REFUSED", ["REFUSED"], "NONE")
@@ -70,7 +63,7 @@ async def test_endpoints_are_tried_in_order(world):
 
 
 async def test_an_endpoint_that_refuses_gives_way_to_the_next_at_once(world):
-    holder, refusing = free_port()
+    holder, refusing = refusing_port()
     origin = await world.origin(answering())
     session = await world.session()
     answer = await session.exchange(get([refusing, refusing, origin.endpoint]))
@@ -83,7 +76,7 @@ async def test_an_endpoint_that_refuses_gives_way_to_the_next_at_once(world):
 
 
 async def test_when_all_endpoints_fail_the_end_lists_them_all(world):
-    holder, refusing = free_port()
+    holder, refusing = refusing_port()
     session = await world.session()
     answer = await session.exchange(get([endpoint("255.255.255.255", 1), refusing]))
     assert outcome(answer) in ("CONNECT_REFUSED", "CONNECT_UNREACHABLE")
@@ -130,7 +123,7 @@ async def test_a_unix_listener_with_a_full_queue_does_not_stop_the_next_endpoint
 
 
 async def test_an_idle_connection_to_any_endpoint_saves_the_dial(world):
-    holder, refusing = free_port()
+    holder, refusing = refusing_port()
     origin = await world.origin(answering())
     session = await world.session()
     assert outcome(await session.exchange(get(origin))) == "COMPLETE"
