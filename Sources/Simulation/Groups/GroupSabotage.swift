@@ -8,8 +8,8 @@ extension Sabotage {
     /// Whether it shows only where there are groups.
     package var isOfGroups: Bool {
         switch self {
-        case .crowdMember, .hideEjection, .sendElsewhere, .misnameMember, .overlookFailures, .retryFreely,
-            .forgetMember, .rushBack, .changePolicy:
+        case .crowdMember, .hideEjection, .hideBackOff, .sendElsewhere, .misnameMember, .overlookFailures,
+            .retryFreely, .forgetMember, .rushBack, .changePolicy:
             true
         default: false
         }
@@ -34,6 +34,15 @@ extension Sabotage {
     }
 }
 
+extension GroupNews {
+    fileprivate var isOfBackOff: Bool {
+        switch self {
+        case .health(_, .backOff), .endpoint(_, .backOff): true
+        case .health, .endpoint, .weight, .standby: false
+        }
+    }
+}
+
 extension SimWorld {
     /// News of groups are found in a worker's mailbox.
     func tell(_ news: GroupNews, to number: Int) {
@@ -47,6 +56,7 @@ extension SimWorld {
                 news = .health(group: group, .ejected(member: member, until: late))
             }
         }
+        if sabotage == .hideBackOff && number > 0 && news.isOfBackOff { return }
         callEngine { $0.told(news, now: $1) }
     }
 

@@ -83,6 +83,8 @@ package enum Sabotage: String, CaseIterable, Sendable {
     case crowdMember
     /// Workers are not told that a member is ejected.
     case hideEjection
+    /// Workers but the first are not told that a member is not to be dialed for a while.
+    case hideBackOff
     /// What may not be repeated goes to a second member.
     case sendElsewhere
     /// END names another member.
@@ -145,7 +147,7 @@ package enum Sabotage: String, CaseIterable, Sendable {
         case .exceedLimits: ConnectionLimits.name
         case .jumpQueue: Turns.name
         case .crowdMember: MemberLimits.name
-        case .hideEjection: Choices.name
+        case .hideEjection, .hideBackOff: Choices.name
         case .sendElsewhere: MemberRetries.name
         case .misnameMember: MemberNames.name
         case .overlookFailures: Ejections.name
