@@ -31,7 +31,7 @@ struct Session: ~Copyable {
     var streamCount = 0
     /// Of those that have a turn: streams that await their replies.
     var awaited = 0
-    /// Until when it is one that has many under way.
+    /// Until when it is one that has many under way, wherever that is.
     var busyUntil = Instant.longAgo
     /// The share that was looked for last.
     var lastShare = 0

@@ -37,7 +37,7 @@ enum Turn: Equatable {
 extension WorkerEngine {
     /// How often the directory is asked while streams are held back, though none of their session has its reply.
     private static let lookMilliseconds = 20
-    /// A session that has had more under way than the least window is none of the others for so long.
+    /// A session that has had more under way than the least window is none of the others there for so long.
     private static let busyMilliseconds = 1000
     /// A request whose queue has no deadline is held back as if it had this one.
     private static let queueMillisecondsAssumed = 10_000
@@ -71,10 +71,11 @@ extension WorkerEngine {
         return true
     }
 
-    /// It is none of the others from here on, which may have been it alone.
+    /// It is none of the others there from here on.
     mutating func noteBusy(_ session: Int, _ place: Int) {
-        if sessions[session].busyUntil < now { changeWindow(place) { $0.askAt = .longAgo } }
-        sessions[session].busyUntil = now.adding(milliseconds: Self.busyMilliseconds)
+        let (now, until) = (now, now.adding(milliseconds: Self.busyMilliseconds))
+        sessions[session].busyUntil = until
+        changeWindow(place) { $0.noteBusy(session, until: until, now: now) }
     }
 
     // Shares.
@@ -96,8 +97,8 @@ extension WorkerEngine {
             if place >= 0 { targets.retain(endpoint: place) }
             changeWindow(place) {
                 $0.shares += 1
-                // All workers are to know at once.
-                if $0.shares == 1 { $0.askAt = .longAgo }
+                // All workers are to know at once. Where shares come and go with each request they do.
+                if $0.shares == 1 && !$0.hasToldShares { $0.askAt = .longAgo }
             }
         }
         sessions[session].lastShare = share

@@ -13,17 +13,42 @@ struct WindowState {
     var crowding = 0
     /// Whether any session of the process has one, as far as this worker knows.
     var crowd = Crowding()
-    /// For the directory.
+    /// For the directory, and whether it was told of shares the last time.
     var report = WindowReport()
+    var hasToldShares = false
     /// Whether an endpoint is kept for its sake, and when others were noted last.
     var isKept = false
     var notedAt = Instant.longAgo
     /// The two sessions whose replies were timed last, and when.
     var others = InlineArray<2, (session: Int, at: Instant)>(repeating: (-1, .longAgo))
+    /// The sessions that had more than the least window here last, and until when they are none of the others.
+    private var busy = InlineArray<4, (session: Int, until: Instant)>(repeating: (-1, .longAgo))
 
     mutating func noteReply(_ session: Int, now: Instant) {
         if others[0].session != session { others[1] = others[0] }
         others[0] = (session, now)
+    }
+
+    func isBusy(_ session: Int, now: Instant) -> Bool {
+        for index in busy.indices where busy[index].session == session { return busy[index].until >= now }
+        return false
+    }
+
+    mutating func noteBusy(_ session: Int, until: Instant, now: Instant) {
+        var place = 0
+        for index in busy.indices {
+            if busy[index].session == session {
+                place = index
+                break
+            }
+            if busy[index].until < busy[place].until { place = index }
+        }
+        // What was told of others may have been it alone. Where more are busy than are remembered, only if so.
+        let isFull = busy[place].until >= now
+        let isOther = others[0].session == session || others[1].session == session
+        let isKnown = isFull && (busy[place].session == session || !isOther)
+        if !isKnown { askAt = .longAgo }
+        busy[place] = (session, until)
     }
 }
 
@@ -42,9 +67,11 @@ extension WorkerEngine {
     /// The reply to a request of a session that has few has begun.
     mutating func timeReply(_ stream: Int) {
         guard let windows, case .active(let connection) = streams[stream].phase,
-            let sentAt = streams[stream].sentAt, sessions[streams[stream].session].busyUntil < now
+            let sentAt = streams[stream].sentAt
         else { return }
         let place = place(of: stream, at: connection)
+        // Nobody is busy at one that was made only now.
+        if isBusy(streams[stream].session, place) { return }
         if place >= 0 && !targets[endpoint: place].window.isKept { keepWindow(place) }
         if hasMany(streams[stream].session, place) { return noteBusy(streams[stream].session, place) }
         let isAsked = windows.isAsked(now: now)
@@ -60,6 +87,13 @@ extension WorkerEngine {
             $0.report.add(time, wasCrowded: wasCrowded)
             $0.report.alone.age(countMax: Self.aloneMax)
         }
+    }
+
+    /// Whether a session had more than the least window at a place a moment ago. What it has elsewhere says nothing: a proxy
+    /// may always have much under way somewhere.
+    private func isBusy(_ session: Int, _ place: Int) -> Bool {
+        // The slot's former session is forgotten.
+        sessions[session].busyUntil >= now && window(place).isBusy(session, now: now)
     }
 
     /// Whether a session has more than the least window at a place. One that has had it for long may not be noted as busy.
@@ -99,7 +133,7 @@ extension WorkerEngine {
         let others = window(place).others
         for index in others.indices {
             let (session, at) = others[index]
-            if session < 0 || sessions[session].busyUntil >= now { continue }
+            if session < 0 || isBusy(session, place) { continue }
             report.othersAt = max(report.othersAt, at)
         }
         // Of those that have been there all the time nobody has spoken.
@@ -111,11 +145,13 @@ extension WorkerEngine {
             changeWindow(place) {
                 $0.askAt = now.adding(milliseconds: Self.askMillisecondsElsewhere)
                 $0.report.others = ReplyTimes()
+                $0.hasToldShares = false
             }
             return noteOthers(place, windows)
         }
         changeWindow(place) {
             $0.report = WindowReport()
+            $0.hasToldShares = report.hasShares
             $0.window = answer
             $0.askAt = now.adding(milliseconds: Self.askMilliseconds)
         }

@@ -115,6 +115,37 @@ struct WindowReportTests {
             script: { $0.flood(beside: "ba", closing: false) },
             expected: "4 held"
         ),
+        Row(
+            "it is for others that have few there and many elsewhere",
+            Limits.narrow,
+            script: { rig in
+                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
+                rig.greet()
+                for stream: UInt32 in 11...14 { rig.ask(stream, "c", 1) }
+                rig.ask(15, "a", 1)
+                rig.connect(4)
+                rig.pass(10)
+                rig.answer(4)
+                for stream: UInt32 in 1...6 { rig.ask(stream) }
+                rig.noteHeld()
+            },
+            expected: "4 held"
+        ),
+        Row(
+            "one by itself that has many elsewhere as well is not",
+            Limits.narrow,
+            script: { rig in
+                rig.windows.ledger = WindowLedger(requestsMin: 1, workers: 1)
+                for stream: UInt32 in 11...14 { rig.ask(stream, "c") }
+                rig.ask(15)
+                rig.connect(4)
+                rig.pass(10)
+                rig.answer(4)
+                for stream: UInt32 in 1...6 { rig.ask(stream) }
+                rig.noteHeld()
+            },
+            expected: "0 held"
+        ),
     ]
 
     @Test(arguments: wholes)
@@ -239,6 +270,23 @@ struct WindowReportTests {
             rig.answer(0)
         }
         #expect(rig.windows.notes.count == 10)
+    }
+
+    @Test func `a session with much under way at many places asks of each no more often than of one`() {
+        let rig = Rig()
+        rig.greet()
+        for stream: UInt32 in 1...8 { rig.ask(stream, "c") }
+        rig.ask(9)
+        rig.connect(8)
+        rig.answer(8)
+        rig.windows.forget()
+        for stream: UInt32 in 10...1009 {
+            if stream % 10 == 0 { rig.pass(1) }
+            rig.ask(stream)
+            rig.answer(8)
+        }
+        // Ten times in a hundred milliseconds.
+        #expect(rig.windows.reports.count <= 11, "\(rig.windows.reports.count)")
     }
 
     @Test func `what replies take is told of those that came since it was asked, the last one as well`() {
