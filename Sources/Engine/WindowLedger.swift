@@ -100,7 +100,7 @@ package struct WindowLedger: Sendable {
     /// - Parameters:
     ///   - requestsMin: the least window.
     ///   - workers: how many share them.
-    ///   - destinationsMax: that are remembered. Reached: the one used longest ago is forgotten.
+    ///   - destinationsMax: that are remembered, 1 at least. Reached: the ones used longest ago are forgotten.
     package init(requestsMin: Int, workers: Int, destinationsMax: Int = 1024) {
         self.requestsMin = requestsMin
         self.workers = workers
@@ -146,8 +146,10 @@ package struct WindowLedger: Sendable {
 
     private mutating func makeRoom() {
         if entries.count < destinationsMax { return }
-        guard let oldest = entries.values.map(\.usedAt).min() else { return }
-        entries = entries.filter { $0.value.usedAt > oldest }
+        // A sixteenth at a time: whoever uses more destinations than that would look at all of them for each.
+        let times = entries.values.map(\.usedAt).sorted()
+        let last = times[max(0, destinationsMax / 16 - 1)]
+        entries = entries.filter { $0.value.usedAt > last }
     }
 
     private func take(_ report: WindowReport, by worker: Int, _ now: Instant, _ entry: inout Entry) {
