@@ -12,8 +12,8 @@
 //    shrinks, to a half at most, when they take a quarter more.
 // 3. What they take alone is found out anew once a minute, and every ten seconds while they take longer: the window is the
 //    least one for a moment, from when what was under way before has its replies.
-// 4. Nobody else has had a reply for a second, or for twice as long as those take: the window is open. A session by itself is
-//    never held back.
+// 4. Nobody else has had a reply for a second, or for twice as long as those take or as they last stayed away: the window is
+//    open. A session by itself is never held back.
 // 5. Others at another worker are known before the first session has many: each worker notes for all to see where it has some.
 import Model
 
@@ -62,6 +62,8 @@ package struct WindowLedger: Sendable {
         var hasNews = false
         /// What their replies took last, milliseconds.
         var replyMilliseconds = 0
+        /// The longest time between two of their replies of late, milliseconds, and when that was seen.
+        var pause = (milliseconds: 0, at: Instant.longAgo)
         /// When others of each worker have had their last reply. A worker takes back what it said of a session that has many
         /// requests under way now.
         var othersAt: [Instant]
@@ -80,7 +82,7 @@ package struct WindowLedger: Sendable {
         /// For how long others are there after a reply.
         var othersMilliseconds: Int {
             min(
-                max(WindowLedger.othersMillisecondsMin, 2 * replyMilliseconds),
+                max(WindowLedger.othersMillisecondsMin, 2 * replyMilliseconds, 2 * pause.milliseconds),
                 WindowLedger.othersMillisecondsMax
             )
         }
@@ -164,8 +166,18 @@ package struct WindowLedger: Sendable {
         entry.awaitedMax = max(entry.awaitedMax, report.awaitedMax)
         entry.freshAlone.add(report.alone)
         entry.beside.add(report.beside)
+        let othersAt = entry.othersAt.reduce(.longAgo) { max($0, $1) }
         entry.othersAt[worker] = report.othersAt
+        notePause(from: othersAt, to: min(report.othersAt, now), now, &entry)
         noteOthers(report, &entry)
+    }
+
+    /// Those that come every few seconds would find a flood under way each time if they were forgotten in between.
+    private func notePause(from last: Instant, to next: Instant, _ now: Instant, _ entry: inout Entry) {
+        let pause = next.microseconds(since: last) / 1000
+        if next <= last || pause > UInt64(Self.othersMillisecondsMax) { return }
+        let isOld = entry.pause.at.adding(milliseconds: Self.othersMillisecondsMax) < now
+        if isOld || pause >= UInt64(entry.pause.milliseconds) { entry.pause = (Int(pause), now) }
     }
 
     private func noteOthers(_ report: WindowReport, _ entry: inout Entry) {
@@ -237,6 +249,9 @@ package struct WindowLedger: Sendable {
             if now < until { return true }
             // The quick replies come first. While nothing is known there is nothing to compare with.
             if now < until.adding(milliseconds: probe.milliseconds) { return entry.alone == nil }
+            // Nor do those come at once that come every few seconds.
+            let isUnknown = entry.alone == nil && fresh.count == 0
+            if isUnknown && now < until.adding(milliseconds: 2 * entry.pause.milliseconds) { return true }
             // Nothing better is to be had for a while if none have come.
             entry.alone = (fresh.count > 0 ? fresh.mean : entry.alone?.microseconds, now)
             entry.probe = nil
@@ -246,6 +261,8 @@ package struct WindowLedger: Sendable {
                 milliseconds: entry.isSuffering ? Self.aloneMilliseconds : Self.aloneMillisecondsAtEase
             ) > now
         {
+            // Of those that come seldom the worker tells late.
+            if alone.microseconds == nil && fresh.count > 0 { entry.alone = (fresh.mean, now) }
             entry.freshAlone = ReplyTimes()
         } else if entry.alone == nil && fresh.count >= Self.samplesMin {
             entry.alone = (fresh.mean, now)
@@ -258,7 +275,8 @@ package struct WindowLedger: Sendable {
                 milliseconds: time,
                 beginsAt: now.adding(milliseconds: entry.othersMilliseconds)
             )
-            entry.freshAlone = ReplyTimes()
+            // While nothing is known, the few that came before are something.
+            if entry.alone != nil { entry.freshAlone = ReplyTimes() }
             return true
         }
         return false

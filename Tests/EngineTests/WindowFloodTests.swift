@@ -14,6 +14,8 @@ struct FloodCase: CustomTestStringConvertible, Sendable {
     var isFirstDead = false
     /// The upstream closes each connection behind its reply.
     var isClosing = false
+    /// How long each of the others waits before it sends its next request.
+    var pauseMilliseconds = 0
 
     var testDescription: String {
         let place = isElsewhere ? "at another worker" : "at the same"
@@ -84,6 +86,8 @@ private struct Flood {
     private var random = RandomSource(seed: 7)
     private var lastStream: [Place: UInt32] = [:]
     private var askedAt: [Place: Int] = [:]
+    /// Of the others those that pause, and until when.
+    private var pausing: [(place: Place, until: Int)] = []
     private var heard: [Int]
     /// Times of the others, milliseconds.
     private(set) var times: [Int] = []
@@ -112,6 +116,9 @@ private struct Flood {
         for _ in 0..<milliseconds {
             now += 1
             for rig in rigs { rig.pass(1) }
+            let back = pausing.filter { $0.until <= now }
+            pausing.removeAll { $0.until <= now }
+            for one in back { ask(one.place) }
             look()
             finish()
             look()
@@ -150,7 +157,11 @@ private struct Flood {
             #expect(words.contains("complete"), "\(words)")
             if session == 0 { greedyReplies += 1 }
             if let before = askedAt[place] { times.append(now - before) }
-            ask(place)
+            if session > 0 && flood.pauseMilliseconds > 0 {
+                pausing.append((place, now + flood.pauseMilliseconds))
+            } else {
+                ask(place)
+            }
         }
     }
 
@@ -219,5 +230,18 @@ struct WindowFloodTests {
         let beside = model.times.percentile(99)
         #expect(beside <= 100, "\(beside) ms")
         #expect(model.greedyReplies >= 3000 / 20 * 8 / 4, "\(model.greedyReplies)")
+    }
+
+    @Test(arguments: [false, true])
+    func `others that come every second or two do not wait for a flood each time`(isElsewhere: Bool) {
+        var model = Flood(FloodCase(others: 1, isElsewhere: isElsewhere, pauseMilliseconds: 1500))
+        model.begin()
+        model.run(milliseconds: 2000)
+        model.flood(120)
+        model.run(milliseconds: 5000)
+        model.run(milliseconds: 12_000)
+        // The upstream takes 300 ms for all of them.
+        #expect(model.times.percentile(99) <= 100, "\(model.times)")
+        #expect(model.greedyReplies >= 12_000 / 20 * 8 / 4, "\(model.greedyReplies)")
     }
 }

@@ -193,6 +193,21 @@ struct WindowLedgerTests {
         #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(times.othersFor + 1)) == .open)
     }
 
+    @Test(arguments: [(3000, 6000), (5000, 10_000), (10_001, 1000)])
+    func `those that come every few seconds are others for twice as long as they stayed away, to ten`(
+        _ times: (pause: Int, othersFor: Int)
+    ) {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1)
+        for time in [0, times.pause] {
+            let report = Self.report(9, beside: (1, 1000), othersAt: Self.at(time))
+            _ = ledger.exchange(Self.place, report, by: 0, now: Self.at(time))
+        }
+        let next = Self.report(5, othersAt: Self.at(times.pause))
+        let end = times.pause + times.othersFor
+        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(end))?.requestsMax != .max)
+        #expect(ledger.exchange(Self.place, next, by: 0, now: Self.at(end + 1)) == .open)
+    }
+
     @Test func `it grows while it is filled, by a half until it has shrunk, then by an eighth`() {
         var ledger = WindowLedger(requestsMin: 8, workers: 1)
         _ = ledger.exchange(Self.place, Self.report(8, alone: (256, 1000)), by: 0, now: Self.at(0))
