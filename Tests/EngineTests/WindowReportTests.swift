@@ -322,4 +322,17 @@ struct WindowReportTests {
     func `the directory is told what was seen`(_ row: Row) {
         #expect(row.actual == row.expected)
     }
+
+    @Test func `of many destinations some are forgotten at a time, so that each new one costs little`() {
+        var ledger = WindowLedger(requestsMin: 8, workers: 1, destinationsMax: 64)
+        var counts: [Int] = []
+        let now = Instant(nanoseconds: 0)
+        var report = WindowReport()
+        report.hasShares = true
+        for group in 0..<70 {
+            _ = ledger.exchange(.group(group), report, by: 0, now: now.adding(milliseconds: group))
+            counts.append(ledger.count)
+        }
+        #expect(counts.suffix(7) == [64, 61, 62, 63, 64, 61, 62])
+    }
 }
