@@ -56,7 +56,13 @@ extension WorkerEngine {
             return false
         }
         let share = share(of: stream)
-        if shares[share].awaited >= limits.sessionWindowMin { noteBusy(session, shares[share].key.place) }
+        let isFull = shares[share].awaited >= limits.sessionWindowMin
+        if !isFull && shares[share].held.count == 0 {
+            // So much room has any window.
+            count(stream, in: share)
+            return false
+        }
+        if isFull { noteBusy(session, shares[share].key.place) }
         renewWindow(shares[share].key.place, windows)
         if patience(stream) < Self.patienceMillisecondsMin {
             count(stream, in: share)
@@ -95,11 +101,6 @@ extension WorkerEngine {
             shares[share] = Share(key: key)
             shareByKey[key] = share
             if place >= 0 { targets.retain(endpoint: place) }
-            changeWindow(place) {
-                $0.shares += 1
-                // All workers are to know at once. Where shares come and go with each request they do.
-                if $0.shares == 1 && !$0.hasToldShares { $0.askAt = .longAgo }
-            }
         }
         sessions[session].lastShare = share
         return share
@@ -110,7 +111,6 @@ extension WorkerEngine {
         let key = shares[share].key
         shareByKey[key] = nil
         shares.release(share)
-        changeWindow(key.place) { $0.shares -= 1 }
         if key.place >= 0 { targets.release(endpoint: key.place) }
     }
 
@@ -121,6 +121,13 @@ extension WorkerEngine {
         streams[stream].turn = .counted(share)
         let awaited = shares[share].awaited
         changeWindow(place) { $0.report.awaitedMax = max($0.report.awaitedMax, awaited) }
+        if awaited == limits.sessionWindowMin {
+            changeWindow(place) {
+                $0.full += 1
+                // All workers are to know at once. Where that comes and goes with each request they do.
+                if $0.full == 1 && !$0.hasToldFull { $0.askAt = .longAgo }
+            }
+        }
         if awaited == limits.sessionWindowMin + 1 { crowd(place, by: 1) }
     }
 
@@ -155,6 +162,7 @@ extension WorkerEngine {
             } else if isReply {
                 timeReply(stream)
             }
+            if awaited == limits.sessionWindowMin { changeWindow(place) { $0.full -= 1 } }
             if awaited == limits.sessionWindowMin + 1 { crowd(place, by: -1) }
             shares[share].awaited -= 1
             if shares[share].held.count > 0 { sharesToAdvance.append(share) }

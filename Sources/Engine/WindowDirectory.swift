@@ -12,17 +12,43 @@ package enum Destination: Hashable, Sendable {
     /// A group without a name.
     case list(AdHocGroup)
 
-    package static let bucketCount = 256
-
-    /// Of `bucketCount`, the same in every worker.
-    package var bucket: Int {
+    /// The same in every worker.
+    package var fingerprint: UInt64 {
         var hash = FNV()
         switch self {
         case .endpoint(let endpoint): hash.add(endpoint)
         case .group(let number): hash.add(UInt64(number))
         case .list(let list): for endpoint in list.endpoints { hash.add(endpoint) }
         }
-        return Int(hash.value % UInt64(Self.bucketCount))
+        return hash.value
+    }
+}
+
+/// That a worker has others at a destination, in one word, so that it can be told and asked without a lock.
+package struct OthersNote {
+    /// Places for notes that a worker has; destinations that share one overwrite each other's.
+    package static let count = 1024
+
+    package let word: UInt64
+
+    package init(word: UInt64) { self.word = word }
+
+    /// Half of the fingerprint, and when, in units of 2^24 ns (17 ms).
+    package init(of fingerprint: UInt64, at now: Instant) {
+        word = fingerprint & ~UInt64(UInt32.max) | UInt64(Self.ticks(now))
+    }
+
+    package static func place(of fingerprint: UInt64) -> Int { Int(fingerprint % UInt64(count)) }
+
+    /// - Returns: when, no later than it was; long ago if this is about another destination.
+    package func time(of fingerprint: UInt64, now: Instant) -> Instant {
+        if (word ^ fingerprint) >> 32 != 0 { return .longAgo }
+        let age = Self.ticks(now) &- UInt32(truncatingIfNeeded: word)
+        return Instant(nanoseconds: (now.nanoseconds >> 24 - Int64(age)) << 24)
+    }
+
+    private static func ticks(_ instant: Instant) -> UInt32 {
+        UInt32(truncatingIfNeeded: instant.nanoseconds >> 24)
     }
 }
 
@@ -87,8 +113,8 @@ package struct Crowding: Sendable {
 
 /// What a worker has seen at one destination since it was asked last.
 package struct WindowReport: Equatable, Sendable {
-    /// Whether any session of the worker has more requests under way than those that each may have anyway.
-    package var hasShares = false
+    /// Whether any session of the worker has as many requests under way as the least window has room for.
+    package var isFull = false
     /// When a reply to a session of the worker has come last that has few requests under way, and had for a second.
     package var othersAt = Instant.longAgo
     /// What those took that have come since.
@@ -126,14 +152,14 @@ package struct Window: Equatable, Sendable {
 
 /// Windows as the engines of a process see them: asked now and then while a session has many requests under way.
 package protocol WindowDirectory: AnyObject {
-    /// Whether a report with shares has come from any worker within the last second, whatever the destination.
+    /// Whether the least window was full at any worker within the last second, whatever the destination.
     func isAsked(now: Instant) -> Bool
 
-    /// A reply has come to a session of `worker` that has few requests under way, at a destination where none has shares. So
-    /// that this costs no more than a store, destinations of one bucket are not told apart.
-    func noteOthers(bucket: Int, by worker: Int, now: Instant)
+    /// A reply has come to a session of `worker` that has few requests under way, at a destination where none has many. That
+    /// may cost no more than a store.
+    func noteOthers(at fingerprint: UInt64, by worker: Int, now: Instant)
 
     /// Takes what a worker has seen, and says what holds from here on.
-    /// - Returns: `nil`: no session has shares there; the report was not taken.
+    /// - Returns: `nil`: no session has many requests under way there, and none had; the report was not taken.
     func exchange(_ destination: Destination, _ report: WindowReport, by worker: Int, now: Instant) -> Window?
 }

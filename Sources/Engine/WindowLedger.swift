@@ -76,8 +76,8 @@ package struct WindowLedger: Sendable {
         var crowdedUntil: [Instant]
         /// Since when any has one, if any has.
         var crowdedSince = Instant.longAgo
-        /// When a worker has said last that it has shares.
-        var sharesAt = Instant.longAgo
+        /// When a worker has said last that the least window is full.
+        var fullAt = Instant.longAgo
 
         /// For how long others are there after a reply.
         var othersMilliseconds: Int {
@@ -112,7 +112,7 @@ package struct WindowLedger: Sendable {
     /// Destinations that are remembered.
     package var count: Int { entries.count }
 
-    /// As `WindowDirectory.exchange`. When a worker has noted others last in the destination's bucket is asked of `noted`.
+    /// As `WindowDirectory.exchange`. When a worker has noted others there last is asked of `noted`.
     package mutating func exchange(
         _ destination: Destination,
         _ report: WindowReport,
@@ -121,14 +121,14 @@ package struct WindowLedger: Sendable {
         noted: (_ worker: Int) -> Instant
     ) -> Window? {
         if entries[destination] == nil {
-            if !report.hasShares { return nil }
+            if !report.isFull { return nil }
             makeRoom()
         }
         var entry = entries.removeValue(forKey: destination) ?? Entry(workers: workers)
-        // While no worker has shares, none is asked.
-        let wasAsked = entry.sharesAt.adding(milliseconds: Self.silenceMilliseconds) >= now
+        // While it is full at no worker, none is asked.
+        let wasAsked = entry.fullAt.adding(milliseconds: Self.silenceMilliseconds) >= now
         take(report, by: worker, now, &entry)
-        if report.hasShares && !wasAsked {
+        if report.isFull && !wasAsked {
             for other in 0..<workers where other != worker {
                 entry.othersAt[other] = max(entry.othersAt[other], noted(other))
             }
@@ -162,7 +162,7 @@ package struct WindowLedger: Sendable {
         entry.crowdedUntil[worker] =
             isCrowding ? now.adding(milliseconds: Self.silenceMilliseconds) : .longAgo
         entry.reportedAt[worker] = now
-        if report.hasShares { entry.sharesAt = now }
+        if report.isFull { entry.fullAt = now }
         entry.awaitedMax = max(entry.awaitedMax, report.awaitedMax)
         entry.freshAlone.add(report.alone)
         entry.beside.add(report.beside)

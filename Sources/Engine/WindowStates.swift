@@ -8,14 +8,14 @@ struct WindowState {
     var window = Window.open
     /// When the directory is to be asked again.
     var askAt = Instant.longAgo
-    /// Shares here, and those of them with more than the least window.
-    var shares = 0
+    /// Shares here that have the least window full, and those of them with more.
+    var full = 0
     var crowding = 0
     /// Whether any session of the process has one, as far as this worker knows.
     var crowd = Crowding()
-    /// For the directory, and whether it was told of shares the last time.
+    /// For the directory, and whether it was told of a full window the last time.
     var report = WindowReport()
-    var hasToldShares = false
+    var hasToldFull = false
     /// Whether an endpoint is kept for its sake, and when others were noted last.
     var isKept = false
     var notedAt = Instant.longAgo
@@ -129,7 +129,7 @@ extension WorkerEngine {
     mutating func renewWindow(_ place: Int, _ windows: any WindowDirectory) {
         if window(place).askAt > now { return }
         var report = window(place).report
-        report.hasShares = window(place).shares > 0
+        report.isFull = window(place).full > 0
         let others = window(place).others
         for index in others.indices {
             let (session, at) = others[index]
@@ -145,13 +145,13 @@ extension WorkerEngine {
             changeWindow(place) {
                 $0.askAt = now.adding(milliseconds: Self.askMillisecondsElsewhere)
                 $0.report.others = ReplyTimes()
-                $0.hasToldShares = false
+                $0.hasToldFull = false
             }
             return noteOthers(place, windows)
         }
         changeWindow(place) {
             $0.report = WindowReport()
-            $0.hasToldShares = report.hasShares
+            $0.hasToldFull = report.isFull
             $0.window = answer
             $0.askAt = now.adding(milliseconds: Self.askMilliseconds)
         }
@@ -171,7 +171,7 @@ extension WorkerEngine {
         let now = now
         if window(place).notedAt.adding(milliseconds: Self.noteMilliseconds) > now { return }
         changeWindow(place) { $0.notedAt = now }
-        windows.noteOthers(bucket: destination(place).bucket, by: worker, now: now)
+        windows.noteOthers(at: destination(place).fingerprint, by: worker, now: now)
     }
 
     mutating func crowd(_ place: Int, by change: Int) {

@@ -11,26 +11,27 @@ import Synchronization
 /// Asked by the engines of all workers, each on its thread.
 final class SharedWindows: WindowDirectory, Sendable {
     private let ledger: Guarded<WindowLedger>
-    /// Until when somebody has shares, as far as is known, nanoseconds of the clock.
+    /// Until when the least window is full somewhere, as far as is known, nanoseconds of the clock.
     private let askedUntil = Atomic<Int64>(.min)
 
     /// By worker, which alone writes to it.
-    private let others: [Others]
+    private let notes: [Notes]
 
-    /// When a worker has noted others last, by bucket, nanoseconds of the clock.
-    private final class Others: Sendable {
-        let notedAt = InlineArray<256, Atomic<Int64>> { _ in Atomic(.min) }
+    /// Notes by place.
+    private final class Notes: Sendable {
+        let words = InlineArray<1024, Atomic<UInt64>> { _ in Atomic(0) }
     }
 
     init(_ limits: Limits, workers: Int) {
-        others = (0..<workers).map { _ in Others() }
+        notes = (0..<workers).map { _ in Notes() }
         ledger = Guarded(WindowLedger(requestsMin: limits.sessionWindowMin, workers: workers))
     }
 
     func isAsked(now: Instant) -> Bool { askedUntil.load(ordering: .relaxed) > now.nanoseconds }
 
-    func noteOthers(bucket: Int, by worker: Int, now: Instant) {
-        others[worker].notedAt[bucket].store(now.nanoseconds, ordering: .relaxed)
+    func noteOthers(at fingerprint: UInt64, by worker: Int, now: Instant) {
+        let note = OthersNote(of: fingerprint, at: now)
+        notes[worker].words[OthersNote.place(of: fingerprint)].store(note.word, ordering: .relaxed)
     }
 
     func exchange(
@@ -39,14 +40,16 @@ final class SharedWindows: WindowDirectory, Sendable {
         by worker: Int,
         now: Instant
     ) -> Window? {
-        if report.hasShares {
+        if report.isFull {
             // That of another worker may be a little later: then it is told again soon.
             let until = now.adding(milliseconds: WindowLedger.silenceMilliseconds)
             askedUntil.store(until.nanoseconds, ordering: .relaxed)
         }
         return ledger.withLock {
             $0.exchange(destination, report, by: worker, now: now) { other in
-                Instant(nanoseconds: others[other].notedAt[destination.bucket].load(ordering: .relaxed))
+                let fingerprint = destination.fingerprint
+                let word = notes[other].words[OthersNote.place(of: fingerprint)].load(ordering: .relaxed)
+                return OthersNote(word: word).time(of: fingerprint, now: now)
             }
         }
     }

@@ -32,7 +32,7 @@ class LocalWindows: WindowDirectory {
 
     func isAsked(now: Instant) -> Bool { isAsked }
 
-    func noteOthers(bucket: Int, by worker: Int, now: Instant) { notes.append(now) }
+    func noteOthers(at fingerprint: UInt64, by worker: Int, now: Instant) { notes.append(now) }
 
     func exchange(
         _ destination: Destination,
@@ -40,7 +40,7 @@ class LocalWindows: WindowDirectory {
         by worker: Int,
         now: Instant
     ) -> Window? {
-        if report.hasShares { isAsked = true }
+        if report.isFull { isAsked = true }
         reports.append((destination, report))
         if ledger != nil { return ledger?.exchange(destination, report, by: worker, now: now) }
         return window
@@ -77,7 +77,7 @@ extension Rig {
                 case .group(let number): "group \(number)"
                 case .list(let list): "list of \(list.endpoints.count)"
                 }
-            var line = "\(place): \(report.hasShares ? "shares" : "no shares"), at most \(report.awaitedMax)"
+            var line = "\(place): \(report.isFull ? "full" : "not full"), at most \(report.awaitedMax)"
             line += ", \(report.alone.count) alone"
             if report.alone.count > 0 { line += " in \(report.alone.microseconds) µs" }
             if report.beside.count > 0 {

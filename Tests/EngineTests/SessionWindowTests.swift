@@ -368,8 +368,7 @@ struct SessionWindowTests {
                 2 reply 200
                 2 body ok
                 2 end complete pooled [connected at b] by b
-                group 0: shares, at most 0, 0 alone
-                group 0: shares, at most 1, 0 alone
+                group 0: full, at most 1, 0 alone
                 """
         ),
     ]

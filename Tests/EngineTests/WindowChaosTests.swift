@@ -151,7 +151,7 @@ extension Rig {
             let found = engine.sessions[session].awaited
             if found != awaited[session, default: 0] { faults.append("session \(session): \(found) awaited") }
         }
-        var shares: [Int: Int] = [:]
+        var full: [Int: Int] = [:]
         var crowding: [Int: Int] = [:]
         for slot in 0..<engine.shares.slotCount where engine.shares.isTaken(slot) {
             let share = engine.shares[slot]
@@ -160,23 +160,22 @@ extension Rig {
             }
             if share.awaited + share.held.count == 0 { faults.append("share \(slot) is empty") }
             if engine.shareByKey[share.key] != slot { faults.append("share \(slot) is not found") }
-            shares[share.key.place, default: 0] += 1
-            let isCrowding = share.awaited > engine.limits.sessionWindowMin
-            if isCrowding { crowding[share.key.place, default: 0] += 1 }
+            let windowMin = engine.limits.sessionWindowMin
+            if share.awaited >= windowMin { full[share.key.place, default: 0] += 1 }
+            if share.awaited > windowMin { crowding[share.key.place, default: 0] += 1 }
         }
         if engine.shareByKey.count != engine.shares.takenCount { faults.append("keys without shares") }
         for group in engine.groups.states.indices {
             let window = engine.groups.states[group].window
-            if window.shares != shares[~group, default: 0] || window.crowding != crowding[~group, default: 0]
-            {
-                faults.append("group \(group): \(window.shares) shares, \(window.crowding) crowding")
+            if window.full != full[~group, default: 0] || window.crowding != crowding[~group, default: 0] {
+                faults.append("group \(group): \(window.full) full, \(window.crowding) crowding")
             }
         }
         for letter: Character in ["a", "b", "c", "d"] {
             guard let place = engine.targets.find(endpoint: .lettered(letter)) else { continue }
             let window = engine.targets[endpoint: place].window
-            if window.shares != shares[place, default: 0] || window.crowding != crowding[place, default: 0] {
-                faults.append("\(letter): \(window.shares) shares, \(window.crowding) crowding")
+            if window.full != full[place, default: 0] || window.crowding != crowding[place, default: 0] {
+                faults.append("\(letter): \(window.full) full, \(window.crowding) crowding")
             }
             if engine.targets[endpoint: place].users <= 0 { faults.append("\(letter) is nobody's") }
         }

@@ -28,8 +28,8 @@ struct FloodCase: CustomTestStringConvertible, Sendable {
 private final class SharedLedger {
     var ledger: WindowLedger
     var askedUntil = Instant.longAgo
-    /// By worker and bucket.
-    var notedAt: [[Int: Instant]]
+    /// By worker and destination.
+    var notedAt: [[UInt64: Instant]]
 
     init(workers: Int) {
         ledger = WindowLedger(requestsMin: Limits().sessionWindowMin, workers: workers)
@@ -49,7 +49,9 @@ private final class SharedLedgerOfWorker: LocalWindows {
 
     override func isAsked(now: Instant) -> Bool { shared.askedUntil > now }
 
-    override func noteOthers(bucket: Int, by _: Int, now: Instant) { shared.notedAt[worker][bucket] = now }
+    override func noteOthers(at fingerprint: UInt64, by _: Int, now: Instant) {
+        shared.notedAt[worker][fingerprint] = now
+    }
 
     override func exchange(
         _ destination: Destination,
@@ -57,11 +59,11 @@ private final class SharedLedgerOfWorker: LocalWindows {
         by _: Int,
         now: Instant
     ) -> Window? {
-        if report.hasShares {
+        if report.isFull {
             shared.askedUntil = now.adding(milliseconds: WindowLedger.silenceMilliseconds)
         }
         return shared.ledger.exchange(destination, report, by: worker, now: now) {
-            shared.notedAt[$0][destination.bucket] ?? .longAgo
+            shared.notedAt[$0][destination.fingerprint] ?? .longAgo
         }
     }
 }

@@ -95,7 +95,7 @@ struct WindowLedgerTests {
     ) -> WindowReport {
         var report = WindowReport()
         report.othersAt = othersAt
-        report.hasShares = awaitedMax > 0
+        report.isFull = awaitedMax > 0
         report.awaitedMax = awaitedMax
         for _ in 0..<alone.0 { report.alone.add(alone.1) }
         for _ in 0..<beside.0 { report.beside.add(beside.1) }

@@ -61,7 +61,7 @@ struct WindowModel {
     }
 
     private mutating func ask() {
-        report.hasShares = greed > 0
+        report.isFull = greed > 0
         report.othersAt = repliedAt
         report.awaitedMax = max(report.awaitedMax, awaited)
         if let answer = ledger.exchange(.group(0), report, by: 0, now: instant(now)) {

@@ -9,18 +9,20 @@ final class SimWindows: WindowDirectory {
     private let isNarrow: Bool
     private var random: SeededRandom
     private var askedUntil = Instant.longAgo
-    /// By worker and bucket.
-    private var notedAt: [[Int: Instant]]
+    /// By worker and destination.
+    private var notes: [[UInt64: OthersNote]]
 
     init(_ scenario: Scenario) {
         let requestsMin = scenario.limits.sessionWindowMin
         ledger = WindowLedger(requestsMin: max(1, requestsMin), workers: scenario.workerCount)
         isNarrow = requestsMin == Scenario.sessionWindowMinNarrow
         random = SeededRandom(seed: scenario.seed)
-        notedAt = Array(repeating: [:], count: scenario.workerCount)
+        notes = Array(repeating: [:], count: scenario.workerCount)
     }
 
-    func noteOthers(bucket: Int, by worker: Int, now: Instant) { notedAt[worker][bucket] = now }
+    func noteOthers(at fingerprint: UInt64, by worker: Int, now: Instant) {
+        notes[worker][fingerprint] = OthersNote(of: fingerprint, at: now)
+    }
 
     func isAsked(now: Instant) -> Bool { askedUntil > now }
 
@@ -30,9 +32,9 @@ final class SimWindows: WindowDirectory {
         by worker: Int,
         now: Instant
     ) -> Window? {
-        if report.hasShares { askedUntil = now.adding(milliseconds: WindowLedger.silenceMilliseconds) }
+        if report.isFull { askedUntil = now.adding(milliseconds: WindowLedger.silenceMilliseconds) }
         let window = ledger.exchange(destination, report, by: worker, now: now) {
-            notedAt[$0][destination.bucket] ?? .longAgo
+            notes[$0][destination.fingerprint]?.time(of: destination.fingerprint, now: now) ?? .longAgo
         }
         guard let window, isNarrow else { return window }
         return Window(requestsMax: random.pick([1, 1, 2, .max]), crowdedSince: window.crowdedSince)
